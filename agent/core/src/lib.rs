@@ -1,0 +1,9 @@
+//! What an agent decides, without any I/O: when a probe is due, what may be recorded and sent,
+//! how the spool keeps it, what is pushed next.
+//!
+//! Holds: no file, socket, thread or clock is touched here; time and random bytes are arguments.
+//!
+//! Does not: know sled, TLS or the operating system; the shell (`tenken-agent`) does.
+
+pub mod probe;
+pub mod spool;

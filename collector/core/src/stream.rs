@@ -1,0 +1,194 @@
+//! The two append-only streams in one position order, from which everything else is derived: the
+//! *log* of verified envelopes, byte for byte, and the *journal* of what is not derived.
+//!
+//! Holds: an entry is written once and never changed. Its position, and the time at which it was
+//! committed, are part of it. Codes of [`EntryKind`] are frozen.
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use tenken_common::{
+    codec::{self, CodecError},
+    id::{DeviceId, Hash, HospitalId, Name, SlotId},
+    limit,
+    time::Timestamp,
+};
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Entry {
+    /// The log: a batch whose signature and chain were found good; the envelope as it came.
+    Envelope {
+        device: DeviceId,
+        bytes: Vec<u8>,
+    },
+    /// The collector was alive at the commit time; also the tick at which derived state is
+    /// evaluated.
+    Heartbeat,
+    /// A collector process began to serve.
+    Started {
+        version: Name,
+    },
+    /// 甲 and its key, from the contract's file.
+    Hospital(Hospital),
+    /// A contract version, the file as it was loaded.
+    Contract {
+        text: String,
+    },
+    /// A statement of the hospital (slot ticket, approval, consent), the envelope as it came.
+    Statement {
+        hospital: HospitalId,
+        bytes: Vec<u8>,
+    },
+    /// A slot was redeemed.
+    Enrolled(Enrolled),
+    /// A device's TLS certificate, by SHA-256.
+    CertificateIssued {
+        device: DeviceId,
+        certificate: Hash,
+    },
+    Revoked {
+        device: DeviceId,
+    },
+    /// What a person did to an incident.
+    IncidentAction(IncidentAction),
+}
+
+/// See [`Entry::Hospital`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hospital {
+    pub id: HospitalId,
+    #[serde(with = "serde_bytes")]
+    pub key: Vec<u8>,
+}
+
+/// See [`Entry::Enrolled`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolled {
+    pub slot: SlotId,
+    pub hospital: HospitalId,
+    pub device: DeviceId,
+    pub label: Name,
+    pub group: Option<Name>,
+    #[serde(with = "serde_bytes")]
+    pub device_key: Vec<u8>,
+    /// The host's facts, as [`tenken_common::enrollment::HostFacts`].
+    pub facts: tenken_common::enrollment::HostFacts,
+    /// The grant's bytes: sent again on a retry, and the start of the device's chain.
+    #[serde(with = "serde_bytes")]
+    pub grant: Vec<u8>,
+}
+
+/// See [`Entry::IncidentAction`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IncidentAction {
+    pub incident: crate::desk::notice::IncidentId,
+    pub step: IncidentStep,
+    /// Who did it, as an identifier of the hospital's register.
+    pub worker: Name,
+    /// When it happened, which may be before it was entered.
+    pub at: Timestamp,
+}
+
+/// What people do to an incident (SLA A4.1(2)②: the first response is the report of the
+/// investigated cause; an acknowledgement is not).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IncidentStep {
+    Acknowledged,
+    FirstResponseReported,
+    Closed,
+}
+
+/// Codes of the entries in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EntryKind {
+    Envelope = 1,
+    Heartbeat = 2,
+    Started = 3,
+    Hospital = 4,
+    Contract = 5,
+    Statement = 6,
+    Enrolled = 7,
+    CertificateIssued = 8,
+    Revoked = 9,
+    IncidentAction = 10,
+}
+
+/// A stored entry that this version cannot read.
+#[derive(Debug, thiserror::Error)]
+pub enum EntryError {
+    #[error("entry kind {0} is not known to this version")]
+    Kind(u8),
+    #[error("the entry's content cannot be read")]
+    Content(#[source] CodecError),
+}
+
+impl Entry {
+    pub fn kind(&self) -> EntryKind {
+        match self {
+            Self::Envelope { .. } => EntryKind::Envelope,
+            Self::Heartbeat => EntryKind::Heartbeat,
+            Self::Started { .. } => EntryKind::Started,
+            Self::Hospital(_) => EntryKind::Hospital,
+            Self::Contract { .. } => EntryKind::Contract,
+            Self::Statement { .. } => EntryKind::Statement,
+            Self::Enrolled(_) => EntryKind::Enrolled,
+            Self::CertificateIssued { .. } => EntryKind::CertificateIssued,
+            Self::Revoked { .. } => EntryKind::Revoked,
+            Self::IncidentAction(_) => EntryKind::IncidentAction,
+        }
+    }
+
+    /// `(kind, device, body)` as the store keeps them; an envelope's bytes stand as they came.
+    pub fn encode(&self) -> Result<(u8, Option<DeviceId>, Vec<u8>), CodecError> {
+        let kind = self.kind() as u8;
+        Ok(match self {
+            Self::Envelope { device, bytes } => (kind, Some(*device), bytes.clone()),
+            Self::Heartbeat => (kind, None, Vec::new()),
+            Self::Started { version } => (kind, None, codec::to_vec(version)?),
+            Self::Hospital(h) => (kind, None, codec::to_vec(h)?),
+            Self::Contract { text } => (kind, None, codec::to_vec(text)?),
+            Self::Statement { hospital, bytes } => {
+                (kind, None, codec::to_vec(&(hospital, ByteBuf::from(bytes.clone())))?)
+            }
+            Self::Enrolled(e) => (kind, Some(e.device), codec::to_vec(e)?),
+            Self::CertificateIssued { device, certificate } => {
+                (kind, Some(*device), codec::to_vec(certificate)?)
+            }
+            Self::Revoked { device } => (kind, Some(*device), Vec::new()),
+            Self::IncidentAction(a) => (kind, None, codec::to_vec(a)?),
+        })
+    }
+
+    pub fn decode(kind: u8, device: Option<DeviceId>, body: &[u8]) -> Result<Self, EntryError> {
+        fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, EntryError> {
+            codec::from_slice(body, limit::ENVELOPE_BYTES_MAX).map_err(EntryError::Content)
+        }
+        let owner = device.ok_or(EntryError::Content(CodecError::Value("device")));
+        Ok(match kind {
+            1 => Self::Envelope { device: owner?, bytes: body.to_vec() },
+            2 => Self::Heartbeat,
+            3 => Self::Started { version: read(body)? },
+            4 => Self::Hospital(read(body)?),
+            5 => Self::Contract { text: read(body)? },
+            6 => {
+                let (hospital, bytes): (HospitalId, ByteBuf) = read(body)?;
+                Self::Statement { hospital, bytes: bytes.into_vec() }
+            }
+            7 => Self::Enrolled(read(body)?),
+            8 => Self::CertificateIssued { device: owner?, certificate: read(body)? },
+            9 => Self::Revoked { device: owner? },
+            10 => Self::IncidentAction(read(body)?),
+            other => return Err(EntryError::Kind(other)),
+        })
+    }
+}
+
+/// An entry with its place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stored {
+    /// Dense, from 1.
+    pub position: u64,
+    pub committed: Timestamp,
+    pub entry: Entry,
+}

@@ -1,0 +1,46 @@
+//! Every maximum of the protocol, in one place, with its reason.
+//!
+//! Holds: a queue, body, batch or loop that crosses the wire is bounded by one of these.
+
+use std::time::Duration;
+
+/// A batch's compressed body.
+pub const BODY_BYTES_MAX: usize = 256 * 1024;
+/// A batch's decompressed body.
+pub const PLAIN_BYTES_MAX: usize = 1024 * 1024;
+/// Decompressed to compressed size: what a zstd bomb is cut off at.
+pub const PLAIN_RATIO_MAX: usize = 20;
+/// An envelope on the wire: body, type, signatures and their framing.
+pub const ENVELOPE_BYTES_MAX: usize = BODY_BYTES_MAX + 4 * 1024;
+/// A statement, enrollment or resume message on the wire.
+pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// Nesting of MessagePack arrays and maps.
+pub const DEPTH_MAX: usize = 16;
+/// Signatures on one envelope.
+pub const SIGNATURES_MAX: usize = 4;
+/// One value of the spool; sled moves larger ones to files it never syncs.
+pub const SPOOL_VALUE_BYTES_MAX: usize = 8 * 1024;
+/// One encoded record, so that it fits a spool value with its frame.
+pub const RECORD_BYTES_MAX: usize = SPOOL_VALUE_BYTES_MAX - 64;
+/// Records in one batch.
+pub const BATCH_RECORDS_MAX: usize = 1_000;
+/// Gap ranges in one batch; the rest waits in the spool.
+pub const BATCH_GAPS_MAX: usize = 512;
+/// Batches cut and not yet acknowledged.
+pub const IN_FLIGHT_MAX: usize = 4;
+/// Record ids reserved at once in the state file.
+pub const REC_ID_BLOCK: u64 = 1_024;
+/// The spool's directory, quarantine included, unless configured otherwise.
+pub const SPOOL_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
+/// Newest batch hashes the collector keeps for a device to tell a duplicate from a fork.
+pub const LEDGER_HASHES: usize = 1_024;
+/// Quantities in one sample.
+pub const QUANTITIES_MAX: usize = 128;
+/// How far a `Retry-After` is honoured.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
+/// The life of an enrollment slot.
+pub const SLOT_LIFE_MAX: Duration = Duration::from_hours(72);
+/// The life of a device's TLS certificate, renewed at two thirds of it.
+pub const DEVICE_CERTIFICATE_LIFE: Duration = Duration::from_hours(720);
+/// Wall clock against signed server time: beyond it one finding is raised.
+pub const CLOCK_SKEW_MAX: Duration = Duration::from_mins(1);

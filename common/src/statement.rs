@@ -1,0 +1,207 @@
+//! What the hospital, or the vendor's offline key, signs: slot tickets, device approvals, trust
+//! documents; and the armour in which such statements travel as files.
+//!
+//! Holds: a statement is an envelope; the collector only verifies and files it and can make none
+//! in the hospital's name, since it never holds the hospital's key.
+
+use crate::{
+    envelope::{Envelope, EnvelopeError},
+    id::{DeviceId, Hash, HospitalId, Name, SlotId},
+    key::{KeyError, PublicKey},
+    positional_payload,
+    time::Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+/// A slot's half for the collector: enough to check a redemption, signed by the hospital.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotTicket {
+    pub slot: SlotId,
+    pub hospital: HospitalId,
+    /// What people call the device that is meant.
+    pub label: Name,
+    pub group: Option<Name>,
+    /// [`crate::enrollment::slot_key`] of the token, never the token.
+    pub proof_key: Hash,
+    pub expires: Timestamp,
+}
+positional_payload!(SlotTicket, "slot");
+
+/// A slot's half for the device; secret, since it holds the token. Carried by hand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotFile {
+    /// The collector's enrollment address, `https://host:port`.
+    pub collector: String,
+    /// SHA-256 of the collector's root certificate.
+    pub root: Hash,
+    pub slot: SlotId,
+    #[serde(with = "serde_bytes")]
+    pub token: Vec<u8>,
+    pub expires: Timestamp,
+    #[serde(with = "serde_bytes")]
+    hospital_key: Vec<u8>,
+    /// The hospital's consent, an envelope.
+    consent: ByteBuf,
+    pub group: Option<Name>,
+}
+
+/// The hospital's word that this key belongs to the device it meant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceApproval {
+    pub hospital: HospitalId,
+    pub device: DeviceId,
+    /// Fingerprint of the device's key, as both sides show it.
+    pub fingerprint: Hash,
+    pub approved_at: Timestamp,
+}
+positional_payload!(DeviceApproval, "approval");
+
+/// The vendor's roots and acknowledgement key. Version v+1 is signed by the key v names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustDocument {
+    pub version: u64,
+    /// DER certificates.
+    pub roots: Vec<ByteBuf>,
+    #[serde(with = "serde_bytes")]
+    ack_key: Vec<u8>,
+    #[serde(with = "serde_bytes")]
+    next_signer: Vec<u8>,
+    pub issued: Timestamp,
+}
+positional_payload!(TrustDocument, "trust");
+
+impl TrustDocument {
+    pub fn new(
+        version: u64,
+        roots: &[Vec<u8>],
+        ack: PublicKey,
+        signer: PublicKey,
+        issued: Timestamp,
+    ) -> Self {
+        Self {
+            version,
+            roots: roots.iter().map(|r| ByteBuf::from(r.clone())).collect(),
+            ack_key: ack.to_bytes().to_vec(),
+            next_signer: signer.to_bytes().to_vec(),
+            issued,
+        }
+    }
+
+    pub fn ack_key(&self) -> Result<PublicKey, KeyError> {
+        public_key(&self.ack_key)
+    }
+
+    /// The key that must have signed the version after this.
+    pub fn next_signer(&self) -> Result<PublicKey, KeyError> {
+        public_key(&self.next_signer)
+    }
+}
+
+/// What [`SlotFile::new`] puts together.
+#[derive(Debug, Clone)]
+pub struct SlotParts {
+    pub collector: String,
+    pub root: Hash,
+    pub slot: SlotId,
+    pub token: [u8; 16],
+    pub expires: Timestamp,
+    pub hospital_key: PublicKey,
+    pub consent: Envelope,
+    pub group: Option<Name>,
+}
+
+impl SlotFile {
+    const ARMOUR: &'static str = "TENKEN SLOT";
+
+    pub fn new(parts: SlotParts) -> Self {
+        Self {
+            collector: parts.collector,
+            root: parts.root,
+            slot: parts.slot,
+            token: parts.token.to_vec(),
+            expires: parts.expires,
+            hospital_key: parts.hospital_key.to_bytes().to_vec(),
+            consent: ByteBuf::from(parts.consent.to_bytes()),
+            group: parts.group,
+        }
+    }
+
+    pub fn hospital_key(&self) -> Result<PublicKey, KeyError> {
+        public_key(&self.hospital_key)
+    }
+
+    pub fn consent(&self) -> Result<Envelope, EnvelopeError> {
+        Envelope::from_bytes(&self.consent)
+    }
+
+    pub fn to_armour(&self) -> String {
+        let bytes = crate::codec::to_vec(self).expect("a slot always encodes");
+        armour(Self::ARMOUR, &bytes)
+    }
+
+    pub fn from_armour(text: &str) -> Result<Self, ArmourError> {
+        let bytes = unarmour(Self::ARMOUR, text)?;
+        crate::codec::from_slice(&bytes, crate::limit::MESSAGE_BYTES_MAX).map_err(ArmourError::Slot)
+    }
+}
+
+fn public_key(bytes: &[u8]) -> Result<PublicKey, KeyError> {
+    PublicKey::from_bytes(bytes.try_into().map_err(|_| KeyError::NotAPoint)?)
+}
+
+/// A file that holds no statement.
+#[derive(Debug, thiserror::Error)]
+pub enum ArmourError {
+    #[error("not a file with one `{expected}` block")]
+    Label { expected: &'static str },
+    #[error("the statement in the file is damaged")]
+    Statement(#[source] EnvelopeError),
+    #[error("the slot in the file is damaged")]
+    Slot(#[source] crate::codec::CodecError),
+}
+
+const STATEMENT: &str = "TENKEN STATEMENT";
+
+/// A statement as a text file that can be mailed or carried.
+pub fn to_armour(envelope: &Envelope) -> String {
+    armour(STATEMENT, &envelope.to_bytes())
+}
+
+pub fn from_armour(text: &str) -> Result<Envelope, ArmourError> {
+    Envelope::from_bytes(&unarmour(STATEMENT, text)?).map_err(ArmourError::Statement)
+}
+
+fn armour(label: &str, bytes: &[u8]) -> String {
+    pem_rfc7468::encode_string(label, pem_rfc7468::LineEnding::LF, bytes)
+        .expect("a fixed label and bounded bytes always encode")
+}
+
+fn unarmour(expected: &'static str, text: &str) -> Result<Vec<u8>, ArmourError> {
+    match pem_rfc7468::decode_vec(text.as_bytes()) {
+        Ok((label, bytes)) if label == expected => Ok(bytes),
+        Ok(_) | Err(_) => Err(ArmourError::Label { expected }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::SecretKey;
+
+    #[test]
+    fn a_statement_survives_its_armour() {
+        let key = SecretKey::from_seed(&[1; 32]);
+        let approval = DeviceApproval {
+            hospital: "minato".parse().unwrap(),
+            device: DeviceId([2; 16]),
+            fingerprint: Hash([3; 32]),
+            approved_at: Timestamp::from_secs(5),
+        };
+        let text = to_armour(&Envelope::seal(&approval, &key).unwrap());
+        let back = from_armour(&text).unwrap().open::<DeviceApproval>(&key.public()).unwrap();
+        assert_eq!(*back, approval);
+        assert!(from_armour("hello").is_err());
+        assert!(SlotFile::from_armour(&text).is_err(), "an approval is no slot");
+    }
+}

@@ -1,0 +1,45 @@
+//! Logs: structured, to standard error, in lines for people or as JSON.
+//!
+//! Holds: messages are constant, facts are fields. No names of persons, no host addresses and
+//! no text from devices above DEBUG. `TENKEN_LOG` sets the level (`info` if unset).
+
+use std::{error::Error, fmt, io::IsTerminal};
+use tracing_subscriber::EnvFilter;
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    #[default]
+    Human,
+    Json,
+}
+
+/// Starts logging; a second call changes nothing.
+pub fn init(format: LogFormat, default_level: &str) {
+    let filter = EnvFilter::try_from_env("TENKEN_LOG").unwrap_or_else(|_| EnvFilter::new(default_level));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    // An error means that a test or an embedding program has set a subscriber already.
+    let _ = match format {
+        LogFormat::Human => builder.try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+}
+
+/// Prints an error with all its causes, since no error here repeats its source in its own text.
+pub struct ErrorChain<'a>(pub &'a (dyn Error + 'static));
+
+impl fmt::Display for ErrorChain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(e) = cause {
+            write!(f, ": {e}")?;
+            cause = e.source();
+        }
+        Ok(())
+    }
+}
