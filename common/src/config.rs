@@ -247,7 +247,7 @@ impl SecretFile {
 mod tests {
     use super::*;
 
-    #[derive(Debug, Deserialize)]
+    #[derive(Debug, Default, Deserialize)]
     #[serde(default, deny_unknown_fields)]
     struct Outer {
         name: String,
@@ -259,11 +259,6 @@ mod tests {
     struct Inner {
         interval: HumanDuration,
         size: ByteSize,
-    }
-    impl Default for Outer {
-        fn default() -> Self {
-            Self { name: String::new(), spool: Inner::default(), list: vec![] }
-        }
     }
     impl Default for Inner {
         fn default() -> Self {

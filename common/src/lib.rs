@@ -2,8 +2,8 @@
 //! batches, envelopes, statements, acknowledgements.
 //!
 //! Holds: nothing here talks to a network or a database, nothing here starts a thread, and no
-//! other crate of this workspace is imported. Only `config`, `time` and `telemetry` touch the
-//! system at all (a file, a clock, standard error), and only where a caller asks them to.
+//! other crate of this workspace is imported. Only `config`, `file`, `time` and `telemetry`
+//! touch the system at all (a file, a clock, standard error), and only where a caller asks them to.
 //!
 //! Does not: decide anything that belongs to one side only.
 
@@ -15,6 +15,7 @@ pub mod config;
 pub mod consent;
 pub mod enrollment;
 pub mod envelope;
+pub mod file;
 pub mod id;
 pub mod key;
 pub mod limit;

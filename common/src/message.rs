@@ -80,6 +80,18 @@ catalogue! {
     PurposeRevision { ja: "装置ソフトウェアの版", en: "versions of device software" }
     PurposeWear { ja: "消耗部品の使用量（交換時期の予測）", en: "use of wear parts (predicting replacement)" }
     PurposeAgent { ja: "点検エージェント自身の状態", en: "the agent's report on itself" }
+
+    // The hospital's program.
+    KeyMade { ja: "病院の鍵を作成しました。\n  秘密鍵: {secret}（この病院の外へ出さず、控えを金庫に保管してください）\n  公開鍵: {public}\n  契約書に記載する値: {key}\n  指紋: {fingerprint}", en: "The hospital's key was made.\n  secret: {secret} (keep it inside the hospital, with a copy in a safe)\n  public: {public}\n  value for the contract: {key}\n  fingerprint: {fingerprint}" }
+    SlotMade { ja: "登録票を作成しました（有効期限 {expires}）。\n  装置用（秘密。手渡しで運んでください）: {device}\n  保守会社用: {collector}", en: "The enrollment slot was made (usable until {expires}).\n  for the device (secret; carry it by hand): {device}\n  for the vendor: {collector}" }
+    DeviceApproved { ja: "装置を承認しました。このファイルを保守会社へ送ってください: {path}", en: "The device is approved. Send this file to the vendor: {path}" }
+    ConsentTemplateHead { ja: "同意書の案です。認めない区分の行を消し、期間を確かめてから署名してください。", en: "A consent to edit: strike out what you do not permit, check the period, then sign it." }
+    ConsentWritten { ja: "同意書の案を書き出しました。編集してから `tenken-hospital consent sign` で署名してください: {path}", en: "A consent to edit was written; then sign it with `tenken-hospital consent sign`: {path}" }
+    ConsentSigned { ja: "同意書に署名しました: {path}", en: "The consent is signed: {path}" }
+    ConsentScopeHospital { ja: "この病院のすべての装置", en: "all devices of this hospital" }
+    ConsentScopeGroup { ja: "装置グループ {group}", en: "the devices of group {group}" }
+    ConsentScopeDevice { ja: "装置 {device}", en: "device {device}" }
+    ConsentShow { ja: "同意書 第{version}版（{hospital}）\n対象: {scope}\n期間: {from} から {to} まで\n収集間隔: {floor} 秒以上\n送信を認める区分:", en: "Consent, version {version} ({hospital})\nfor: {scope}\nfrom {from} to {to}\ncollected every {floor} s at most\ncategories that may leave:" }
 }
 
 #[cfg(test)]

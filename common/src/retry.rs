@@ -58,7 +58,7 @@ mod tests {
         let delays: Vec<_> = make().take(20).collect();
         for (i, d) in delays.iter().enumerate() {
             let ceiling = (100u64 << i.min(10)).min(5_000);
-            assert!(d.as_millis() as u64 <= ceiling && !d.is_zero(), "delay {i}: {d:?}");
+            assert!(d.as_millis() <= u128::from(ceiling) && !d.is_zero(), "delay {i}: {d:?}");
         }
         assert_eq!(delays, make().take(20).collect::<Vec<_>>());
         assert_ne!(delays, Backoff { state: 43, ..make() }.take(20).collect::<Vec<_>>());

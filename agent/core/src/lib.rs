@@ -5,5 +5,8 @@
 //!
 //! Does not: know sled, TLS or the operating system; the shell (`tenken-agent`) does.
 
+pub mod consent_gate;
+pub mod device_clock;
 pub mod probe;
+pub mod pusher;
 pub mod spool;
