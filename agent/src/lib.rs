@@ -1,1 +1,17 @@
-//! Stub.
+//! The agent's shell: it touches the device, the disk and the network, and leaves every decision
+//! to `tenken-agent-core`.
+//!
+//! Holds: outbound connections only, no listening socket. Probes know neither spool nor
+//! transport; the transport does not know the spool; `app` alone knows them all.
+
+pub mod app;
+pub mod cli;
+pub mod collect;
+pub mod config;
+pub mod consent_file;
+pub mod deliver;
+pub mod doctor;
+pub mod enroll;
+pub mod identity;
+pub mod status;
+pub mod transport;

@@ -26,12 +26,25 @@ pub struct WriteError {
     source: io::Error,
 }
 
-/// Replaces `path` with `content`; makes its folder where it is missing.
+/// Replaces `path` with `content`, durably; makes its folder where it is missing.
 pub fn write(path: &Path, content: &[u8], access: Access) -> Result<(), WriteError> {
-    try_write(path, content, access).map_err(|source| WriteError { path: path.to_owned(), source })
+    place(path, content, access, Durability::Now).map_err(|source| WriteError { path: path.to_owned(), source })
 }
 
-fn try_write(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
+/// Like [`write`], but leaves it to the system when the content reaches the disk: for what is
+/// rewritten often and can be lost.
+pub fn replace(path: &Path, content: &[u8], access: Access) -> Result<(), WriteError> {
+    place(path, content, access, Durability::Later)
+        .map_err(|source| WriteError { path: path.to_owned(), source })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Durability {
+    Now,
+    Later,
+}
+
+fn place(path: &Path, content: &[u8], access: Access, durability: Durability) -> io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         Some(_) | None => Path::new("."),
@@ -47,6 +60,9 @@ fn try_write(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
     }
     let mut file = options(access).open(&temporary)?;
     file.write_all(content)?;
+    if durability == Durability::Later {
+        return fs::rename(&temporary, path);
+    }
     file.sync_all()?;
     fs::rename(&temporary, path)?;
     sync_folder(folder)

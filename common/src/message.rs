@@ -81,6 +81,44 @@ catalogue! {
     PurposeWear { ja: "消耗部品の使用量（交換時期の予測）", en: "use of wear parts (predicting replacement)" }
     PurposeAgent { ja: "点検エージェント自身の状態", en: "the agent's report on itself" }
 
+    // The agent's status.
+    StatusDevice { ja: "装置", en: "Device" }
+    StatusWritten { ja: "状態の時刻", en: "As of" }
+    StatusAgo { ja: "{seconds} 秒前", en: "{seconds} s ago" }
+    StatusConsent { ja: "同意", en: "Consent" }
+    StatusConsentOpen { ja: "第{version}版、{to} まで有効（{categories}）", en: "version {version}, valid until {to} ({categories})" }
+    StatusConsentClosed { ja: "送信できません（第{version}版まで確認済み）: {why}", en: "nothing may leave (seen up to version {version}): {why}" }
+    StatusConsentRefused { ja: "。置かれている同意書は採用しませんでした: {why}", en: "; the file that lies there was not taken: {why}" }
+    StatusDelivery { ja: "送信", en: "Delivery" }
+    DeliveryStarting { ja: "開始中", en: "starting" }
+    DeliveryOk { ja: "正常（最後の受領確認 {last}）", en: "ok (last acknowledgement {last})" }
+    DeliveryFailing { ja: "{since} から送信できていません（失敗 {failures} 回）: {why}。記録は装置内に保管しています", en: "failing since {since} ({failures} attempts): {why}; records are kept on the device" }
+    DeliveryHalted { ja: "{since} から停止しています: {why}。記録は装置内に保管しています", en: "stopped since {since}: {why}; records are kept on the device" }
+    DeliveryWithheld { ja: "同意により送信していません: {why}", en: "withheld by the consent: {why}" }
+    StatusSpool { ja: "保管", en: "Spool" }
+    StatusSpoolLine { ja: "未送信 {waiting} 件、確認待ち {in_flight} 束、{kib} KiB、容量超過で破棄 {evicted} 件、破損 {corrupt} 件", en: "{waiting} records waiting, {in_flight} batches in flight, {kib} KiB, {evicted} evicted, {corrupt} corrupt" }
+    StatusClock { ja: "時計", en: "Clock" }
+    StatusClockUnknown { ja: "ずれは不明（署名つき時刻を未受信）", en: "offset unknown (no signed time yet)" }
+    StatusClockKnown { ja: "サーバーとの差 {offset} ミリ秒（±{within}）", en: "{offset} ms behind the collector (±{within})" }
+    StatusProbes { ja: "診断", en: "Probes" }
+
+    // The agent's commands.
+    ConfigGood { ja: "設定に問題はありません。", en: "The configuration is good." }
+    Enrolled { ja: "登録しました。装置 {device}\n指紋: {fingerprint}\nこの指紋を病院の管理者に伝え、`tenken-hospital approve` で承認を受けてください。", en: "Enrolled as device {device}\nfingerprint: {fingerprint}\nTell the hospital's administrator this fingerprint, to be approved with `tenken-hospital approve`." }
+    DoctorUnknown { ja: "確認できませんでした", en: "could not be looked at" }
+    DoctorStateDir { ja: "フォルダーの存在と書き込み権限、ディスクの空きを確認してください。", en: "Check that the folder exists, that the service's account may write there, and that the disk has room." }
+    DoctorEnroll { ja: "病院の登録票を受け取り、`tenken-agent enroll --slot ファイル` を実行してください。", en: "Get a slot file from the hospital and run `tenken-agent enroll --slot FILE`." }
+    DoctorConsentMissing { ja: "同意書がないため何も送信しません。病院の管理者に署名済みの同意書を求め、状態フォルダーの consent.statement に置いてください。", en: "Without a consent nothing is sent. Ask the hospital's administrator for the signed consent and put it into the state folder as consent.statement." }
+    DoctorConsentRefused { ja: "この病院の鍵で署名された同意書ではありません。病院の管理者に確認してください。", en: "It is not signed with this hospital's key. Ask the hospital's administrator." }
+    DoctorConsentExpired { ja: "同意の期間外です。病院の管理者に新しい版の同意書を求めてください。記録は装置内に保管しています。", en: "Outside the consent's period. Ask the hospital's administrator for a newer version; records are kept on the device." }
+    DoctorCollector { ja: "ネットワーク、プロキシ、ファイアウォール（外向き通信）を確認してください。記録は装置内に保管し、自動で再送します。", en: "Check network, proxy and firewall (outbound). Records are kept on the device and sent again by themselves." }
+    DoctorHalted { ja: "保守会社に連絡してください。ディスクを復元または複製した場合は、その旨を伝えてください。", en: "Call the vendor. If this disk was restored or copied, say so." }
+    DoctorNotRunning { ja: "エージェントが動作していません。サービスを起動してください（systemctl start tenken-agent）。", en: "The agent is not running. Start its service (systemctl start tenken-agent)." }
+    DoctorSpool { ja: "保管領域に書き込めません。ディスクの空きと故障を確認してください。", en: "The spool cannot be written. Check the disk's space and health." }
+    DoctorDegraded { ja: "停電時に記録を失うおそれがあります。保守会社に連絡してください。", en: "A power cut could lose records. Call the vendor." }
+    DoctorLost { ja: "失われた記録は欠落として申告されます。長く送信できていないか、ディスクの故障が疑われます。", en: "Lost records are declared as gaps. Delivery was down for long, or the disk may be failing." }
+    DoctorClock { ja: "時計が60秒以上ずれています。時刻同期（NTP）の設定を確認してください。", en: "The clock is off by more than 60 s. Check time synchronisation (NTP)." }
+
     // The hospital's program.
     KeyMade { ja: "病院の鍵を作成しました。\n  秘密鍵: {secret}（この病院の外へ出さず、控えを金庫に保管してください）\n  公開鍵: {public}\n  契約書に記載する値: {key}\n  指紋: {fingerprint}", en: "The hospital's key was made.\n  secret: {secret} (keep it inside the hospital, with a copy in a safe)\n  public: {public}\n  value for the contract: {key}\n  fingerprint: {fingerprint}" }
     SlotMade { ja: "登録票を作成しました（有効期限 {expires}）。\n  装置用（秘密。手渡しで運んでください）: {device}\n  保守会社用: {collector}", en: "The enrollment slot was made (usable until {expires}).\n  for the device (secret; carry it by hand): {device}\n  for the vendor: {collector}" }

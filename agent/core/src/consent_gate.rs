@@ -68,6 +68,16 @@ impl ConsentGate {
         self.manifest.as_ref().ok_or(Refusal::Withdrawn)?.permits(category, at)
     }
 
+    /// Whether a category may be recorded. Unlike sending, it goes on after the consent has
+    /// expired: the records wait in the spool until the hospital renews it.
+    pub fn may_record(&self, category: Category, at: Timestamp) -> Result<(), Refusal> {
+        let manifest = self.manifest.as_ref().ok_or(Refusal::Withdrawn)?;
+        match manifest.permits(category, at) {
+            Err(Refusal::Expired) if manifest.categories.contains(&category.code()) => Ok(()),
+            other => other,
+        }
+    }
+
     /// Whether anything at all may leave.
     pub fn is_open(&self, at: Timestamp) -> Result<(), Refusal> {
         self.manifest.as_ref().ok_or(Refusal::Withdrawn)?.is_valid(at)
@@ -122,7 +132,10 @@ mod tests {
         gate.adopt(&Envelope::seal(&manifest(3), &key).unwrap()).unwrap();
         assert_eq!(gate.permits(Category::Disk, at), Ok(()));
         assert_eq!(gate.permits(Category::Patch, at), Err(Refusal::Category));
-        assert_eq!(gate.permits(Category::Disk, Timestamp::from_secs(1_000)), Err(Refusal::Expired));
+        let late = Timestamp::from_secs(1_000);
+        assert_eq!(gate.permits(Category::Disk, late), Err(Refusal::Expired));
+        assert_eq!(gate.may_record(Category::Disk, late), Ok(()), "kept until it is renewed");
+        assert_eq!(gate.may_record(Category::Patch, late), Err(Refusal::Expired));
         gate.withdraw();
         assert_eq!(gate.permits(Category::Disk, at), Err(Refusal::Withdrawn));
     }

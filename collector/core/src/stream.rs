@@ -51,6 +51,8 @@ pub enum Entry {
     },
     /// What a person did to an incident.
     IncidentAction(IncidentAction),
+    /// The rules by which later ticks are evaluated, the file as it was loaded.
+    Rules { text: String },
 }
 
 /// See [`Entry::Hospital`].
@@ -112,6 +114,7 @@ pub enum EntryKind {
     CertificateIssued = 8,
     Revoked = 9,
     IncidentAction = 10,
+    Rules = 11,
 }
 
 /// A stored entry that this version cannot read.
@@ -136,6 +139,7 @@ impl Entry {
             Self::CertificateIssued { .. } => EntryKind::CertificateIssued,
             Self::Revoked { .. } => EntryKind::Revoked,
             Self::IncidentAction(_) => EntryKind::IncidentAction,
+            Self::Rules { .. } => EntryKind::Rules,
         }
     }
 
@@ -157,6 +161,7 @@ impl Entry {
             }
             Self::Revoked { device } => (kind, Some(*device), Vec::new()),
             Self::IncidentAction(a) => (kind, None, codec::to_vec(a)?),
+            Self::Rules { text } => (kind, None, codec::to_vec(text)?),
         })
     }
 
@@ -179,6 +184,7 @@ impl Entry {
             8 => Self::CertificateIssued { device: owner?, certificate: read(body)? },
             9 => Self::Revoked { device: owner? },
             10 => Self::IncidentAction(read(body)?),
+            11 => Self::Rules { text: read(body)? },
             other => return Err(EntryError::Kind(other)),
         })
     }

@@ -1,0 +1,210 @@
+//! Builds the agent's parts, starts them and ends them in order.
+//!
+//! Order at the end: collection, delivery, then the spool, which gives back what it reserved.
+//! One current-thread runtime carries both loops; the spool and the probes have threads of their
+//! own, so that a slow disk or a hanging probe does not stop delivery.
+
+use crate::{
+    collect::Collection,
+    config::{AgentConfig, PushSection},
+    consent_file::ConsentWatch,
+    deliver::Delivery,
+    identity::{self, Enrolled},
+    probes,
+    runner::Runner,
+    spool::{self, ChainStart, SpoolConfig, SpoolHandle},
+    status::{self, ConsentStatus, DeliveryState, DeliveryStatus, SpoolStatus, Status},
+    transport::http::HttpTransport,
+};
+use anyhow::Context;
+use std::{cell::RefCell, future::Future, path::PathBuf, rc::Rc};
+use tenken_agent_core::{
+    consent_gate::ConsentGate,
+    device_clock::DeviceClock,
+    pusher::{PushPolicy, Pusher},
+    schedule::Schedule,
+    spool::SpoolError,
+};
+use tenken_common::{
+    ack::Ack,
+    envelope::Envelope,
+    key::{self, PublicKey},
+    observation::ProbeRun,
+    telemetry::ErrorChain,
+    time::{Clock, SystemClock, Timestamp},
+    tls,
+};
+use tokio::sync::Notify;
+
+/// What this program calls itself on the wire.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What both loops share. Single-threaded: nothing is borrowed across an await.
+pub struct Shared {
+    pub clock: SystemClock,
+    pub enrolled: Enrolled,
+    pub gate: RefCell<ConsentGate>,
+    pub device_clock: RefCell<DeviceClock>,
+    pub spool: SpoolHandle,
+    pub push: PushSection,
+    pub delivery: RefCell<DeliveryStatus>,
+    pub refused_consent: RefCell<Option<String>>,
+    /// Something is urgent, or what may be sent has changed.
+    pub wake: Notify,
+    state_dir: PathBuf,
+    started: Timestamp,
+    spool_failure: RefCell<Option<String>>,
+}
+
+impl Shared {
+    /// The time by which consent is judged.
+    pub fn authority(&self) -> Timestamp { self.device_clock.borrow().authority(self.clock.now()) }
+
+    /// Notes how delivery goes; `since` moves only when the state changes.
+    pub fn delivery(&self, state: DeliveryState, why: Option<String>, failures: u64) {
+        let now = self.clock.wall();
+        let mut delivery = self.delivery.borrow_mut();
+        let ok = state == DeliveryState::Ok;
+        if delivery.state != state {
+            delivery.since = (!ok).then_some(now);
+        }
+        if ok {
+            delivery.last_ack = Some(now);
+        }
+        (delivery.state, delivery.why, delivery.failures) = (state, why, failures);
+    }
+
+    pub fn spool_failed(&self, e: &SpoolError) {
+        let text = ErrorChain(e).to_string();
+        let first = self.spool_failure.borrow().as_deref() != Some(text.as_str());
+        if first {
+            tracing::error!(reason = %text, "spool failed");
+        }
+        self.spool_failure.replace(Some(text));
+    }
+
+    pub fn spool_works(&self) { self.spool_failure.replace(None); }
+
+    pub async fn write_status<'a>(&self, runs: impl Iterator<Item = &'a ProbeRun>) {
+        let spool = match self.spool.snapshot().await {
+            Ok(snapshot) => SpoolStatus {
+                waiting: snapshot.stats.waiting,
+                urgent: snapshot.stats.urgent,
+                in_flight: snapshot.stats.in_flight,
+                disk_bytes: snapshot.stats.disk_bytes,
+                oldest: snapshot.stats.oldest,
+                last_record: snapshot.last_id.0,
+                acked_batches: snapshot.stats.acked_seq.0,
+                evicted: snapshot.stats.evicted,
+                corrupt: snapshot.stats.corrupt,
+                degraded: snapshot.stats.degraded,
+                failing: self.spool_failure.borrow().clone(),
+            },
+            Err(e) => SpoolStatus { failing: Some(ErrorChain(&e).to_string()), ..SpoolStatus::default() },
+        };
+        let now = self.clock.now();
+        let status = Status {
+            agent_version: VERSION.to_owned(),
+            device: self.enrolled.device,
+            fingerprint: self.enrolled.device_key.public().fingerprint(),
+            started: self.started,
+            written: now.wall,
+            consent: self.consent_status(),
+            spool,
+            delivery: self.delivery.borrow().clone(),
+            clock: self.device_clock.borrow().quality(now),
+            probes: runs.cloned().collect(),
+        };
+        if let Err(e) = status::save(&self.state_dir, &status) {
+            tracing::warn!(reason = %ErrorChain(&e), "status not written");
+        }
+    }
+
+    fn consent_status(&self) -> ConsentStatus {
+        let gate = self.gate.borrow();
+        let manifest = gate.manifest();
+        ConsentStatus {
+            version: gate.highest(),
+            closed: gate.is_open(self.authority()).err().map(|refusal| refusal.to_string()),
+            valid_to: manifest.map(|m| m.valid_to),
+            categories: manifest
+                .map(|m| m.known_categories().map(|c| c.as_str().to_owned()).collect())
+                .unwrap_or_default(),
+            refused_file: self.refused_consent.borrow().clone(),
+        }
+    }
+}
+
+/// Runs the agent until `shutdown` completes.
+pub async fn run(config: AgentConfig, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let clock = SystemClock::new();
+    let enrolled = identity::load(&config.state_dir)?;
+    let ack_key = enrolled.trust.ack_key().context("the trust document's acknowledgement key")?;
+
+    let spool_config = SpoolConfig {
+        dir: config.state_dir.join("spool"),
+        engine: config.spool.engine,
+        cap_bytes: config.spool.cap.0,
+    };
+    let start = ChainStart { device: enrolled.device, epoch: enrolled.epoch, genesis: enrolled.genesis };
+    let spool = SpoolHandle::open(spool_config, start, VERSION).await.context("the spool cannot be opened")?;
+    let snapshot = spool.snapshot().await?;
+
+    let device_clock = DeviceClock::new(last_signed(snapshot.newest_ack.as_deref(), &ack_key));
+    let gate = ConsentGate::new(
+        enrolled.hospital_key,
+        enrolled.device,
+        enrolled.group.clone(),
+        snapshot.consent_version,
+    );
+    let tls = tls::client(&enrolled.roots(), Some(enrolled.tls.clone()), clock.clone())?;
+    let transport = HttpTransport::new(&enrolled.push_url, tls, config.push.timeout.0)?;
+
+    let runner = Runner::new(probes::registry::all(&config.probes));
+    let seed = u64::from_be_bytes(key::random()?);
+    let intervals = config.probes.intervals(runner.infos());
+    let schedule =
+        Schedule::new(clock.mono(), intervals.iter().map(|(name, every)| (name.as_str(), *every)), seed);
+
+    let shared = Rc::new(Shared {
+        started: clock.wall(),
+        clock,
+        gate: RefCell::new(gate),
+        device_clock: RefCell::new(device_clock),
+        spool,
+        push: config.push.clone(),
+        delivery: RefCell::default(),
+        refused_consent: RefCell::default(),
+        wake: Notify::new(),
+        state_dir: config.state_dir.clone(),
+        spool_failure: RefCell::default(),
+        enrolled,
+    });
+    let policy = PushPolicy {
+        interval: config.push.interval.0,
+        retry_first: config.push.retry_first.0,
+        retry_max: config.push.retry_max.0,
+    };
+    tracing::info!(device = %shared.enrolled.device, version = VERSION, "agent started");
+
+    let watch = ConsentWatch::new(&config.state_dir);
+    let mut collection = Collection::new(shared.clone(), runner, schedule, watch);
+    let mut delivery = Delivery::new(shared.clone(), Pusher::new(policy, seed), transport, ack_key);
+    tokio::select! {
+        () = collection.run() => {}
+        () = delivery.run() => {}
+        () = shutdown => {}
+    }
+    drop((collection, delivery));
+    shared.spool.close().await.context("the spool did not close cleanly")?;
+    tracing::info!("agent stopped");
+    Ok(())
+}
+
+/// The latest signed time known from before this start: the newest acknowledgement's.
+fn last_signed(newest_ack: Option<&[u8]>, ack_key: &PublicKey) -> Timestamp {
+    newest_ack
+        .and_then(|bytes| Envelope::from_bytes(bytes).ok())
+        .and_then(|envelope| envelope.open::<Ack>(ack_key).ok())
+        .map_or(Timestamp::MIN, |ack| ack.server)
+}

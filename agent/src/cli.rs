@@ -1,0 +1,187 @@
+//! The commands of `tenken-agent`.
+
+use crate::{
+    app,
+    config::AgentConfig,
+    doctor::{self, Verdict},
+    enroll,
+    probes::{self, print::Outcome},
+    runner::Runner,
+    status,
+};
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use std::{
+    io::{IsTerminal, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+use tenken_agent_core::probe::ProbeContext;
+use tenken_common::{
+    config,
+    key::grouped,
+    message::{Language, Message},
+    statement::SlotFile,
+    telemetry,
+    time::{Clock, SystemClock},
+};
+
+/// Probes that show a rate need two looks; this is the time between them in `probe`.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
+
+/// 保守対象装置の点検エージェント / watches the device it runs on and reports to the remote service centre
+#[derive(Debug, Parser)]
+#[command(name = "tenken-agent", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// Configuration file; without it the defaults hold
+    #[arg(long, short, global = true, env = "TENKEN_AGENT_CONFIG")]
+    config: Option<PathBuf>,
+    /// Language of what is shown: ja or en (default: the configuration's)
+    #[arg(long, global = true, env = "TENKEN_LANG")]
+    language: Option<Language>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run until stopped
+    Run,
+    /// Check the configuration and show every problem
+    CheckConfig,
+    /// Run the probes once and show what they see
+    Probe {
+        /// Only this one
+        name: Option<String>,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show how the running agent is
+    Status {
+        #[arg(long)]
+        json: bool,
+    },
+    /// Redeem the hospital's slot file, once
+    Enroll {
+        #[arg(long)]
+        slot: PathBuf,
+    },
+    /// Look for known faults and name the next step
+    Doctor {
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Runs one command. Exit codes: 0 done, 1 something is wrong with the device or the agent, 2 the
+/// command or its configuration cannot be used.
+pub fn main(cli: Cli) -> anyhow::Result<ExitCode> {
+    let config: AgentConfig = match &cli.config {
+        Some(path) => config::load(path)?,
+        None => AgentConfig::default(),
+    };
+    let language = cli.language.unwrap_or(config.language);
+    let mut out = std::io::stdout();
+    match cli.command {
+        Command::CheckConfig => {
+            writeln!(out, "{}", Message::ConfigGood.text(language))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Run => {
+            telemetry::init(config.log_format, "info");
+            runtime()?.block_on(app::run(config, terminated()))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Probe { name, json } => {
+            let outcomes = runtime()?.block_on(look(&config, name.as_deref()))?;
+            write!(out, "{}", probes::print::print(&outcomes, json, out.is_terminal()))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Status { json } => {
+            let status = status::load(&config.state_dir)?;
+            if json {
+                writeln!(out, "{}", serde_json::to_string_pretty(&status)?)?;
+            } else {
+                write!(out, "{}", status::print(&status, language, SystemClock::new().wall()))?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Enroll { slot } => {
+            runtime()?.block_on(run_enroll(&config, &slot, language, &mut out))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Doctor { json } => {
+            let all = runtime()?.block_on(doctor::examine(&config, language));
+            if json {
+                writeln!(out, "{}", serde_json::to_string_pretty(&all)?)?;
+            } else {
+                write!(out, "{}", doctor::print(&all))?;
+            }
+            let sound = all.iter().all(|e| e.verdict == Verdict::Ok);
+            Ok(if sound { ExitCode::SUCCESS } else { ExitCode::from(1) })
+        }
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")
+}
+
+/// Completes when the service is told to stop.
+pub async fn terminated() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut term) => {
+                tokio::select! {
+                    _ = term.recv() => {}
+                    _ = tokio::signal::ctrl_c() => {}
+                }
+            }
+            Err(_) => drop(tokio::signal::ctrl_c().await),
+        }
+    }
+    #[cfg(not(unix))]
+    drop(tokio::signal::ctrl_c().await);
+}
+
+async fn look(config: &AgentConfig, only: Option<&str>) -> anyhow::Result<Vec<Outcome>> {
+    let clock = SystemClock::new();
+    let mut runner = Runner::new(probes::registry::all(&config.probes));
+    let infos: Vec<_> = runner.infos().cloned().enumerate().collect();
+    let chosen: Vec<_> = infos.iter().filter(|(_, info)| only.is_none_or(|name| name == info.name)).collect();
+    if chosen.is_empty() {
+        let names: Vec<_> = infos.iter().map(|(_, info)| info.name).collect();
+        anyhow::bail!("there is no probe `{}`; there are: {}", only.unwrap_or(""), names.join(", "));
+    }
+    for (index, _) in &chosen {
+        drop(runner.run(*index, ProbeContext { at: clock.now() }).await);
+    }
+    tokio::time::sleep(BETWEEN_LOOKS).await;
+    let mut outcomes = Vec::new();
+    for (index, info) in chosen {
+        let outcome = runner.run(*index, ProbeContext { at: clock.now() }).await;
+        outcomes.push(Outcome { info: info.clone(), outcome });
+    }
+    Ok(outcomes)
+}
+
+async fn run_enroll(
+    config: &AgentConfig,
+    slot: &Path,
+    language: Language,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(slot).with_context(|| format!("cannot read {}", slot.display()))?;
+    let slot = SlotFile::from_armour(&text).with_context(|| slot.display().to_string())?;
+    let clock = SystemClock::new();
+    let timeout = config.push.timeout.0;
+    let enrolled = enroll::enroll(&config.state_dir, &slot, app::VERSION, timeout, &clock).await?;
+    let fingerprint = grouped(&enrolled.device_key.public().fingerprint());
+    let device = enrolled.device.to_string();
+    let values = [("device", device.as_str()), ("fingerprint", &fingerprint)];
+    writeln!(out, "{}", Message::Enrolled.fill(language, &values))?;
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! The collection loop: runs what is due, within the consent, and makes it durable.
+//!
+//! Holds: a probe whose category the consent does not name is not even run (the first of the
+//! consent's two gates). An observation is in the spool before anything else happens to it; where
+//! the spool fails, that is said, and the loop goes on.
+
+use crate::{
+    app::Shared,
+    consent_file::{ConsentWatch, Look},
+    probes::own,
+    runner::Runner,
+};
+use std::{rc::Rc, time::Duration};
+use tenken_agent_core::{
+    probe::ProbeContext,
+    record::{Recorder, quantity, spool_quantities, to_f64},
+    schedule::Schedule,
+};
+use tenken_common::{
+    category::Category, observation::{Class, Observation}, telemetry::ErrorChain, time::{Clock, Monotonic}, unit::Unit,
+};
+
+/// How long the loop sleeps at most, so that a consent that was taken away is noticed soon.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// See the module's head.
+pub struct Collection {
+    shared: Rc<Shared>,
+    runner: Runner,
+    schedule: Schedule,
+    recorder: Recorder,
+    consent: ConsentWatch,
+    last_report: Option<Monotonic>,
+}
+
+impl Collection {
+    pub fn new(shared: Rc<Shared>, runner: Runner, schedule: Schedule, consent: ConsentWatch) -> Self {
+        Self { shared, runner, schedule, recorder: Recorder::new(), consent, last_report: None }
+    }
+
+    /// Runs until it is dropped.
+    pub async fn run(&mut self) {
+        loop {
+            self.cycle().await;
+            let now = self.shared.clock.mono();
+            let until_probe = self.schedule.next(now).unwrap_or(LOOK_EVERY);
+            tokio::time::sleep(until_probe.min(LOOK_EVERY).max(Duration::from_millis(1))).await;
+        }
+    }
+
+    async fn cycle(&mut self) {
+        self.look_at_consent().await;
+        self.schedule.lengthen(self.shared.gate.borrow().interval_floor());
+        let mut observations = Vec::new();
+        for index in self.schedule.due(self.shared.clock.mono()) {
+            observations.extend(self.run_probe(index).await);
+        }
+        observations.extend(self.own_report().await);
+        if !observations.is_empty() {
+            self.append(observations).await;
+        }
+        self.shared.write_status(self.recorder.runs()).await;
+    }
+
+    async fn run_probe(&mut self, index: usize) -> Vec<Observation> {
+        let Some(info) = self.runner.infos().nth(index).cloned() else { return Vec::new() };
+        let at = self.shared.authority();
+        let allowed = self.shared.gate.borrow().may_record(info.category, at);
+        if allowed.is_err() {
+            self.recorder.withhold(&info);
+            return Vec::new();
+        }
+        let outcome = self.runner.run(index, ProbeContext { at: self.shared.clock.now() }).await;
+        if let Err(e) = &outcome.result {
+            tracing::debug!(probe = info.name, reason = %ErrorChain(e), "probe has no values");
+        }
+        self.recorder.record(&info, outcome)
+    }
+
+    /// The agent on itself, every `push.report`.
+    async fn own_report(&mut self) -> Vec<Observation> {
+        let now = self.shared.clock.mono();
+        let due = self.last_report.is_none_or(|last| now.saturating_since(last) >= self.shared.push.report.0);
+        let at = self.shared.authority();
+        if !due || self.shared.gate.borrow().may_record(Category::Agent, at).is_err() {
+            return Vec::new();
+        }
+        self.last_report = Some(now);
+        let mut quantities = own::quantities();
+        if let Ok(snapshot) = self.shared.spool.snapshot().await {
+            quantities.extend(spool_quantities(&snapshot.stats));
+        }
+        let failures = to_f64(self.shared.delivery.borrow().failures);
+        quantities.extend(quantity("push_failures", Unit::Count, failures));
+        self.recorder.report(self.shared.clock.now(), quantities)
+    }
+
+    async fn append(&self, observations: Vec<Observation>) {
+        let urgent = observations.iter().any(|o| o.class() == Class::Urgent);
+        match self.shared.spool.append(observations).await {
+            Ok(_) => self.shared.spool_works(),
+            Err(e) => self.shared.spool_failed(&e),
+        }
+        if urgent {
+            self.shared.wake.notify_one();
+        }
+    }
+
+    async fn look_at_consent(&mut self) {
+        let look = self.consent.look(&mut self.shared.gate.borrow_mut());
+        match look {
+            Ok(Look::Unchanged) => return,
+            Ok(Look::Adopted(version)) => {
+                tracing::info!(version, "consent in force");
+                self.shared.refused_consent.replace(None);
+                if let Err(e) = self.shared.spool.set_consent_version(version).await {
+                    self.shared.spool_failed(&e);
+                }
+            }
+            Ok(Look::Withdrawn) => {
+                tracing::warn!("no consent: nothing is recorded or sent");
+                self.shared.refused_consent.replace(None);
+            }
+            Err(e) => {
+                tracing::error!(reason = %ErrorChain(&e), "consent not taken");
+                self.shared.refused_consent.replace(Some(ErrorChain(&e).to_string()));
+            }
+        }
+        self.shared.wake.notify_one();
+    }
+}

@@ -1,0 +1,312 @@
+//! The delivery loop: asks the pusher what to do, does it over the transport, tells it how it went.
+//!
+//! Holds: nothing is sent that the consent does not allow at that moment (the second of its two
+//! gates). Time is believed only from an answer that echoes the request's nonce; an answer that
+//! is not signed by the collector's acknowledgement key means no more than "again later".
+
+use crate::{app::Shared, status::DeliveryState, transport::http::{Answer, HttpTransport}};
+use std::{rc::Rc, time::Duration};
+use tenken_agent_core::{
+    pusher::{Outcome, PushEffect, PushStep, PushView, Pusher},
+    spool::{BatchLimit, Cut},
+};
+use tenken_common::{
+    ack::{Ack, Reject, ResumeReply, ResumeRequest},
+    category::Category,
+    codec::CodecError,
+    envelope::{Envelope, Payload, Verified},
+    id::Nonce,
+    key::{self, PublicKey},
+    limit,
+    telemetry::ErrorChain,
+    time::{Clock, Moment},
+    wire::v1::ReceivedBatch,
+};
+
+const BATCH_LIMIT: BatchLimit =
+    BatchLimit { records: limit::BATCH_RECORDS_MAX, bytes: limit::PLAIN_BYTES_MAX };
+
+/// See the module's head.
+pub struct Delivery {
+    shared: Rc<Shared>,
+    pusher: Pusher,
+    transport: HttpTransport,
+    ack_key: PublicKey,
+}
+
+/// A believable answer, with its bytes.
+enum Said {
+    Acked(Verified<Ack>, Vec<u8>),
+    Rejected(Verified<Reject>),
+    Resumed(Verified<ResumeReply>),
+}
+
+/// Why an answer says nothing.
+#[derive(Debug, thiserror::Error)]
+enum Silence {
+    #[error(transparent)]
+    Transport(#[from] crate::transport::http::TransportError),
+    #[error("the collector answered HTTP {0}")]
+    Status(u16),
+    #[error("the collector's answer is not signed by its key")]
+    Unsigned,
+    #[error("the collector's answer speaks of another device or batch")]
+    OtherSubject,
+    #[error("no random bytes for a nonce")]
+    Random(#[source] key::KeyError),
+    #[error("a request could not be encoded")]
+    Encode(#[source] CodecError),
+}
+
+impl Delivery {
+    pub fn new(shared: Rc<Shared>, pusher: Pusher, transport: HttpTransport, ack_key: PublicKey) -> Self {
+        Self { shared, pusher, transport, ack_key }
+    }
+
+    /// Runs until it is dropped.
+    pub async fn run(&mut self) {
+        loop {
+            let wait = self.step().await;
+            if !wait.is_zero() {
+                // Something urgent, or a consent that changed, ends the wait.
+                let woken = tokio::time::timeout(wait, self.shared.wake.notified()).await;
+                if woken.is_ok() && self.pusher.failing_since().is_none() {
+                    self.pusher.retry_now();
+                }
+            }
+        }
+    }
+
+    /// One step; how long to wait before the next.
+    async fn step(&mut self) -> Duration {
+        if let Some(wait) = self.withheld().await {
+            return wait;
+        }
+        let view = match self.view().await {
+            Ok(view) => view,
+            Err(e) => return self.spool_failed(&e),
+        };
+        match self.pusher.poll(self.shared.clock.mono(), &view) {
+            PushStep::Wait(wait) => return wait.min(self.shared.push.interval.0),
+            PushStep::Resume => self.resume(&view).await,
+            PushStep::Cut => return self.cut(&view).await,
+            PushStep::Send => self.send(&view).await,
+        }
+        Duration::ZERO
+    }
+
+    /// Where the consent closes the way out: say so and look again soon.
+    async fn withheld(&mut self) -> Option<Duration> {
+        let refusal = self.shared.gate.borrow().is_open(self.shared.authority()).err()?;
+        self.shared.delivery(DeliveryState::Withheld, Some(refusal.to_string()), self.pusher.failures());
+        Some(self.shared.push.interval.0)
+    }
+
+    async fn view(&self) -> Result<PushView, tenken_agent_core::spool::SpoolError> {
+        let snapshot = self.shared.spool.snapshot().await?;
+        let stats = &snapshot.stats;
+        Ok(PushView {
+            waiting: stats.waiting + stats.gaps_waiting,
+            urgent: stats.urgent,
+            in_flight: stats.in_flight,
+            head: snapshot.head,
+            acked_seq: stats.acked_seq,
+        })
+    }
+
+    async fn resume(&mut self, view: &PushView) {
+        let (epoch, last_seq, last_hash) = view.head;
+        let newest_ack = self.shared.spool.snapshot().await.ok().and_then(|s| s.newest_ack);
+        let asked = async {
+            let nonce = Nonce(key::random().map_err(Silence::Random)?);
+            let request = ResumeRequest {
+                device: self.shared.enrolled.device,
+                epoch,
+                last_seq,
+                last_hash,
+                newest_ack: newest_ack.map(Into::into),
+                consent_version: self.shared.gate.borrow().highest(),
+                nonce,
+            };
+            let envelope =
+                Envelope::seal(&request, &self.shared.enrolled.device_key).map_err(Silence::Encode)?;
+            self.ask("/v1/resume", &envelope, nonce).await
+        };
+        match asked.await {
+            Ok((_, Ok(Said::Resumed(reply)))) => {
+                let effect = self.outcome(view, &Outcome::Resumed(&reply));
+                if let PushEffect::AdoptHead(seq, hash) = effect
+                    && let Err(e) = self.shared.spool.adopt_head(seq, hash).await
+                {
+                    self.spool_failed(&e);
+                }
+            }
+            Ok((_, Ok(Said::Rejected(reject)))) => {
+                self.outcome(view, &Outcome::Rejected(&reject));
+            }
+            Ok((answer, Ok(Said::Acked(..)))) => self.silence(view, Some(&answer), &Silence::OtherSubject),
+            Ok((answer, Err(silence))) => self.silence(view, Some(&answer), &silence),
+            Err(silence) => self.silence(view, None, &silence),
+        }
+    }
+
+    async fn cut(&mut self, view: &PushView) -> Duration {
+        let at = self.shared.authority();
+        // The consent may have become narrower since these records were made.
+        let allowed: Vec<Category> = {
+            let gate = self.shared.gate.borrow();
+            Category::ALL.into_iter().filter(|c| gate.permits(*c, at).is_ok()).collect()
+        };
+        let cut = async {
+            self.shared.spool.withdraw(allowed).await?;
+            let now = self.shared.clock.now();
+            let clock = self.shared.device_clock.borrow().quality(now);
+            self.shared.spool.cut(BATCH_LIMIT, now, clock).await
+        };
+        match cut.await {
+            Ok(cut) => {
+                let outcome = if cut.is_some() { Outcome::Cut } else { Outcome::NothingCut };
+                self.outcome(view, &outcome);
+                Duration::ZERO
+            }
+            Err(e) => self.spool_failed(&e),
+        }
+    }
+
+    async fn send(&mut self, view: &PushView) {
+        let cut = match self.shared.spool.next_in_flight().await {
+            Ok(Some(cut)) => cut,
+            Ok(None) => return,
+            Err(e) => {
+                self.spool_failed(&e);
+                return;
+            }
+        };
+        if let Some(category) = self.forbidden(&cut) {
+            let why = format!("a batch that is ready to go holds `{category}`, which the consent no longer names");
+            self.shared.delivery(DeliveryState::Withheld, Some(why), self.pusher.failures());
+            self.pusher.on_outcome(
+                self.shared.clock.mono(),
+                view,
+                &Outcome::Failed { retry_after: Some(self.shared.push.interval.0) },
+            );
+            return;
+        }
+        let seq = cut.seq;
+        let asked = async {
+            let nonce = Nonce(key::random().map_err(Silence::Random)?);
+            let envelope =
+                Envelope::seal_bytes(ReceivedBatch::TYPE, cut.body.clone(), &self.shared.enrolled.device_key);
+            self.ask("/v1/batch", &envelope, nonce).await
+        };
+        match asked.await {
+            Ok((_, Ok(Said::Acked(ack, envelope)))) => {
+                tracing::debug!(seq = seq.0, acked = ack.acked_seq.0, "acknowledged");
+                let effect = self.outcome(view, &Outcome::Acked(&ack));
+                if effect == PushEffect::Release
+                    && let Err(e) = self.shared.spool.release(ack, envelope).await
+                {
+                    self.spool_failed(&e);
+                }
+            }
+            Ok((answer, Ok(Said::Rejected(reject)))) => {
+                if reject.epoch == cut.epoch && reject.seq == seq && reject.hash == cut.hash {
+                    self.outcome(view, &Outcome::Rejected(&reject));
+                } else {
+                    self.silence(view, Some(&answer), &Silence::OtherSubject);
+                }
+            }
+            Ok((answer, Ok(Said::Resumed(_)))) => self.silence(view, Some(&answer), &Silence::OtherSubject),
+            Ok((answer, Err(silence))) => self.silence(view, Some(&answer), &silence),
+            Err(silence) => self.silence(view, None, &silence),
+        }
+    }
+
+    /// A category in a body that may not go any more.
+    fn forbidden(&self, cut: &Cut) -> Option<Category> {
+        let at = self.shared.authority();
+        let gate = self.shared.gate.borrow();
+        let received = ReceivedBatch::decode(&cut.body).ok()?;
+        received
+            .batch
+            .records
+            .iter()
+            .map(|record| record.observation.category)
+            .find(|category| gate.permits(*category, at).is_err())
+    }
+
+    /// Sends an envelope and reads what the answer says.
+    async fn ask(
+        &self,
+        path: &str,
+        envelope: &Envelope,
+        nonce: Nonce,
+    ) -> Result<(Answer, Result<Said, Silence>), Silence> {
+        let sent = self.shared.clock.now();
+        let answer = self.transport.post(path, envelope.to_bytes(), &nonce).await?;
+        let received = self.shared.clock.now();
+        let said = self.understand(&answer, nonce, sent, received);
+        Ok((answer, said))
+    }
+
+    fn understand(&self, answer: &Answer, nonce: Nonce, sent: Moment, received: Moment) -> Result<Said, Silence> {
+        let Ok(envelope) = Envelope::from_bytes(&answer.body) else {
+            return Err(if answer.status == 200 { Silence::Unsigned } else { Silence::Status(answer.status) });
+        };
+        let device = self.shared.enrolled.device;
+        let kind = envelope.payload_type();
+        let (said, subject, server, echo) = if kind == Ack::TYPE {
+            let ack = envelope.open::<Ack>(&self.ack_key).map_err(|_| Silence::Unsigned)?;
+            let facts = (ack.device, ack.server, ack.echo_nonce);
+            (Said::Acked(ack, answer.body.clone()), facts.0, facts.1, facts.2)
+        } else if kind == Reject::TYPE {
+            let reject = envelope.open::<Reject>(&self.ack_key).map_err(|_| Silence::Unsigned)?;
+            let facts = (reject.device, reject.server, reject.echo_nonce);
+            (Said::Rejected(reject), facts.0, facts.1, facts.2)
+        } else {
+            let reply = envelope.open::<ResumeReply>(&self.ack_key).map_err(|_| Silence::Unsigned)?;
+            let facts = (reply.device, reply.server, reply.echo_nonce);
+            (Said::Resumed(reply), facts.0, facts.1, facts.2)
+        };
+        if subject != device {
+            return Err(Silence::OtherSubject);
+        }
+        if echo == nonce {
+            self.shared.device_clock.borrow_mut().on_signed_time(sent, received, server);
+        }
+        Ok(said)
+    }
+
+    fn outcome(&mut self, view: &PushView, outcome: &Outcome<'_>) -> PushEffect {
+        let effect = self.pusher.on_outcome(self.shared.clock.mono(), view, outcome);
+        match (self.pusher.halted(), outcome) {
+            (Some(halt), _) => {
+                tracing::error!(reason = %halt, "delivery halted");
+                self.shared.delivery(DeliveryState::Halted, Some(halt.to_string()), self.pusher.failures());
+            }
+            (None, Outcome::Acked(_) | Outcome::Resumed(_)) => {
+                self.shared.delivery(DeliveryState::Ok, None, self.pusher.failures());
+            }
+            (None, Outcome::Rejected(_) | Outcome::Failed { .. } | Outcome::NothingCut | Outcome::Cut) => {}
+        }
+        effect
+    }
+
+    fn silence(&mut self, view: &PushView, answer: Option<&Answer>, silence: &Silence) {
+        let retry_after = answer.and_then(|a| a.retry_after);
+        let first = self.pusher.failing_since().is_none();
+        self.outcome(view, &Outcome::Failed { retry_after });
+        let why = ErrorChain(silence).to_string();
+        if first {
+            tracing::warn!(reason = %why, "push failed");
+        } else {
+            tracing::debug!(reason = %why, "push failed again");
+        }
+        self.shared.delivery(DeliveryState::Failing, Some(why), self.pusher.failures());
+    }
+
+    fn spool_failed(&self, e: &tenken_agent_core::spool::SpoolError) -> Duration {
+        self.shared.spool_failed(e);
+        self.shared.push.retry_first.0
+    }
+}

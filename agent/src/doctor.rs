@@ -1,0 +1,247 @@
+//! `tenken-agent doctor`: looks for each known fault of the agent itself and names the next step,
+//! in the reader's language.
+//!
+//! Holds: it changes nothing, and a check that it could not make is shown as such, never as good.
+
+use crate::{config::AgentConfig, consent_file, identity, status, transport::http::HttpTransport};
+use std::{fmt::Write as _, path::Path, time::Duration};
+use tenken_common::{
+    consent::ConsentManifest,
+    id::Nonce,
+    key,
+    limit,
+    message::{Language, Message},
+    statement,
+    telemetry::ErrorChain,
+    time::{Clock, SystemClock, Timestamp},
+    tls,
+};
+
+/// A status older than this was not written by a running agent.
+const STATUS_AGE_MAX: Duration = Duration::from_secs(120);
+
+/// How one check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Ok,
+    Warning,
+    Bad,
+    /// It could not be looked at, because something before it is bad.
+    Unknown,
+}
+
+/// One check.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Examined {
+    pub what: &'static str,
+    pub verdict: Verdict,
+    pub found: String,
+    /// What to do next, where something is to be done.
+    pub next: Option<String>,
+}
+
+/// Looks at everything. The network check is one request without any record in it.
+pub async fn examine(config: &AgentConfig, language: Language) -> Vec<Examined> {
+    let clock = SystemClock::new();
+    let mut all = vec![state_dir(&config.state_dir, language)];
+    let identity = identity::load(&config.state_dir);
+    all.push(match &identity {
+        Ok(enrolled) => ok("identity", enrolled.device.to_string()),
+        Err(e) => bad("identity", ErrorChain(e).to_string(), Message::DoctorEnroll, language),
+    });
+    let Ok(enrolled) = identity else {
+        for what in ["consent", "collector", "agent", "delivery", "spool", "clock"] {
+            all.push(unknown(what, language));
+        }
+        return all;
+    };
+    all.push(consent(&config.state_dir, &enrolled, clock.wall(), language));
+    all.push(collector(&enrolled, config, &clock, language).await);
+    all.extend(running(&config.state_dir, clock.wall(), language));
+    all
+}
+
+fn state_dir(dir: &Path, language: Language) -> Examined {
+    let probe = dir.join(".doctor");
+    let writable = std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe));
+    match writable {
+        Ok(()) => ok("state_dir", dir.display().to_string()),
+        Err(e) => bad("state_dir", format!("{}: {e}", dir.display()), Message::DoctorStateDir, language),
+    }
+}
+
+fn consent(dir: &Path, enrolled: &identity::Enrolled, now: Timestamp, language: Language) -> Examined {
+    let what = "consent";
+    let text = match std::fs::read_to_string(consent_file::path(dir)) {
+        Ok(text) => text,
+        Err(e) => return bad(what, e.to_string(), Message::DoctorConsentMissing, language),
+    };
+    let opened = statement::from_armour(&text)
+        .map_err(|e| ErrorChain(&e).to_string())
+        .and_then(|envelope| {
+            envelope
+                .open::<ConsentManifest>(&enrolled.hospital_key)
+                .map_err(|e| ErrorChain(&e).to_string())
+        });
+    match opened {
+        Err(why) => bad(what, why, Message::DoctorConsentRefused, language),
+        Ok(manifest) => match manifest.is_valid(now) {
+            Err(refusal) => bad(what, refusal.to_string(), Message::DoctorConsentExpired, language),
+            Ok(()) => ok(what, format!("version {}, until {}", manifest.version, manifest.valid_to)),
+        },
+    }
+}
+
+async fn collector(
+    enrolled: &identity::Enrolled,
+    config: &AgentConfig,
+    clock: &SystemClock,
+    language: Language,
+) -> Examined {
+    let what = "collector";
+    let asked = async {
+        let tls = tls::client(&enrolled.roots(), Some(enrolled.tls.clone()), clock.clone())
+            .map_err(|e| ErrorChain(&e).to_string())?;
+        let transport = HttpTransport::new(&enrolled.push_url, tls, config.push.timeout.0)
+            .map_err(|e| ErrorChain(&e).to_string())?;
+        let nonce = Nonce(key::random().map_err(|e| ErrorChain(&e).to_string())?);
+        // An empty body is refused by every collector; that it answers is what is asked here.
+        transport
+            .post("/v1/resume", Vec::new(), &nonce)
+            .await
+            .map(|answer| answer.status)
+            .map_err(|e| ErrorChain(&e).to_string())
+    };
+    match asked.await {
+        Ok(status) => ok(what, format!("{} (HTTP {status})", enrolled.push_url)),
+        Err(why) => bad(what, format!("{}: {why}", enrolled.push_url), Message::DoctorCollector, language),
+    }
+}
+
+/// What the running agent's own status tells.
+fn running(dir: &Path, now: Timestamp, language: Language) -> Vec<Examined> {
+    let status = match status::load(dir) {
+        Ok(status) if now.saturating_since(status.written) <= STATUS_AGE_MAX => status,
+        Ok(status) => {
+            let found = status.written.to_string();
+            let mut all = vec![bad("agent", found, Message::DoctorNotRunning, language)];
+            all.extend(["delivery", "spool", "clock"].map(|what| unknown(what, language)));
+            return all;
+        }
+        Err(e) => {
+            let found = ErrorChain(&e).to_string();
+            let mut all = vec![bad("agent", found, Message::DoctorNotRunning, language)];
+            all.extend(["delivery", "spool", "clock"].map(|what| unknown(what, language)));
+            return all;
+        }
+    };
+    vec![
+        ok("agent", status.agent_version.clone()),
+        delivery(&status.delivery, language),
+        spool(&status.spool, language),
+        clock_skew(&status, language),
+    ]
+}
+
+fn delivery(delivery: &status::DeliveryStatus, language: Language) -> Examined {
+    use status::DeliveryState;
+    let what = "delivery";
+    let found = delivery.why.clone().unwrap_or_default();
+    match delivery.state {
+        DeliveryState::Ok | DeliveryState::Starting => ok(what, found),
+        DeliveryState::Failing => bad(what, found, Message::DoctorCollector, language),
+        DeliveryState::Halted => bad(what, found, Message::DoctorHalted, language),
+        DeliveryState::Withheld => bad(what, found, Message::DoctorConsentExpired, language),
+    }
+}
+
+fn spool(spool: &status::SpoolStatus, language: Language) -> Examined {
+    let what = "spool";
+    if let Some(why) = &spool.failing {
+        return bad(what, why.clone(), Message::DoctorSpool, language);
+    }
+    if let Some(why) = &spool.degraded {
+        return bad(what, why.clone(), Message::DoctorDegraded, language);
+    }
+    let lost = spool.evicted + spool.corrupt;
+    if lost > 0 {
+        let found = format!("evicted {}, corrupt {}", spool.evicted, spool.corrupt);
+        let next = Some(Message::DoctorLost.text(language).to_owned());
+        return Examined { what, verdict: Verdict::Warning, found, next };
+    }
+    ok(what, format!("{} KiB", spool.disk_bytes / 1024))
+}
+
+fn clock_skew(status: &status::Status, language: Language) -> Examined {
+    let what = "clock";
+    let clock = &status.clock;
+    match clock.source {
+        tenken_common::time::ClockSource::Unknown => unknown(what, language),
+        tenken_common::time::ClockSource::SignedTime => {
+            let found = format!("{} ms (±{})", clock.offset_ms, clock.uncertainty_ms);
+            let max_ms = u64::try_from(limit::CLOCK_SKEW_MAX.as_millis()).unwrap_or(u64::MAX);
+            if clock.offset_ms.unsigned_abs() > max_ms {
+                bad(what, found, Message::DoctorClock, language)
+            } else {
+                ok(what, found)
+            }
+        }
+    }
+}
+
+fn ok(what: &'static str, found: String) -> Examined {
+    Examined { what, verdict: Verdict::Ok, found, next: None }
+}
+
+fn bad(what: &'static str, found: String, next: Message, language: Language) -> Examined {
+    Examined { what, verdict: Verdict::Bad, found, next: Some(next.text(language).to_owned()) }
+}
+
+fn unknown(what: &'static str, language: Language) -> Examined {
+    let found = Message::DoctorUnknown.text(language).to_owned();
+    Examined { what, verdict: Verdict::Unknown, found, next: None }
+}
+
+/// For a person.
+pub fn print(all: &[Examined]) -> String {
+    let mut out = String::new();
+    for one in all {
+        let mark = match one.verdict {
+            Verdict::Ok => "ok     ",
+            Verdict::Warning => "WARNING",
+            Verdict::Bad => "BAD    ",
+            Verdict::Unknown => "unknown",
+        };
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "{mark} {:<10} {}", one.what, one.found);
+        if let Some(next) = &one.next {
+            let _ = writeln!(out, "                   -> {next}");
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_device_that_is_not_enrolled_is_told_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = AgentConfig { state_dir: dir.path().to_owned(), ..AgentConfig::default() };
+        let all = examine(&config, Language::En).await;
+        let identity = all.iter().find(|e| e.what == "identity").unwrap();
+        assert_eq!(identity.verdict, Verdict::Bad);
+        assert!(identity.next.as_deref().unwrap().contains("tenken-agent enroll"));
+        assert!(all.iter().filter(|e| e.verdict == Verdict::Unknown).count() >= 4, "unknown is not ok");
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_cannot_be_written_is_named() {
+        let config = AgentConfig { state_dir: "/proc/nowhere".into(), ..AgentConfig::default() };
+        let all = examine(&config, Language::Ja).await;
+        assert_eq!((all[0].what, all[0].verdict), ("state_dir", Verdict::Bad));
+        assert!(print(&all).contains("/proc/nowhere"));
+    }
+}

@@ -1,0 +1,125 @@
+//! Enrollment from the device's side: redeem the hospital's slot, once.
+//!
+//! Holds: keys are durable before the request goes out; the token is never sent; the reply is
+//! believed only with the slot's proof. Asking again after a lost reply gives the same device.
+
+use crate::{
+    consent_file,
+    identity::{self, Enrolled, IdentityError, SlotOrigin},
+    transport::http::{HttpTransport, TransportError},
+};
+use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
+use std::{path::Path, time::Duration};
+use tenken_common::{
+    codec::CodecError,
+    enrollment::{EnrollmentError, HostFacts, Request, slot_key},
+    envelope::EnvelopeError,
+    file::WriteError,
+    id::{Hash, Name, Nonce},
+    key::{self, KeyError},
+    statement::{SlotFile, to_armour},
+    time::{Clock, SystemClock, Timestamp},
+    tls::{self, TlsError},
+};
+
+/// Why a device was not enrolled.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrollError {
+    #[error("this device is enrolled already, as {0}")]
+    Already(tenken_common::id::DeviceId),
+    #[error("the slot expired at {0}; ask the hospital's administrator for a new one")]
+    Expired(Timestamp),
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error("the slot names no usable hospital key")]
+    HospitalKey(#[source] KeyError),
+    #[error("the slot holds no usable consent")]
+    Consent(#[source] EnvelopeError),
+    #[error("no random bytes")]
+    Random(#[source] KeyError),
+    #[error("the certificate request could not be made")]
+    Csr(#[source] rcgen::Error),
+    #[error("the request could not be encoded")]
+    Encode(#[source] CodecError),
+    #[error("TLS cannot be set up")]
+    Tls(#[source] TlsError),
+    #[error("enrollment at {url} failed")]
+    Transport { url: String, source: TransportError },
+    #[error("the collector refused the enrollment (HTTP {status}): {text}")]
+    Refused { status: u16, text: String },
+    #[error("the collector's reply is not to be believed")]
+    Reply(#[source] EnrollmentError),
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+/// Redeems `slot` and makes the identity durable in `state_dir`.
+pub async fn enroll(
+    state_dir: &Path,
+    slot: &SlotFile,
+    agent_version: &str,
+    timeout: Duration,
+    clock: &SystemClock,
+) -> Result<Enrolled, EnrollError> {
+    let now = clock.wall();
+    if now >= slot.expires {
+        return Err(EnrollError::Expired(slot.expires));
+    }
+    let hospital_key = slot.hospital_key().map_err(EnrollError::HospitalKey)?;
+    let consent = slot.consent().map_err(EnrollError::Consent)?;
+    let origin = SlotOrigin { slot: slot.slot, hospital_key, group: slot.group.clone() };
+    let Some(applicant) = identity::begin(state_dir, &origin, make_tls_key)? else {
+        return Err(EnrollError::Already(identity::load(state_dir)?.device));
+    };
+
+    let proof_key = slot_key(&slot.token);
+    let csr = certificate_request(applicant.tls_key_der(), &slot.slot.to_string())?;
+    let nonce = Nonce(key::random().map_err(EnrollError::Random)?);
+    let facts = host_facts(agent_version);
+    let request = Request::new(slot.slot, &proof_key, applicant.device_key(), csr, facts, nonce)
+        .map_err(EnrollError::Encode)?;
+
+    let tls = tls::client_pinned_by_hash(slot.root, clock.clone()).map_err(EnrollError::Tls)?;
+    let failed = |source| EnrollError::Transport { url: slot.collector.clone(), source };
+    let transport = HttpTransport::new(&slot.collector, tls, timeout).map_err(failed)?;
+    let answer = transport.post("/v1/enroll", request.bytes().to_vec(), &nonce).await.map_err(failed)?;
+    if answer.status != 200 {
+        let text: String = String::from_utf8_lossy(&answer.body).chars().take(200).collect();
+        return Err(EnrollError::Refused { status: answer.status, text });
+    }
+    let (grant, genesis) = request.open_reply(&answer.body, &proof_key).map_err(EnrollError::Reply)?;
+    let enrolled = applicant.finish(state_dir, &grant, genesis)?;
+    tenken_common::file::write(
+        &consent_file::path(state_dir),
+        to_armour(&consent).as_bytes(),
+        tenken_common::file::Access::Everyone,
+    )?;
+    Ok(enrolled)
+}
+
+fn make_tls_key() -> Result<Vec<u8>, KeyError> {
+    // P-256 key generation fails only when the system gives no random bytes.
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(|_| KeyError::NotAPoint)?;
+    Ok(key.serialize_der())
+}
+
+fn certificate_request(tls_key: &[u8], common_name: &str) -> Result<Vec<u8>, EnrollError> {
+    let der = rustls::pki_types::PrivatePkcs8KeyDer::from(tls_key.to_vec());
+    let key =
+        KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ECDSA_P256_SHA256).map_err(EnrollError::Csr)?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    let csr = params.serialize_request(&key).map_err(EnrollError::Csr)?;
+    Ok(csr.der().to_vec())
+}
+
+/// Facts by which a moved or copied disk is noticed later. The machine's identity leaves hashed.
+pub fn host_facts(agent_version: &str) -> HostFacts {
+    let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    HostFacts {
+        os: Name::of_outside(std::env::consts::OS),
+        arch: Name::of_outside(std::env::consts::ARCH),
+        agent_version: Name::of_outside(agent_version),
+        machine: Hash::of(&[b"tenken machine v1 ".as_slice(), machine.trim().as_bytes()].concat()),
+    }
+}

@@ -1,0 +1,253 @@
+//! What `tenken-agent status` shows: a file that the running agent rewrites, no socket.
+//!
+//! Holds: the file says when it was written, and `status` says so too, so that an old one is not
+//! taken for the present.
+
+use serde::{Deserialize, Serialize};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
+use tenken_common::{
+    file::{self, Access, WriteError},
+    id::{DeviceId, Hash},
+    key::grouped,
+    message::{Language, Message},
+    observation::ProbeRun,
+    time::{ClockQuality, ClockSource, Timestamp},
+};
+
+/// See the module's head.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    pub agent_version: String,
+    pub device: DeviceId,
+    pub fingerprint: Hash,
+    pub started: Timestamp,
+    pub written: Timestamp,
+    pub consent: ConsentStatus,
+    pub spool: SpoolStatus,
+    pub delivery: DeliveryStatus,
+    pub clock: ClockQuality,
+    pub probes: Vec<ProbeRun>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsentStatus {
+    pub version: u64,
+    /// Why nothing may leave, where that is so.
+    pub closed: Option<String>,
+    pub valid_to: Option<Timestamp>,
+    pub categories: Vec<String>,
+    /// A file that lies there and was not taken, and why.
+    pub refused_file: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct SpoolStatus {
+    pub waiting: u64,
+    pub urgent: u64,
+    pub in_flight: u64,
+    pub disk_bytes: u64,
+    pub oldest: Option<Timestamp>,
+    pub last_record: u64,
+    pub acked_batches: u64,
+    pub evicted: u64,
+    pub corrupt: u64,
+    pub degraded: Option<String>,
+    pub failing: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct DeliveryStatus {
+    pub state: DeliveryState,
+    /// Since when it is not ok.
+    pub since: Option<Timestamp>,
+    pub why: Option<String>,
+    pub failures: u64,
+    pub last_ack: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryState {
+    /// Nothing was tried yet.
+    #[default]
+    Starting,
+    Ok,
+    /// No believable answer; trying on.
+    Failing,
+    /// The collector answered that it will not take what is next.
+    Halted,
+    /// The consent does not allow it.
+    Withheld,
+}
+
+/// A status that cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum StatusError {
+    #[error("no status in {}: the agent has not run here yet, or `state_dir` is another", dir.display())]
+    None { dir: PathBuf },
+    #[error("cannot read {}", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{} is not a status of this version", path.display())]
+    Parse { path: PathBuf, source: serde_json::Error },
+}
+
+fn path(state_dir: &Path) -> PathBuf { state_dir.join("status.json") }
+
+pub fn save(state_dir: &Path, status: &Status) -> Result<(), WriteError> {
+    let text = serde_json::to_vec_pretty(status).expect("a status always encodes");
+    file::replace(&path(state_dir), &text, Access::Everyone)
+}
+
+pub fn load(state_dir: &Path) -> Result<Status, StatusError> {
+    let path = path(state_dir);
+    let text = match std::fs::read(&path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            return Err(StatusError::None { dir: state_dir.to_owned() });
+        }
+        Err(source) => return Err(StatusError::Read { path, source }),
+    };
+    serde_json::from_slice(&text).map_err(|source| StatusError::Parse { path, source })
+}
+
+/// For a person, at `now`.
+pub fn print(status: &Status, language: Language, now: Timestamp) -> String {
+    let mut out = String::new();
+    let mut line = |label: Message, value: String| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "{}: {value}", label.text(language));
+    };
+    line(Message::StatusDevice, format!("{} ({})", status.device, grouped(&status.fingerprint)));
+    let age = now.saturating_since(status.written).as_secs();
+    line(Message::StatusWritten, Message::StatusAgo.fill(language, &[("seconds", &age.to_string())]));
+    line(Message::StatusConsent, consent(&status.consent, language));
+    line(Message::StatusDelivery, delivery(&status.delivery, language));
+    line(Message::StatusSpool, spool(&status.spool, language));
+    line(Message::StatusClock, clock(&status.clock, language));
+    line(Message::StatusProbes, probes(&status.probes));
+    out
+}
+
+fn consent(consent: &ConsentStatus, language: Language) -> String {
+    let version = consent.version.to_string();
+    let mut text = match (&consent.closed, &consent.valid_to) {
+        (Some(why), _) => Message::StatusConsentClosed.fill(language, &[("version", &version), ("why", why)]),
+        (None, to) => {
+            let to = to.map(|t| t.to_string()).unwrap_or_default();
+            let categories = consent.categories.join(", ");
+            let values = [("version", version.as_str()), ("to", &to), ("categories", &categories)];
+            Message::StatusConsentOpen.fill(language, &values)
+        }
+    };
+    if let Some(why) = &consent.refused_file {
+        text.push_str(&Message::StatusConsentRefused.fill(language, &[("why", why)]));
+    }
+    text
+}
+
+fn delivery(delivery: &DeliveryStatus, language: Language) -> String {
+    let message = match delivery.state {
+        DeliveryState::Starting => Message::DeliveryStarting,
+        DeliveryState::Ok => Message::DeliveryOk,
+        DeliveryState::Failing => Message::DeliveryFailing,
+        DeliveryState::Halted => Message::DeliveryHalted,
+        DeliveryState::Withheld => Message::DeliveryWithheld,
+    };
+    let at = |t: Option<Timestamp>| t.map_or_else(|| "-".to_owned(), |t| t.to_string());
+    let values = [
+        ("last", at(delivery.last_ack)),
+        ("since", at(delivery.since)),
+        ("why", delivery.why.clone().unwrap_or_default()),
+        ("failures", delivery.failures.to_string()),
+    ];
+    let values: Vec<(&str, &str)> = values.iter().map(|(k, v)| (*k, v.as_str())).collect();
+    message.fill(language, &values)
+}
+
+fn spool(spool: &SpoolStatus, language: Language) -> String {
+    let kib = (spool.disk_bytes / 1024).to_string();
+    let values = [
+        ("waiting", spool.waiting.to_string()),
+        ("in_flight", spool.in_flight.to_string()),
+        ("kib", kib),
+        ("evicted", spool.evicted.to_string()),
+        ("corrupt", spool.corrupt.to_string()),
+    ];
+    let values: Vec<(&str, &str)> = values.iter().map(|(k, v)| (*k, v.as_str())).collect();
+    let mut text = Message::StatusSpoolLine.fill(language, &values);
+    for problem in [&spool.degraded, &spool.failing].into_iter().flatten() {
+        let _ = write!(text, "; {problem}");
+    }
+    text
+}
+
+fn clock(clock: &ClockQuality, language: Language) -> String {
+    match clock.source {
+        ClockSource::Unknown => Message::StatusClockUnknown.text(language).to_owned(),
+        ClockSource::SignedTime => {
+            let (offset, within) = (clock.offset_ms.to_string(), clock.uncertainty_ms.to_string());
+            Message::StatusClockKnown.fill(language, &[("offset", &offset), ("within", &within)])
+        }
+    }
+}
+
+fn probes(runs: &[ProbeRun]) -> String {
+    let each: Vec<String> = runs.iter().map(|run| format!("{} {}", run.probe, run.state.as_str())).collect();
+    each.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status() -> Status {
+        Status {
+            agent_version: "0.1.0".into(),
+            device: DeviceId([1; 16]),
+            fingerprint: Hash([2; 32]),
+            started: Timestamp::EPOCH,
+            written: Timestamp::from_secs(100),
+            consent: ConsentStatus {
+                version: 3,
+                closed: None,
+                valid_to: Some(Timestamp::from_secs(500)),
+                categories: vec!["disk".into()],
+                refused_file: None,
+            },
+            spool: SpoolStatus::default(),
+            delivery: DeliveryStatus {
+                state: DeliveryState::Failing,
+                since: Some(Timestamp::from_secs(40)),
+                why: Some("connection refused".into()),
+                failures: 7,
+                last_ack: None,
+            },
+            clock: ClockQuality::UNKNOWN,
+            probes: vec![],
+        }
+    }
+
+    #[test]
+    fn it_says_since_when_and_why_in_both_languages() {
+        for language in [Language::Ja, Language::En] {
+            let text = print(&status(), language, Timestamp::from_secs(160));
+            for part in ["1970-01-01T00:00:40Z", "connection refused", "60"] {
+                assert!(text.contains(part), "{part} in {text}");
+            }
+            assert!(!text.contains('{'), "an unfilled placeholder in {text}");
+        }
+    }
+
+    #[test]
+    fn it_survives_its_file_and_its_absence_is_explained() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(matches!(load(dir.path()), Err(StatusError::None { .. })));
+        save(dir.path(), &status()).unwrap();
+        assert_eq!(load(dir.path()).unwrap(), status());
+        std::fs::write(path(dir.path()), "{}").unwrap();
+        assert!(matches!(load(dir.path()), Err(StatusError::Parse { .. })));
+    }
+}

@@ -1,0 +1,3 @@
+//! How envelopes travel. Today over HTTPS; files on removable media are to come.
+
+pub mod http;
