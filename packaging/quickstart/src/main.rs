@@ -1,0 +1,130 @@
+//! Everything on one machine, to be seen: a collector on the embedded store, a demonstration
+//! hospital with its own key and consent, and this machine as the enrolled device.
+//!
+//! Holds: the real agent, the real collector and the real hospital program's functions run here,
+//! on loopback; nothing is simulated. Ending it leaves nothing running, and nothing on the disk
+//! unless `--dir` asks for it.
+
+mod party;
+mod screen;
+mod summary;
+
+use anyhow::Context;
+use clap::Parser;
+use std::{
+    io::{IsTerminal, Write},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
+use tenken_common::{
+    config::HumanDuration,
+    message::Language,
+    telemetry::{self, ErrorChain, LogFormat},
+};
+
+/// How often the screen is drawn anew.
+const REFRESH: Duration = Duration::from_secs(1);
+/// How often a line is written where there is no screen.
+const REPORT: Duration = Duration::from_secs(10);
+
+/// 点検を1台の機械で試す / see Tenken run on this machine
+#[derive(Debug, Parser)]
+#[command(name = "quickstart", version, about, max_term_width = 100)]
+struct Args {
+    /// End by itself after this time, e.g. 30s
+    #[arg(long = "for", value_name = "TIME")]
+    duration: Option<HumanDuration>,
+    /// Write the final summary to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Keep the data in this folder for the next run
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// Port of /metrics on 127.0.0.1
+    #[arg(long, default_value_t = 9464)]
+    port: u16,
+    /// Language of what is shown: ja or en
+    #[arg(long, default_value = "ja", env = "TENKEN_LANG")]
+    language: Language,
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("quickstart: {}", ErrorChain(&*e));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(args: &Args) -> anyhow::Result<()> {
+    telemetry::init(LogFormat::Human, "error");
+    let temporary = match args.dir {
+        Some(_) => None,
+        None => Some(tempfile::tempdir().context("no temporary folder can be made; name one with --dir")?),
+    };
+    let dir = match (&args.dir, &temporary) {
+        (Some(dir), _) => dir.clone(),
+        (None, Some(temporary)) => temporary.path().to_owned(),
+        (None, None) => anyhow::bail!("no folder"),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("the runtime cannot be started")?;
+    let result = runtime.block_on(show(args, &dir));
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    result
+}
+
+async fn show(args: &Args, dir: &std::path::Path) -> anyhow::Result<()> {
+    let party = party::begin(dir, args.port, args.language).await?;
+    let watched = watch(args, &party).await;
+    let agent = party.stop_agent().await;
+    let last = summary::take(&party).await;
+    party.stop_collector().await?;
+    agent?;
+    watched?;
+    let last = last?;
+    print!("{}", screen::draw(&last, args.language, false));
+    if let Some(path) = &args.json {
+        let text = serde_json::to_vec_pretty(&last)?;
+        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Draws until the time is over, Ctrl-C is pressed, or the agent ends by itself.
+async fn watch(args: &Args, party: &party::Party) -> anyhow::Result<()> {
+    let over = async {
+        match args.duration {
+            Some(d) => tokio::time::sleep(d.0).await,
+            None => std::future::pending().await,
+        }
+    };
+    let draw = async {
+        let terminal = std::io::stdout().is_terminal();
+        let mut every = tokio::time::interval(if terminal { REFRESH } else { REPORT });
+        loop {
+            every.tick().await;
+            let summary = summary::take(party).await?;
+            let mut out = std::io::stdout();
+            if terminal {
+                // Home, clear to the end: the screen does not flicker.
+                write!(out, "\x1b[H\x1b[J{}", screen::draw(&summary, args.language, true))?;
+            } else {
+                writeln!(out, "{}", screen::line(&summary, args.language))?;
+            }
+            out.flush()?;
+        }
+    };
+    tokio::select! {
+        result = draw => result,
+        () = over => Ok(()),
+        () = tenken_agent::cli::terminated() => Ok(()),
+        () = party.agent_ended() => anyhow::bail!("the agent ended by itself"),
+    }
+}
