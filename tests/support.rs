@@ -37,11 +37,24 @@ fn a_process_is_killed_and_does_not_outlive_its_handle() {
     let mut process = Process::start(dir.path(), "hard", &mut shell("trap '' TERM; exec tail -f /dev/null"));
     process.kill();
     assert!(!process.is_running());
-    let dropped = Process::start(dir.path(), "dropped", &mut shell("exec tail -f /dev/null"));
-    let proc_folder = format!("/proc/{}", dropped.id());
-    assert!(std::fs::exists(&proc_folder).unwrap());
-    drop(dropped);
-    assert!(!std::fs::exists(&proc_folder).unwrap());
+}
+
+#[test]
+fn neither_a_process_nor_its_children_outlive_the_handle() {
+    let dir = tempdir().unwrap();
+    let mut command = shell("tail -f /dev/null & echo child=$!; exec tail -f /dev/null");
+    let mut process = Process::start(dir.path(), "parent", &mut command);
+    process.wait_for_text(BOUND, "child=");
+    let child = process.stdout_text().trim().replace("child=", "");
+    let parent = process.id().to_string();
+    drop(process);
+    wait_until(BOUND, "both to be gone", |state| {
+        *state = [&parent, &child]
+            .map(|id| std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default())
+            .concat();
+        // A zombie is gone, only its reaper has not looked yet.
+        state.lines().all(|line| line.contains(") Z ")).then_some(())
+    });
 }
 
 #[test]

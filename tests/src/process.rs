@@ -1,12 +1,13 @@
 //! A program under test: started, watched through files, stopped hard or softly.
 //!
 //! Holds: its output goes to files, so it never blocks on a full pipe and can be read after its
-//! death; it does not outlive its test.
+//! death; neither it nor what it started outlives its handle, for it leads a process group.
 
 use crate::wait::wait_until;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::{
     fs::{self, File},
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
@@ -30,12 +31,19 @@ impl Process {
         };
         let (stdout, stderr) = (dir.join(format!("{name}.stdout")), dir.join(format!("{name}.stderr")));
         command.stdin(Stdio::null()).stdout(open(&stdout)).stderr(open(&stderr));
-        let child = command.spawn().unwrap_or_else(|e| panic!("{name} does not start ({command:?}): {e}"));
+        let child = command
+            .process_group(0)
+            .spawn()
+            .unwrap_or_else(|e| panic!("{name} does not start ({command:?}): {e}"));
         Self { name: name.to_owned(), child, stdout, stderr }
     }
 
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    fn pid(&self) -> Pid {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a child has a process id")
     }
 
     pub fn is_running(&mut self) -> bool {
@@ -47,19 +55,17 @@ impl Process {
         self.child.try_wait().expect("the status of a child of ours")
     }
 
-    /// SIGKILL, as a power cut; returns when it is gone.
+    /// SIGKILL to it and what it started, as a power cut; returns when it is gone.
     pub fn kill(&mut self) {
-        if self.is_running() {
-            self.child.kill().expect("a running child can be killed");
-        }
+        // The group is gone when it and all it started have ended by themselves.
+        let _ = kill_process_group(self.pid(), Signal::KILL);
         self.child.wait().expect("a killed child ends");
     }
 
     /// SIGTERM, as an init system stops it; returns at once.
     pub fn terminate(&mut self) {
         if self.is_running() {
-            let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process id");
-            kill_process(id, Signal::TERM).expect("a running child can be signalled");
+            kill_process(self.pid(), Signal::TERM).expect("a running child can be signalled");
         }
     }
 
@@ -105,9 +111,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself; both calls then do nothing.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }
 
