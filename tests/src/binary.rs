@@ -1,0 +1,48 @@
+//! The workspace's own programs, built from the sources that are being tested.
+//!
+//! Holds: built once a test process, with the profile of the running test, one build at a time.
+
+use std::{
+    env,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+/// The program `name`, for example `tenken-agent`, fresh.
+pub fn workspace_bin(name: &str) -> PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let path = FOLDER.get_or_init(built).join(name);
+    assert!(path.is_file(), "{} was not built; does a [[bin]] of that name exist?", path.display());
+    path
+}
+
+/// Builds every program of the workspace; gives their folder.
+fn built() -> PathBuf {
+    let test = env::current_exe().expect("a running program has a path");
+    // target/<profile>/deps/<test>
+    let profile_folder =
+        test.ancestors().nth(2).expect("cargo puts tests into target/<profile>/deps").to_owned();
+    let target = profile_folder.parent().expect("a profile's folder is in the target folder");
+    let folder_name = profile_folder.file_name().and_then(|n| n.to_str()).unwrap_or("debug");
+    let profile = if folder_name == "debug" { "dev" } else { folder_name };
+
+    let lock =
+        File::create(profile_folder.join(".tenken-tests.lock")).expect("the target folder is writable");
+    lock.lock().expect("the build's lock");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the workspace");
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--workspace", "--bins", "--locked", "--quiet", "--profile", profile]);
+    cargo.arg("--target-dir").arg(target).current_dir(root);
+    // What cargo told this test about its own package would make build scripts run again.
+    let own = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"];
+    for (name, _) in env::vars_os() {
+        if own.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+            cargo.env_remove(&name);
+        }
+    }
+    let output = cargo.output().expect("cargo can be started");
+    assert!(output.status.success(), "cargo build failed:\n{}", String::from_utf8_lossy(&output.stderr));
+    fs::canonicalize(profile_folder).expect("the folder of this very test")
+}

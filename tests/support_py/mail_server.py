@@ -1,0 +1,71 @@
+"""A mail server for tests: aiosmtpd with STARTTLS and login, both required.
+
+usage: mail_server.py FOLDER FAILURES USER PASSWORD
+
+FOLDER holds server.pem and server.key. The port is written to FOLDER/port, each mail that was
+taken to FOLDER/000001.json and so on. The first FAILURES mails are answered with 451.
+"""
+
+import asyncio
+import json
+import os
+import ssl
+import sys
+
+from aiosmtpd.smtp import SMTP, AuthResult
+
+
+class Mailbox:
+    def __init__(self, folder, failures):
+        self.folder = folder
+        self.failures_left = failures
+        self.taken = 0
+
+    async def handle_DATA(self, server, session, envelope):
+        if self.failures_left > 0:
+            self.failures_left -= 1
+            return "451 4.3.0 not now, please try again"
+        self.taken += 1
+        mail = {
+            "from": envelope.mail_from,
+            "to": envelope.rcpt_tos,
+            "text": envelope.original_content.decode("utf-8", "replace"),
+        }
+        write_whole(os.path.join(self.folder, f"{self.taken:06}.json"), json.dumps(mail))
+        return "250 2.0.0 taken"
+
+
+def write_whole(path, text):
+    """A reader sees the whole file or none."""
+    with open(path + ".part", "w", encoding="utf-8") as file:
+        file.write(text)
+    os.rename(path + ".part", path)
+
+
+async def main(folder, failures, user, password):
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(os.path.join(folder, "server.pem"), os.path.join(folder, "server.key"))
+    mailbox = Mailbox(folder, failures)
+    expected = (user.encode(), password.encode())
+
+    def authenticate(server, session, envelope, mechanism, given):
+        return AuthResult(success=(given.login, given.password) == expected)
+
+    def session():
+        return SMTP(
+            mailbox,
+            hostname="localhost",
+            tls_context=tls,
+            require_starttls=True,
+            auth_required=True,
+            auth_require_tls=True,
+            authenticator=authenticate,
+        )
+
+    server = await asyncio.get_running_loop().create_server(session, "127.0.0.1", 0)
+    write_whole(os.path.join(folder, "port"), str(server.sockets[0].getsockname()[1]))
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]))
