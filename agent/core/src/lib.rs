@@ -6,4 +6,6 @@
 //! Does not: know sled, TLS or the operating system; the shell (`tenken-agent`) does.
 
 pub mod probe;
+pub mod record;
+pub mod schedule;
 pub mod spool;
