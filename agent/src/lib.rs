@@ -13,5 +13,8 @@ pub mod deliver;
 pub mod doctor;
 pub mod enroll;
 pub mod identity;
+pub mod probes;
+pub mod runner;
+pub mod spool;
 pub mod status;
 pub mod transport;

@@ -9,4 +9,6 @@ pub mod consent_gate;
 pub mod device_clock;
 pub mod probe;
 pub mod pusher;
+pub mod record;
+pub mod schedule;
 pub mod spool;

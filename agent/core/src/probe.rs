@@ -65,6 +65,24 @@ impl ProbeError {
     }
 }
 
+/// How a run went: its answer, and how long the device worked for it.
+#[derive(Debug)]
+pub struct ProbeOutcome {
+    pub result: Result<Vec<Observation>, ProbeError>,
+    pub duration: Duration,
+}
+
+impl ProbeOutcome {
+    /// An answer without a single observation is no data.
+    pub fn state(&self) -> ProbeState {
+        match &self.result {
+            Ok(seen) if seen.is_empty() => ProbeState::NoData,
+            Ok(_) => ProbeState::Ok,
+            Err(e) => e.state(),
+        }
+    }
+}
+
 /// One thing to look at. State (a counter's last value) lives in `self`.
 pub trait Probe: Send {
     fn info(&self) -> &ProbeInfo;

@@ -1,0 +1,156 @@
+//! The probes: one thing to look at per file, and where systems differ one file per system.
+//!
+//! Holds: a probe reads files and system calls only, starts no process and opens no socket; what
+//! it cannot read is left out and never guessed. What it reads as text goes through a pure
+//! parser that answers `None` for whatever does not look as documented. Names of the outside
+//! world (mounts, interfaces, sensors) leave as bounded identifiers.
+//!
+//! Does not: know spool or transport, keep time, or run itself; `runner` does.
+
+mod clock;
+mod cpu;
+mod disk;
+mod memory;
+mod network;
+pub mod own;
+pub mod print;
+pub mod registry;
+mod sensors;
+mod services;
+mod uptime;
+
+#[cfg(target_os = "linux")]
+mod cpu_linux;
+#[cfg(not(target_os = "linux"))]
+mod cpu_windows;
+#[cfg(target_os = "linux")]
+mod disk_linux;
+#[cfg(not(target_os = "linux"))]
+mod disk_windows;
+#[cfg(target_os = "linux")]
+mod network_linux;
+#[cfg(target_os = "linux")]
+mod services_linux;
+#[cfg(not(target_os = "linux"))]
+mod services_windows;
+
+pub use registry::{Factory, ProbeOptions, ServiceSpec, all};
+
+use std::{path::PathBuf, time::Duration};
+use tenken_agent_core::{
+    probe::{Cost, ProbeContext, ProbeError, ProbeInfo},
+    record::quantity,
+};
+use tenken_common::{
+    category::Category,
+    id::Name,
+    observation::{Body, Observation, Sample},
+    unit::{Quantity, Unit},
+};
+
+/// The subject of what is true of the device as a whole.
+pub const DEVICE_SUBJECT: &str = "device";
+
+/// What all these probes have in common: once a minute, cheap, five seconds at most.
+fn every_minute(name: &'static str, category: Category) -> ProbeInfo {
+    let interval = Duration::from_mins(1);
+    ProbeInfo { name, category, interval, cost: Cost::Cheap, timeout: Duration::from_secs(5) }
+}
+
+/// The quantities of one sample while they are gathered.
+#[derive(Debug, Default)]
+struct Reading(Vec<Quantity>);
+
+impl Reading {
+    /// Adds what is a number, and leaves out what is not.
+    fn with(mut self, name: &str, unit: Unit, value: impl Into<Option<f64>>) -> Self {
+        self.0.extend(value.into().and_then(|value| quantity(name, unit, value)));
+        self
+    }
+
+    /// `None` without a single quantity.
+    fn of(self, info: &ProbeInfo, cx: &ProbeContext, subject: &str) -> Option<Observation> {
+        let probe = Name::of_outside(info.name);
+        let body = Body::Sample(Sample { probe, quantities: self.0 });
+        let subject = Name::of_outside(subject);
+        match &body {
+            Body::Sample(sample) if sample.quantities.is_empty() => None,
+            Body::Sample(_) | Body::CheckResult(_) | Body::SelfReport(_) => {
+                Some(Observation { at: cx.at, category: info.category, subject, body })
+            }
+        }
+    }
+}
+
+/// `part` of `whole`, where there is a whole and the part lies in it.
+fn ratio(part: f64, whole: f64) -> Option<f64> {
+    (whole > 0.0 && (0.0..=whole).contains(&part)).then(|| part / whole)
+}
+
+/// A system's answer that could not be read.
+#[derive(Debug, thiserror::Error)]
+enum ReadError {
+    #[error("cannot read {}", path.display())]
+    File { path: PathBuf, source: std::io::Error },
+    #[error("{0} is not in the expected form")]
+    Form(&'static str),
+}
+
+impl From<ReadError> for ProbeError {
+    fn from(e: ReadError) -> Self {
+        Self::Failed(Box::new(e))
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn read(path: &'static str) -> Result<String, ReadError> {
+    std::fs::read_to_string(path).map_err(|source| ReadError::File { path: path.into(), source })
+}
+
+/// What the tests of all probes share.
+#[cfg(test)]
+mod testing {
+    use super::*;
+    use tenken_agent_core::probe::Probe;
+    use tenken_common::{
+        id::BootId,
+        time::{Moment, Monotonic, Timestamp},
+    };
+
+    pub fn at_ms(ms: u64) -> ProbeContext {
+        let wall = Timestamp::from_secs(1_800_000_000).plus(Duration::from_millis(ms));
+        ProbeContext { at: Moment { boot: BootId([1; 16]), mono: Monotonic(ms), wall } }
+    }
+
+    pub fn values(observation: &Observation) -> Vec<(&str, f64)> {
+        match &observation.body {
+            Body::Sample(s) => s.quantities.iter().map(|q| (q.name.as_str(), q.value)).collect(),
+            Body::CheckResult(_) | Body::SelfReport(_) => panic!("no sample: {observation:?}"),
+        }
+    }
+
+    pub fn value(observation: &Observation, name: &str) -> Option<f64> {
+        values(observation).into_iter().find(|(n, _)| *n == name).map(|(_, v)| v)
+    }
+
+    /// Runs a probe on this very machine: whatever it says, it says it in its own name.
+    pub fn run_here(probe: &mut dyn Probe) -> Result<Vec<Observation>, ProbeError> {
+        let info = probe.info().clone();
+        let result = probe.run(&at_ms(1_000));
+        for o in result.as_deref().unwrap_or_default() {
+            let by = match &o.body {
+                Body::Sample(s) => &s.probe,
+                Body::CheckResult(c) => &c.probe,
+                Body::SelfReport(_) => panic!("a probe does not report on the agent"),
+            };
+            assert_eq!((by.as_str(), o.category), (info.name, info.category));
+        }
+        result
+    }
+
+    #[test]
+    fn a_ratio_is_between_zero_and_one_or_not_at_all() {
+        assert_eq!(ratio(1.0, 4.0), Some(0.25));
+        assert_eq!([ratio(0.0, 0.0), ratio(5.0, 4.0), ratio(-1.0, 4.0)], [None; 3]);
+    }
+}

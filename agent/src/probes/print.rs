@@ -1,0 +1,236 @@
+//! What `tenken-agent probe` shows of runs: a table for people, JSON for programs.
+//!
+//! Holds: a probe without values says why. The JSON is one array with one object per probe,
+//! `{name, category, state, error?, duration_ms, values: [{subject, name, unit, value}]}`; a
+//! check's value is its state's code, in the unit `check_state`.
+
+use serde::Serialize;
+use std::fmt::Write as _;
+use tenken_agent_core::{
+    probe::{ProbeInfo, ProbeOutcome},
+    record::to_f64,
+};
+use tenken_common::{
+    observation::{Body, CheckState, Observation, ProbeState},
+    telemetry::ErrorChain,
+};
+
+/// The outcomes in the order given; ends with a line end. Colour is for the table only.
+pub fn print(outcomes: &[(ProbeInfo, ProbeOutcome)], json: bool, color: bool) -> String {
+    if json { print_json(outcomes) } else { print_table(outcomes, color) }
+}
+
+#[derive(Serialize)]
+struct Shown {
+    name: &'static str,
+    category: &'static str,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    duration_ms: f64,
+    values: Vec<Value>,
+}
+
+#[derive(Serialize)]
+struct Value {
+    subject: String,
+    name: String,
+    unit: &'static str,
+    value: f64,
+}
+
+fn print_json(outcomes: &[(ProbeInfo, ProbeOutcome)]) -> String {
+    let shown: Vec<_> = outcomes.iter().map(|(info, outcome)| shown(info, outcome)).collect();
+    let json = serde_json::to_string_pretty(&shown);
+    json.expect("texts and finite numbers are valid JSON") + "\n"
+}
+
+fn shown(info: &ProbeInfo, outcome: &ProbeOutcome) -> Shown {
+    Shown {
+        name: info.name,
+        category: info.category.as_str(),
+        state: outcome.state().as_str(),
+        error: reason(outcome),
+        duration_ms: to_f64(u64::try_from(outcome.duration.as_micros()).unwrap_or(u64::MAX)) / 1_000.0,
+        values: outcome.result.as_deref().unwrap_or_default().iter().flat_map(values).collect(),
+    }
+}
+
+fn values(observation: &Observation) -> Vec<Value> {
+    let value = |name: &str, unit, value| {
+        let subject = observation.subject.to_string();
+        Value { subject, name: name.to_owned(), unit, value }
+    };
+    match &observation.body {
+        Body::Sample(s) => &s.quantities,
+        Body::SelfReport(r) => &r.quantities,
+        Body::CheckResult(c) => return vec![value("state", "check_state", f64::from(c.state.code()))],
+    }
+    .iter()
+    .map(|q| value(q.name.as_str(), q.unit.as_str(), q.value))
+    .collect()
+}
+
+fn reason(outcome: &ProbeOutcome) -> Option<String> {
+    outcome.result.as_ref().err().map(|e| ErrorChain(e).to_string())
+}
+
+/// What stands in a line: the probe and its state in a probe's first line only.
+struct Line {
+    probe: &'static str,
+    state: &'static str,
+    tone: Tone,
+    subject: String,
+    text: String,
+}
+
+#[derive(Clone, Copy)]
+enum Tone {
+    Good,
+    Plain,
+    Bad,
+}
+
+fn print_table(outcomes: &[(ProbeInfo, ProbeOutcome)], color: bool) -> String {
+    let lines: Vec<Line> = outcomes.iter().flat_map(|(info, outcome)| lines(info, outcome)).collect();
+    let width = |of: fn(&Line) -> &str| lines.iter().map(|l| of(l).chars().count()).max().unwrap_or(0);
+    let (probe, state, subject) = (width(|l| l.probe), width(|l| l.state), width(|l| &l.subject));
+    let mut out = String::new();
+    for line in &lines {
+        let (on, off) = if color { line.tone.escape() } else { ("", "") };
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            out,
+            "{:probe$}  {on}{:state$}{off}  {:subject$}  {}",
+            line.probe, line.state, line.subject, line.text
+        );
+    }
+    out
+}
+
+fn lines(info: &ProbeInfo, outcome: &ProbeOutcome) -> Vec<Line> {
+    let state = outcome.state();
+    let first =
+        |subject, text| Line { probe: info.name, state: state.as_str(), tone: tone(state), subject, text };
+    let mut cells = match &outcome.result {
+        Ok(seen) => seen.iter().flat_map(cells).collect(),
+        Err(_) => vec![],
+    }
+    .into_iter();
+    let Some((subject, text)) = cells.next() else {
+        return vec![first(String::new(), reason(outcome).unwrap_or_default())];
+    };
+    let rest = cells.map(|(subject, text)| Line { probe: "", state: "", tone: Tone::Plain, subject, text });
+    std::iter::once(first(subject, text)).chain(rest).collect()
+}
+
+/// Subject and value; the subject only where it begins.
+fn cells(observation: &Observation) -> Vec<(String, String)> {
+    let texts = match &observation.body {
+        Body::Sample(s) => s.quantities.iter().map(ToString::to_string).collect(),
+        Body::SelfReport(r) => r.quantities.iter().map(ToString::to_string).collect(),
+        Body::CheckResult(c) => vec![check(c.state).to_owned()],
+    };
+    let mut subject = observation.subject.to_string();
+    texts.into_iter().map(|text| (std::mem::take(&mut subject), text)).collect()
+}
+
+fn check(state: CheckState) -> &'static str {
+    match state {
+        CheckState::Ok => "ok",
+        CheckState::Warning => "WARNING",
+        CheckState::Critical => "CRITICAL",
+        CheckState::Unknown => "unknown",
+    }
+}
+
+fn tone(state: ProbeState) -> Tone {
+    match state {
+        ProbeState::Ok => Tone::Good,
+        ProbeState::NoData | ProbeState::Unsupported | ProbeState::NotConsented => Tone::Plain,
+        ProbeState::TimedOut | ProbeState::Failed => Tone::Bad,
+    }
+}
+
+impl Tone {
+    fn escape(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Good => ("\x1b[32m", "\x1b[0m"),
+            Self::Plain => ("", ""),
+            Self::Bad => ("\x1b[31m", "\x1b[0m"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probes::{ReadError, Reading, every_minute, testing::at_ms};
+    use std::time::Duration;
+    use tenken_agent_core::probe::ProbeError;
+    use tenken_common::{category::Category, id::Name, observation::CheckResult, unit::Unit};
+
+    fn outcomes() -> Vec<(ProbeInfo, ProbeOutcome)> {
+        let (disk, services) =
+            (every_minute("disk", Category::Disk), every_minute("services", Category::Service));
+        let mount = |path| {
+            let reading = Reading::default().with("used_bytes", Unit::Bytes, 1_536.0);
+            reading.with("used_ratio", Unit::Ratio, 0.25).of(&disk, &at_ms(0), path).unwrap()
+        };
+        let check = CheckResult { probe: Name::of_outside("services"), state: CheckState::Critical };
+        let pacs =
+            Observation { subject: Name::of_outside("pacs"), body: Body::CheckResult(check), ..mount("/") };
+        let hidden =
+            ReadError::File { path: "/proc/stat".into(), source: std::io::ErrorKind::NotFound.into() };
+        let results = [
+            (disk.clone(), Ok(vec![mount("/"), mount("/var/lib")])),
+            (services, Ok(vec![pacs])),
+            (every_minute("cpu", Category::Performance), Err(hidden.into())),
+            (every_minute("sensors", Category::Sensor), Err(ProbeError::NoData)),
+        ];
+        let duration = Duration::from_micros(1_500);
+        results.into_iter().map(|(info, result)| (info, ProbeOutcome { result, duration })).collect()
+    }
+
+    #[test]
+    fn for_people() {
+        let expected = "\
+disk      ok       /         used_bytes 1.5 KiB
+                             used_ratio 25.0 %
+                   /var/lib  used_bytes 1.5 KiB
+                             used_ratio 25.0 %
+services  ok       pacs      CRITICAL
+cpu       failed             failed: cannot read /proc/stat: entity not found
+sensors   no_data            nothing to report on this system
+";
+        assert_eq!(print(&outcomes(), false, false), expected);
+    }
+
+    #[test]
+    fn colour_adds_nothing_but_colour() {
+        let plain = print(&outcomes(), false, false);
+        let color = print(&outcomes(), false, true);
+        assert!(color.contains("\x1b[31mfailed \x1b[0m"), "{color}");
+        let stripped = ["\x1b[31m", "\x1b[32m", "\x1b[0m"].iter().fold(color, |c, code| c.replace(code, ""));
+        assert_eq!(stripped, plain);
+    }
+
+    #[test]
+    fn for_programs() {
+        let json: serde_json::Value = serde_json::from_str(&print(&outcomes(), true, true)).unwrap();
+        assert_eq!(
+            json[0]["values"][3],
+            serde_json::json!({"subject": "/var/lib", "name": "used_ratio", "unit": "ratio", "value": 0.25})
+        );
+        assert_eq!(json[1]["values"][0]["value"], 2.0);
+        let cpu = serde_json::json!({"name": "cpu", "category": "performance", "state": "failed",
+            "error": "failed: cannot read /proc/stat: entity not found", "duration_ms": 1.5, "values": []});
+        assert_eq!(json[2], cpu);
+        assert!(json[0].get("error").is_none());
+    }
+
+    #[test]
+    fn nothing_is_an_empty_list() {
+        assert_eq!((print(&[], true, false), print(&[], false, false)), ("[]\n".to_owned(), String::new()));
+    }
+}
