@@ -162,9 +162,8 @@ pub async fn run(config: AgentConfig, shutdown: impl Future<Output = ()>) -> any
 
     let runner = Runner::new(probes::registry::all(&config.probes));
     let seed = u64::from_be_bytes(key::random()?);
-    let intervals = config.probes.intervals(runner.infos());
-    let schedule =
-        Schedule::new(clock.mono(), intervals.iter().map(|(name, every)| (name.as_str(), *every)), seed);
+    let beats = runner.infos().map(|info| (info.name, config.probes.interval(info)));
+    let schedule = Schedule::new(clock.mono(), beats, seed);
 
     let shared = Rc::new(Shared {
         started: clock.wall(),

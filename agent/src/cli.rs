@@ -5,7 +5,7 @@ use crate::{
     config::AgentConfig,
     doctor::{self, Verdict},
     enroll,
-    probes::{self, print::Outcome},
+    probes,
     runner::Runner,
     status,
 };
@@ -17,7 +17,7 @@ use std::{
     process::ExitCode,
     time::Duration,
 };
-use tenken_agent_core::probe::ProbeContext;
+use tenken_agent_core::probe::{ProbeContext, ProbeInfo, ProbeOutcome};
 use tenken_common::{
     config,
     key::grouped,
@@ -147,7 +147,7 @@ pub async fn terminated() {
     drop(tokio::signal::ctrl_c().await);
 }
 
-async fn look(config: &AgentConfig, only: Option<&str>) -> anyhow::Result<Vec<Outcome>> {
+async fn look(config: &AgentConfig, only: Option<&str>) -> anyhow::Result<Vec<(ProbeInfo, ProbeOutcome)>> {
     let clock = SystemClock::new();
     let mut runner = Runner::new(probes::registry::all(&config.probes));
     let infos: Vec<_> = runner.infos().cloned().enumerate().collect();
@@ -163,7 +163,7 @@ async fn look(config: &AgentConfig, only: Option<&str>) -> anyhow::Result<Vec<Ou
     let mut outcomes = Vec::new();
     for (index, info) in chosen {
         let outcome = runner.run(*index, ProbeContext { at: clock.now() }).await;
-        outcomes.push(Outcome { info: info.clone(), outcome });
+        outcomes.push((info.clone(), outcome));
     }
     Ok(outcomes)
 }

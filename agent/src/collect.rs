@@ -86,7 +86,7 @@ impl Collection {
             return Vec::new();
         }
         self.last_report = Some(now);
-        let mut quantities = own::quantities();
+        let mut quantities = own::read();
         if let Ok(snapshot) = self.shared.spool.snapshot().await {
             quantities.extend(spool_quantities(&snapshot.stats));
         }

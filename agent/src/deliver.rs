@@ -8,7 +8,7 @@ use crate::{app::Shared, status::DeliveryState, transport::http::{Answer, HttpTr
 use std::{rc::Rc, time::Duration};
 use tenken_agent_core::{
     pusher::{Outcome, PushEffect, PushStep, PushView, Pusher},
-    spool::{BatchLimit, Cut},
+    spool::{BatchLimit, Cut, Standing},
 };
 use tenken_common::{
     ack::{Ack, Reject, ResumeReply, ResumeRequest},
@@ -109,14 +109,19 @@ impl Delivery {
             waiting: stats.waiting + stats.gaps_waiting,
             urgent: stats.urgent,
             in_flight: stats.in_flight,
-            head: snapshot.head,
             acked_seq: stats.acked_seq,
         })
     }
 
     async fn resume(&mut self, view: &PushView) {
-        let (epoch, last_seq, last_hash) = view.head;
-        let newest_ack = self.shared.spool.snapshot().await.ok().and_then(|s| s.newest_ack);
+        let snapshot = match self.shared.spool.snapshot().await {
+            Ok(snapshot) => snapshot,
+            Err(e) => {
+                self.spool_failed(&e);
+                return;
+            }
+        };
+        let (epoch, last_seq, last_hash) = snapshot.head;
         let asked = async {
             let nonce = Nonce(key::random().map_err(Silence::Random)?);
             let request = ResumeRequest {
@@ -124,7 +129,7 @@ impl Delivery {
                 epoch,
                 last_seq,
                 last_hash,
-                newest_ack: newest_ack.map(Into::into),
+                newest_ack: snapshot.newest_ack.map(Into::into),
                 consent_version: self.shared.gate.borrow().highest(),
                 nonce,
             };
@@ -133,13 +138,9 @@ impl Delivery {
             self.ask("/v1/resume", &envelope, nonce).await
         };
         match asked.await {
-            Ok((_, Ok(Said::Resumed(reply)))) => {
-                let effect = self.outcome(view, &Outcome::Resumed(&reply));
-                if let PushEffect::AdoptHead(seq, hash) = effect
-                    && let Err(e) = self.shared.spool.adopt_head(seq, hash).await
-                {
-                    self.spool_failed(&e);
-                }
+            Ok((_, Ok(Said::Resumed(reply)))) if reply.epoch == epoch => self.resumed(view, &reply).await,
+            Ok((_, Ok(Said::Resumed(_)))) => {
+                self.outcome(view, &Outcome::OtherEpoch);
             }
             Ok((_, Ok(Said::Rejected(reject)))) => {
                 self.outcome(view, &Outcome::Rejected(&reject));
@@ -147,6 +148,24 @@ impl Delivery {
             Ok((answer, Ok(Said::Acked(..)))) => self.silence(view, Some(&answer), &Silence::OtherSubject),
             Ok((answer, Err(silence))) => self.silence(view, Some(&answer), &silence),
             Err(silence) => self.silence(view, None, &silence),
+        }
+    }
+
+    async fn resumed(&mut self, view: &PushView, reply: &ResumeReply) {
+        let taken = async {
+            let standing = self.shared.spool.adopt_head(reply.committed_seq, reply.committed_hash).await?;
+            if standing == Standing::InStep {
+                self.shared.spool.answer_missing(reply.missing.clone()).await?;
+            }
+            Ok(standing)
+        };
+        match taken.await {
+            Ok(standing) => {
+                self.outcome(view, &Outcome::Resumed(standing));
+            }
+            Err(e) => {
+                self.spool_failed(&e);
+            }
         }
     }
 
@@ -287,7 +306,14 @@ impl Delivery {
             (None, Outcome::Acked(_) | Outcome::Resumed(_)) => {
                 self.shared.delivery(DeliveryState::Ok, None, self.pusher.failures());
             }
-            (None, Outcome::Rejected(_) | Outcome::Failed { .. } | Outcome::NothingCut | Outcome::Cut) => {}
+            (
+                None,
+                Outcome::Rejected(_)
+                | Outcome::OtherEpoch
+                | Outcome::Failed { .. }
+                | Outcome::NothingCut
+                | Outcome::Cut,
+            ) => {}
         }
         effect
     }

@@ -11,11 +11,12 @@
 //! Does not: open envelopes, know nonces or touch the spool; the shell does, with types that only
 //! verification can make.
 
+use crate::spool::Standing;
 use std::time::Duration;
 use tenken_common::{
-    ack::{Ack, Reject, RejectReason, ResumeReply},
+    ack::{Ack, Reject, RejectReason},
     envelope::Verified,
-    id::{Epoch, Hash, Seq},
+    id::Seq,
     limit,
     retry::Backoff,
     time::Monotonic,
@@ -36,8 +37,6 @@ pub struct PushView {
     pub waiting: u64,
     pub urgent: u64,
     pub in_flight: u64,
-    /// The last link cut.
-    pub head: (Epoch, Seq, Hash),
     pub acked_seq: Seq,
 }
 
@@ -57,7 +56,10 @@ pub enum PushStep {
 /// How it went.
 #[derive(Debug)]
 pub enum Outcome<'a> {
-    Resumed(&'a Verified<ResumeReply>),
+    /// The collector said how far it is, and the spool found this in it.
+    Resumed(Standing),
+    /// The collector knows this device under another epoch.
+    OtherEpoch,
     Acked(&'a Verified<Ack>),
     Rejected(&'a Verified<Reject>),
     /// No answer that could be believed.
@@ -75,8 +77,6 @@ pub enum PushEffect {
     None,
     /// Release what the acknowledgement covers.
     Release,
-    /// Take the collector's word for what it has.
-    AdoptHead(Seq, Hash),
 }
 
 /// Why delivery stands still although the collector answers. Everything is kept.
@@ -150,7 +150,14 @@ impl Pusher {
     /// What an outcome means. `view` is the spool's state from before it.
     pub fn on_outcome(&mut self, now: Monotonic, view: &PushView, outcome: &Outcome<'_>) -> PushEffect {
         match outcome {
-            Outcome::Resumed(reply) => self.on_resumed(now, view, reply),
+            Outcome::Resumed(standing) => {
+                self.on_resumed(now, *standing);
+                PushEffect::None
+            }
+            Outcome::OtherEpoch => {
+                self.halt(now, Halt::OtherEpoch);
+                PushEffect::None
+            }
             Outcome::Acked(ack) => self.on_ack(now, view, ack),
             Outcome::Rejected(reject) => {
                 let halt = RejectReason::from_code(reject.reason)
@@ -171,26 +178,15 @@ impl Pusher {
         }
     }
 
-    fn on_resumed(&mut self, now: Monotonic, view: &PushView, reply: &ResumeReply) -> PushEffect {
-        let (epoch, head, head_hash) = view.head;
-        let halt = if reply.epoch != epoch {
-            Some(Halt::OtherEpoch)
-        } else if reply.committed_seq > head
-            || (reply.committed_seq == head && reply.committed_hash != head_hash)
-        {
-            Some(Halt::DeviceBehind)
-        } else if reply.committed_seq < view.acked_seq {
-            Some(Halt::CollectorBehind)
-        } else {
-            None
-        };
-        if let Some(halt) = halt {
-            self.halt(now, halt);
-            return PushEffect::None;
+    fn on_resumed(&mut self, now: Monotonic, standing: Standing) {
+        match standing {
+            Standing::InStep => {
+                self.succeed();
+                self.resumed = true;
+            }
+            Standing::DeviceBehind => self.halt(now, Halt::DeviceBehind),
+            Standing::CollectorBehind => self.halt(now, Halt::CollectorBehind),
         }
-        self.succeed();
-        self.resumed = true;
-        PushEffect::AdoptHead(reply.committed_seq, reply.committed_hash)
     }
 
     fn on_ack(&mut self, now: Monotonic, view: &PushView, ack: &Ack) -> PushEffect {
@@ -257,7 +253,7 @@ mod tests {
     use super::*;
     use tenken_common::{
         envelope::{Envelope, Payload},
-        id::{DeviceId, Nonce},
+        id::{DeviceId, Epoch, Hash, Nonce},
         key::SecretKey,
         time::Timestamp,
     };
@@ -279,19 +275,7 @@ mod tests {
     }
 
     fn view(waiting: u64, urgent: u64, in_flight: u64) -> PushView {
-        PushView { waiting, urgent, in_flight, head: (Epoch(1), Seq(5), Hash([5; 32])), acked_seq: Seq(3) }
-    }
-
-    fn resumed(seq: u64, hash: u8) -> Verified<ResumeReply> {
-        verified(&ResumeReply {
-            device: DEVICE,
-            epoch: Epoch(1),
-            committed_seq: Seq(seq),
-            committed_hash: Hash([hash; 32]),
-            missing: vec![],
-            server: Timestamp::EPOCH,
-            echo_nonce: Nonce([0; 16]),
-        })
+        PushView { waiting, urgent, in_flight, acked_seq: Seq(3) }
     }
 
     fn ack(seq: u64, need: Option<u64>) -> Verified<Ack> {
@@ -313,8 +297,7 @@ mod tests {
 
     fn ready() -> Pusher {
         let mut p = pusher();
-        let effect = p.on_outcome(NOW, &view(0, 0, 0), &Outcome::Resumed(&resumed(5, 5)));
-        assert_eq!(effect, PushEffect::AdoptHead(Seq(5), Hash([5; 32])));
+        p.on_outcome(NOW, &view(0, 0, 0), &Outcome::Resumed(Standing::InStep));
         p
     }
 
@@ -354,13 +337,13 @@ mod tests {
 
     #[test]
     fn a_collector_that_is_ahead_or_behind_stops_delivery_and_nothing_is_dropped() {
-        for (reply, halt) in [
-            (resumed(6, 6), Halt::DeviceBehind),
-            (resumed(5, 9), Halt::DeviceBehind),
-            (resumed(2, 2), Halt::CollectorBehind),
+        for (outcome, halt) in [
+            (Outcome::Resumed(Standing::DeviceBehind), Halt::DeviceBehind),
+            (Outcome::Resumed(Standing::CollectorBehind), Halt::CollectorBehind),
+            (Outcome::OtherEpoch, Halt::OtherEpoch),
         ] {
             let mut p = pusher();
-            let effect = p.on_outcome(NOW, &view(1, 0, 2), &Outcome::Resumed(&reply));
+            let effect = p.on_outcome(NOW, &view(1, 0, 2), &outcome);
             assert_eq!((effect, p.halted()), (PushEffect::None, Some(halt)));
             let later = NOW.plus(Duration::from_secs(3_600));
             assert_eq!(p.poll(later, &view(1, 0, 2)), PushStep::Resume, "asks again after an hour");

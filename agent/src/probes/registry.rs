@@ -45,6 +45,12 @@ pub struct ServiceSpec {
 }
 
 impl ProbeOptions {
+    /// Every probe this often.
+    pub fn every(interval: HumanDuration) -> Self {
+        let intervals = TABLE.iter().map(|(name, _)| ((*name).to_owned(), interval)).collect();
+        Self { intervals, ..Self::default() }
+    }
+
     /// How often a probe is to run, as far as the configuration goes.
     pub fn interval(&self, info: &ProbeInfo) -> Duration {
         self.intervals.get(info.name).map_or(info.interval, |interval| interval.0)

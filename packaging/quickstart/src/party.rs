@@ -10,7 +10,7 @@ use std::{
     path::Path,
     time::Duration,
 };
-use tenken_agent::{config::AgentConfig, enroll, identity};
+use tenken_agent::{config::AgentConfig, enroll, identity, probes::ProbeOptions};
 use tenken_collector::{
     app::{self, Running},
     config::CollectorConfig,
@@ -117,7 +117,7 @@ fn agent_config(dir: &Path, language: Language) -> AgentConfig {
     config.push.retry_first = HumanDuration(Duration::from_millis(200));
     config.push.retry_max = HumanDuration(INTERVAL);
     config.spool.cap = ByteSize(limit::SPOOL_BYTES_DEFAULT);
-    config.probes.set_interval(INTERVAL);
+    config.probes = ProbeOptions::every(HumanDuration(INTERVAL));
     config
 }
 
