@@ -49,7 +49,8 @@ async def main(folder, failures, user, password):
     expected = (user.encode(), password.encode())
 
     def authenticate(server, session, envelope, mechanism, given):
-        return AuthResult(success=(given.login, given.password) == expected)
+        # handled=False: the server itself answers a wrong password, with 535.
+        return AuthResult(success=(given.login, given.password) == expected, handled=False)
 
     def session():
         return SMTP(

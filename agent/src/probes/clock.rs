@@ -56,8 +56,8 @@ fn jump_s(from: Moment, to: Moment) -> Option<f64> {
     }
     let real = to.mono.saturating_since(from.mono);
     let jump_us = to.wall.micros_since(from.wall.plus(real));
-    let jump_ms = (jump_us.saturating_add(500)).div_euclid(1_000);
-    Some(Timestamp::from_micros(jump_ms.saturating_mul(1_000)).as_secs_f64())
+    let rounded_us = jump_us.saturating_add(500).div_euclid(1_000).saturating_mul(1_000);
+    Some(Timestamp::from_micros(rounded_us).as_secs_f64())
 }
 
 /// `None` where systemd-timesyncd does not run.

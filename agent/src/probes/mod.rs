@@ -70,15 +70,12 @@ impl Reading {
 
     /// `None` without a single quantity.
     fn of(self, info: &ProbeInfo, cx: &ProbeContext, subject: &str) -> Option<Observation> {
-        let probe = Name::of_outside(info.name);
-        let body = Body::Sample(Sample { probe, quantities: self.0 });
-        let subject = Name::of_outside(subject);
-        match &body {
-            Body::Sample(sample) if sample.quantities.is_empty() => None,
-            Body::Sample(_) | Body::CheckResult(_) | Body::SelfReport(_) => {
-                Some(Observation { at: cx.at, category: info.category, subject, body })
-            }
+        if self.0.is_empty() {
+            return None;
         }
+        let sample = Sample { probe: Name::of_outside(info.name), quantities: self.0 };
+        let (subject, body) = (Name::of_outside(subject), Body::Sample(sample));
+        Some(Observation { at: cx.at, category: info.category, subject, body })
     }
 }
 

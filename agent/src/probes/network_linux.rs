@@ -44,7 +44,7 @@ impl Source {
                 Rates::of(*counters.get(name)?, *now, seconds)
             });
             let up = link(name).map(|up| f64::from(u8::from(up)));
-            (name.clone(), Rates::reading(rates).with("link_up", Unit::Count, up))
+            (name.clone(), Rates::reading(rates.as_ref()).with("link_up", Unit::Count, up))
         });
         let readings = readings.collect();
         self.last = Some((at, counters));
@@ -75,8 +75,8 @@ impl Rates {
         })
     }
 
-    fn reading(rates: Option<Self>) -> Reading {
-        let value = |f: fn(&Self) -> f64| rates.as_ref().map(f);
+    fn reading(rates: Option<&Self>) -> Reading {
+        let value = |f: fn(&Self) -> f64| rates.map(f);
         Reading::default()
             .with("receive_bytes_per_second", Unit::BytesPerSecond, value(|r| r.receive_bytes))
             .with("transmit_bytes_per_second", Unit::BytesPerSecond, value(|r| r.transmit_bytes))

@@ -28,11 +28,11 @@ struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     duration_ms: f64,
-    values: Vec<Value>,
+    values: Vec<Row>,
 }
 
 #[derive(Serialize)]
-struct Value {
+struct Row {
     subject: String,
     name: String,
     unit: &'static str,
@@ -56,10 +56,10 @@ fn shown(info: &ProbeInfo, outcome: &ProbeOutcome) -> Shown {
     }
 }
 
-fn values(observation: &Observation) -> Vec<Value> {
+fn values(observation: &Observation) -> Vec<Row> {
     let value = |name: &str, unit, value| {
         let subject = observation.subject.to_string();
-        Value { subject, name: name.to_owned(), unit, value }
+        Row { subject, name: name.to_owned(), unit, value }
     };
     match &observation.body {
         Body::Sample(s) => &s.quantities,

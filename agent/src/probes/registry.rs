@@ -179,9 +179,9 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let mut runner = Runner::new(all(&ProbeOptions::default()));
         runtime.block_on(async {
+            let names: Vec<_> = runner.infos().map(|info| info.name).collect();
             for cycle in 0..2 {
-                for index in 0..runner.infos().len() {
-                    let name = runner.infos().nth(index).unwrap().name;
+                for (index, name) in names.iter().enumerate() {
                     let outcome = runner.run(index, at_ms(cycle * 60_000)).await;
                     let e = outcome.result.err();
                     let fine = |e: &tenken_agent_core::probe::ProbeError| {
