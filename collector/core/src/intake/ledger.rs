@@ -76,15 +76,24 @@ impl QuarantineReason {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IngestDecision {
     /// The next of the chain, and the ledger once it is durable.
-    New { next: Box<DeviceLedger>, clone_suspected: bool },
+    New {
+        next: Box<DeviceLedger>,
+        clone_suspected: bool,
+    },
     /// Stored before: the current acknowledgement again, no effect.
     Duplicate,
     /// Something before it has not come yet.
-    Hole { need: Seq },
+    Hole {
+        need: Seq,
+    },
     /// Another chain with this identity.
     Fork(Divergence),
-    StaleEpoch { current: Epoch },
-    EpochAhead { current: Epoch },
+    StaleEpoch {
+        current: Epoch,
+    },
+    EpochAhead {
+        current: Epoch,
+    },
     Quarantined(QuarantineReason),
 }
 
