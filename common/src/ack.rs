@@ -149,6 +149,14 @@ pub struct ResumeReply {
 }
 positional_payload!(ResumeReply, "resume-reply");
 
+/// The answer of `/v1/time`, for a device whose clock cannot judge the server's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedTime {
+    pub server: Timestamp,
+    pub echo_nonce: Nonce,
+}
+positional_payload!(SignedTime, "time");
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -53,6 +53,12 @@ pub enum Entry {
     IncidentAction(IncidentAction),
     /// The rules by which later ticks are evaluated, the file as it was loaded.
     Rules { text: String },
+    /// A batch of a second chain with this device's identity, the envelope as it came: evidence,
+    /// and the reason why nothing more is taken from the device.
+    Fork {
+        device: DeviceId,
+        bytes: Vec<u8>,
+    },
 }
 
 /// See [`Entry::Hospital`].
@@ -114,7 +120,8 @@ pub enum EntryKind {
     CertificateIssued = 8,
     Revoked = 9,
     IncidentAction = 10,
-    Rules = 11,
+    Rules = 12,
+    Fork = 11,
 }
 
 /// A stored entry that this version cannot read.
@@ -140,6 +147,7 @@ impl Entry {
             Self::Revoked { .. } => EntryKind::Revoked,
             Self::IncidentAction(_) => EntryKind::IncidentAction,
             Self::Rules { .. } => EntryKind::Rules,
+            Self::Fork { .. } => EntryKind::Fork,
         }
     }
 
@@ -147,7 +155,9 @@ impl Entry {
     pub fn encode(&self) -> Result<(u8, Option<DeviceId>, Vec<u8>), CodecError> {
         let kind = self.kind() as u8;
         Ok(match self {
-            Self::Envelope { device, bytes } => (kind, Some(*device), bytes.clone()),
+            Self::Envelope { device, bytes } | Self::Fork { device, bytes } => {
+                (kind, Some(*device), bytes.clone())
+            }
             Self::Heartbeat => (kind, None, Vec::new()),
             Self::Started { version } => (kind, None, codec::to_vec(version)?),
             Self::Hospital(h) => (kind, None, codec::to_vec(h)?),
@@ -184,7 +194,8 @@ impl Entry {
             8 => Self::CertificateIssued { device: owner?, certificate: read(body)? },
             9 => Self::Revoked { device: owner? },
             10 => Self::IncidentAction(read(body)?),
-            11 => Self::Rules { text: read(body)? },
+            12 => Self::Rules { text: read(body)? },
+            11 => Self::Fork { device: owner?, bytes: body.to_vec() },
             other => return Err(EntryError::Kind(other)),
         })
     }

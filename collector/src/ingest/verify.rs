@@ -1,0 +1,206 @@
+//! Whether a batch is believed, in the protocol's order: size; outer decode; a candidate key by
+//! the key hint; the signature; then the content under its caps; whose device it names; whose
+//! certificate the connection showed; whether the device is revoked.
+//!
+//! Holds: [`verify`] is pure over a [`Directory`] and nothing is parsed before its signature was
+//! found good. A refusal names its link only where a good signature vouches for it, since only
+//! then may the answer be signed. A pending device's batches are taken.
+//!
+//! [`DeviceDirectory`] keeps the directory in step with the store, also when another process (the
+//! command line) revokes a device: see [`DeviceDirectory::follow`].
+
+use super::PeerIdentity;
+use crate::store::{Store, StoreError, model::DeviceStatus};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, RwLock},
+    time::Duration,
+};
+use tenken_common::{
+    ack::RejectReason,
+    batch::Link,
+    envelope::{Envelope, EnvelopeError, Payload, Verified},
+    id::{DeviceId, Hash, KeyId, Seq},
+    key::PublicKey,
+    limit,
+    wire::v1::ReceivedBatch,
+};
+
+/// How often the store is asked for changes by other processes: a revocation holds within one
+/// second.
+pub const FOLLOW_EVERY: Duration = Duration::from_millis(500);
+
+/// A refused message, and its link where a good signature vouches for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    pub reason: RejectReason,
+    pub link: Option<Link>,
+}
+
+impl Refusal {
+    pub fn bare(reason: RejectReason) -> Self {
+        Self { reason, link: None }
+    }
+}
+
+/// What verification needs to know of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    pub id: DeviceId,
+    pub key: PublicKey,
+    pub status: DeviceStatus,
+}
+
+/// The devices at one position of the stream.
+#[derive(Debug, Clone, Default)]
+pub struct Directory {
+    by_key: BTreeMap<KeyId, Vec<Known>>,
+    by_certificate: BTreeMap<Hash, DeviceId>,
+    position: u64,
+}
+
+impl Directory {
+    pub fn new(
+        devices: impl IntoIterator<Item = Known>,
+        certificates: impl IntoIterator<Item = (Hash, DeviceId)>,
+        position: u64,
+    ) -> Self {
+        let mut by_key: BTreeMap<KeyId, Vec<Known>> = BTreeMap::new();
+        for known in devices {
+            by_key.entry(known.key.id()).or_default().push(known);
+        }
+        Self { by_key, by_certificate: certificates.into_iter().collect(), position }
+    }
+
+    /// Whose certificate this is, for the listener's own checks.
+    pub fn certificate_owner(&self, sha256: &Hash) -> Option<DeviceId> {
+        self.by_certificate.get(sha256).copied()
+    }
+
+    /// Whether a device is known and not revoked.
+    pub fn is_welcome(&self, device: DeviceId) -> bool {
+        self.by_key.values().flatten().any(|k| k.id == device && k.status != DeviceStatus::Revoked)
+    }
+
+    /// A payload by the device that signed it.
+    pub(super) fn open<T: Payload>(&self, bytes: &[u8], max: usize) -> Result<(Known, Verified<T>), RejectReason> {
+        if bytes.len() > max {
+            return Err(RejectReason::TooLarge);
+        }
+        let envelope = Envelope::from_bytes(bytes).map_err(|_| RejectReason::Malformed)?;
+        let hint = envelope.key_hint().ok_or(RejectReason::Malformed)?;
+        let candidates = self.by_key.get(&hint).map(Vec::as_slice).unwrap_or_default();
+        let mut refused = RejectReason::UnknownKey;
+        for known in candidates {
+            match envelope.open::<T>(&known.key) {
+                Ok(value) => return Ok((*known, value)),
+                Err(error) => refused = reason_of(&error),
+            }
+        }
+        Err(refused)
+    }
+
+    /// The checks after the signature: whose device is named, whose certificate was shown, and
+    /// whether the device is revoked.
+    pub(super) fn check_identity(
+        &self,
+        known: &Known,
+        named: DeviceId,
+        peer: PeerIdentity,
+    ) -> Result<(), RejectReason> {
+        if known.id != named {
+            return Err(RejectReason::WrongDevice);
+        }
+        if let Some(certificate) = peer.certificate
+            && self.certificate_owner(&certificate) != Some(named)
+        {
+            return Err(RejectReason::WrongIdentity);
+        }
+        match known.status {
+            DeviceStatus::Revoked => Err(RejectReason::Revoked),
+            DeviceStatus::Pending | DeviceStatus::Approved => Ok(()),
+        }
+    }
+}
+
+fn reason_of(error: &EnvelopeError) -> RejectReason {
+    match error {
+        EnvelopeError::Outer(_)
+        | EnvelopeError::Version(_)
+        | EnvelopeError::Signatures(_)
+        | EnvelopeError::WrongType(_) => RejectReason::Malformed,
+        EnvelopeError::WrongKey => RejectReason::UnknownKey,
+        EnvelopeError::BadSignature => RejectReason::BadSignature,
+        EnvelopeError::Content(_) => RejectReason::BadContent,
+    }
+}
+
+/// Checks a batch; see the module's head.
+pub fn verify(
+    bytes: &[u8],
+    directory: &Directory,
+    peer: PeerIdentity,
+) -> Result<Verified<ReceivedBatch>, Refusal> {
+    let (known, received) =
+        directory.open::<ReceivedBatch>(bytes, limit::ENVELOPE_BYTES_MAX).map_err(Refusal::bare)?;
+    let link = Link::of(&received);
+    // A chain begins at 1; there is no link that a signed answer could name.
+    if link.seq == Seq(0) {
+        return Err(Refusal::bare(RejectReason::BadContent));
+    }
+    directory
+        .check_identity(&known, link.device, peer)
+        .map_err(|reason| Refusal { reason, link: Some(link) })?;
+    Ok(received)
+}
+
+/// A [`Directory`] that follows the store.
+#[derive(Debug, Default)]
+pub struct DeviceDirectory(RwLock<Arc<Directory>>);
+
+impl DeviceDirectory {
+    pub async fn load(store: &Store) -> Result<Self, StoreError> {
+        let directory = Self::default();
+        directory.reload(store).await?;
+        Ok(directory)
+    }
+
+    /// The devices as of now; hold it for one request only.
+    pub fn current(&self) -> Arc<Directory> {
+        Arc::clone(&self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// Takes over what was appended since the last time, if it concerns devices.
+    pub async fn refresh(&self, store: &Store) -> Result<(), StoreError> {
+        if store.changes_after(self.current().position).await?.changed {
+            self.reload(store).await?;
+        }
+        Ok(())
+    }
+
+    /// Refreshes for ever; the caller ends it by dropping the future. A store that cannot be read
+    /// for a while leaves the last directory in force.
+    pub async fn follow(&self, store: &Store) {
+        let mut tick = tokio::time::interval(FOLLOW_EVERY);
+        loop {
+            tick.tick().await;
+            if let Err(error) = self.refresh(store).await {
+                tracing::warn!(%error, "the device directory could not be refreshed");
+            }
+        }
+    }
+
+    async fn reload(&self, store: &Store) -> Result<(), StoreError> {
+        // The position first: what is appended meanwhile is found again at the next refresh.
+        let position = store.position().await?;
+        let devices = store.devices().await?;
+        let certificates = store.certificates().await?;
+        let known = devices.iter().map(|d| Known { id: d.id, key: d.key, status: d.status() });
+        let fresh = Arc::new(Directory::new(known, certificates, position));
+        let mut held = self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if held.position <= fresh.position {
+            *held = fresh;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,238 @@
+//! Rows as readers see them.
+//!
+//! Holds: times are the collector's commit times unless a field says otherwise.
+
+use serde::{Deserialize, Serialize};
+use tenken_collector_core::desk::notice::{IncidentId, Notice};
+use tenken_common::{
+    batch::Gap,
+    category::Category,
+    enrollment::HostFacts,
+    id::{BootId, DeviceId, Epoch, Hash, HospitalId, Name, SlotId},
+    key::PublicKey,
+    observation::{CheckState, ProbeState},
+    time::{ClockQuality, Timestamp},
+    unit::Unit,
+};
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct HospitalRow {
+    pub id: HospitalId,
+    pub key: PublicKey,
+}
+
+/// A contract's file as it was loaded; the newest per contract counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContractRow {
+    pub position: u64,
+    pub loaded: Timestamp,
+    pub text: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlotRow {
+    pub id: SlotId,
+    pub hospital: HospitalId,
+    pub label: Name,
+    pub group: Option<Name>,
+    pub proof_key: Hash,
+    pub expires: Timestamp,
+    pub filed: Timestamp,
+    pub device: Option<DeviceId>,
+}
+
+/// Where a device stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceStatus {
+    /// Enrolled; its batches are stored, the hospital has not yet approved it.
+    Pending,
+    Approved,
+    Revoked,
+}
+
+impl DeviceStatus {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Approved => "approved",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeviceRow {
+    pub id: DeviceId,
+    pub hospital: HospitalId,
+    pub slot: SlotId,
+    pub label: Name,
+    pub group: Option<Name>,
+    pub key: PublicKey,
+    pub facts: HostFacts,
+    /// The grant's bytes; their hash is the genesis of the device's chain.
+    pub granted: Vec<u8>,
+    pub enrolled: Timestamp,
+    pub approved: Option<Timestamp>,
+    pub revoked: Option<Timestamp>,
+}
+
+impl DeviceRow {
+    pub fn status(&self) -> DeviceStatus {
+        match (self.revoked, self.approved) {
+            (Some(_), _) => DeviceStatus::Revoked,
+            (None, Some(_)) => DeviceStatus::Approved,
+            (None, None) => DeviceStatus::Pending,
+        }
+    }
+
+    pub fn genesis(&self) -> Hash {
+        Hash::of(&self.granted)
+    }
+}
+
+/// A consent on file, the envelope as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsentRow {
+    pub hospital: HospitalId,
+    pub version: u64,
+    pub filed: Timestamp,
+    pub envelope: Vec<u8>,
+}
+
+/// What was taken from a device so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceCounts {
+    pub device: DeviceId,
+    pub batches: u64,
+    /// Distinct record ids that are stored.
+    pub records: u64,
+    /// Gap declarations.
+    pub gaps: u64,
+    /// Runs that were never sent nor declared missing.
+    pub missing_runs: u64,
+    pub quarantined: bool,
+    pub clone_suspected: Option<Timestamp>,
+}
+
+/// A declared gap and where it stands in the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GapRow {
+    pub device: DeviceId,
+    pub epoch: Epoch,
+    pub gap: Gap,
+    pub position: u64,
+}
+
+/// When a device was last heard of, and how its clock stood.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeviceSeen {
+    pub device: DeviceId,
+    pub received: Timestamp,
+    /// The newest record's time, corrected where the device knows its clock's error.
+    pub recorded: Option<Timestamp>,
+    pub clock: ClockQuality,
+    pub boot: BootId,
+    pub agent_version: String,
+    /// Records of kinds that this version does not know.
+    pub unknown: u64,
+}
+
+/// A line of numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeriesRow {
+    pub id: i64,
+    pub device: DeviceId,
+    pub subject: Name,
+    pub probe: Name,
+    pub name: Name,
+    pub unit: Unit,
+}
+
+/// The newest result of a check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckRow {
+    pub device: DeviceId,
+    pub probe: Name,
+    pub subject: Name,
+    pub category: Category,
+    pub state: CheckState,
+    pub at: Timestamp,
+    /// When it was first seen in this state without another between.
+    pub since: Timestamp,
+}
+
+/// The newest run of a probe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeRunRow {
+    pub device: DeviceId,
+    pub probe: Name,
+    pub state: ProbeState,
+    pub duration_ms: u32,
+    pub at: Timestamp,
+}
+
+/// The collector was alive from first to last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HeartbeatRun {
+    pub first: Timestamp,
+    pub last: Timestamp,
+}
+
+/// An incident as the evaluation keeps it; the JSON is its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IncidentRow {
+    pub id: IncidentId,
+    pub open: bool,
+    pub updated: Timestamp,
+    pub json: String,
+}
+
+/// A named JSON text (a forecast by its key, a part of the evaluation's state).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedJson {
+    pub name: String,
+    pub json: String,
+}
+
+/// A notice for one channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    pub notice: Notice,
+    pub channel: Name,
+}
+
+/// What one evaluation wants kept, all or nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EvaluationRows {
+    /// The stream position up to which it looked.
+    pub position: u64,
+    /// Parts of its state, replaced by name.
+    pub state: Vec<NamedJson>,
+    pub incidents: Vec<IncidentRow>,
+    pub forecasts: Vec<NamedJson>,
+    /// Names of forecasts that hold no more.
+    pub forecasts_gone: Vec<String>,
+    pub outbox: Vec<Outgoing>,
+}
+
+/// Where a notice stands on a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OutboxState {
+    Waiting = 0,
+    Delivered = 1,
+    /// Given up after the last attempt.
+    Failed = 2,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxRow {
+    pub id: i64,
+    pub notice: Notice,
+    pub channel: Name,
+    pub state: OutboxState,
+    pub attempts: u32,
+    pub next_attempt: Timestamp,
+    pub delivered: Option<Timestamp>,
+    pub last_error: Option<String>,
+}

@@ -1,0 +1,264 @@
+//! The second derivation: from log and journal to series, check states, probe runs and signs of
+//! life.
+//!
+//! Holds: entries are taken in position order, each page in one transaction with its checkpoint,
+//! so that it goes on where it stopped and comes out the same however it was interrupted. A
+//! record that came twice is one point.
+//!
+//! Does not: judge anything; that is the evaluation's.
+
+use super::{
+    StoreError,
+    sqlite::{Columns, Store, insert, int, stored_batch},
+};
+use sqlx::{SqliteConnection, query, query_scalar};
+use std::{collections::BTreeMap, time::Duration};
+use tenken_collector_core::stream::{Entry, Stored};
+use tenken_common::{
+    batch::Batch,
+    id::{DeviceId, Name},
+    observation::{Body, CheckResult, Observation, ProbeRun, Record},
+    time::Timestamp,
+    unit::Quantity,
+    wire::v1::ReceivedBatch,
+};
+
+/// Heartbeats closer than this belong to one run: the collector was alive between them.
+pub const HEARTBEAT_GAP_MAX: Duration = Duration::from_mins(3);
+const CHECKPOINT: &str = "project";
+
+impl Store {
+    /// Projects at most `n` entries; answers how far the projection is. Call it until it answers
+    /// the stream's position.
+    pub async fn project(&self, n: u32) -> Result<u64, StoreError> {
+        let mut tx = self.writer().begin_with("BEGIN IMMEDIATE").await?;
+        let from: i64 = query_scalar("SELECT position FROM checkpoint WHERE name = 'project'")
+            .fetch_one(&mut *tx)
+            .await?;
+        let page = super::sqlite::entries_after(&mut *tx, from.cast_unsigned(), n).await?;
+        let Some(last) = page.last().map(|s| s.position) else { return Ok(from.cast_unsigned()) };
+        let mut page_rows = Page::default();
+        for stored in &page {
+            page_rows.take(&mut tx, stored).await?;
+        }
+        page_rows.flush(&mut tx).await?;
+        super::sqlite::set_checkpoint(&mut *tx, CHECKPOINT, last).await?;
+        tx.commit().await?;
+        Ok(last)
+    }
+
+    /// Projects everything there is.
+    pub async fn project_all(&self) -> Result<u64, StoreError> {
+        loop {
+            let at = self.project(500).await?;
+            if at >= self.position().await? {
+                return Ok(at);
+            }
+        }
+    }
+}
+
+type SeriesKey = (DeviceId, Name, Name, Name, u8);
+
+/// What a page of the stream leads to, collected for statements of many rows.
+#[derive(Default)]
+struct Page {
+    series: BTreeMap<SeriesKey, i64>,
+    samples: Vec<(i64, i64, f64)>,
+}
+
+impl Page {
+    async fn take(&mut self, c: &mut SqliteConnection, stored: &Stored) -> Result<(), StoreError> {
+        match &stored.entry {
+            Entry::Envelope { bytes, .. } => {
+                let received = stored_batch(bytes)?;
+                see_device(c, stored.committed, &received).await?;
+                for record in &received.batch.records {
+                    self.take_record(c, &received.batch, record).await?;
+                }
+                Ok(())
+            }
+            Entry::Heartbeat | Entry::Started { .. } => beat(c, stored.committed).await,
+            Entry::Hospital(_)
+            | Entry::Contract { .. }
+            | Entry::Statement { .. }
+            | Entry::Enrolled(_)
+            | Entry::CertificateIssued { .. }
+            | Entry::Revoked { .. }
+            | Entry::IncidentAction(_)
+            | Entry::Rules { .. }
+            | Entry::Fork { .. } => Ok(()),
+        }
+    }
+
+    async fn take_record(
+        &mut self,
+        c: &mut SqliteConnection,
+        batch: &Batch,
+        record: &Record,
+    ) -> Result<(), StoreError> {
+        let o = &record.observation;
+        let at = corrected(batch, o);
+        match &o.body {
+            Body::Sample(sample) => {
+                self.take_quantities(c, (batch.device, o, &sample.probe), at, &sample.quantities).await
+            }
+            Body::CheckResult(check) => take_check(c, batch.device, o, at, check).await,
+            Body::SelfReport(report) => {
+                for run in &report.runs {
+                    take_run(c, batch.device, at, run).await?;
+                }
+                let probe = Name::of_outside("agent");
+                self.take_quantities(c, (batch.device, o, &probe), at, &report.quantities).await
+            }
+        }
+    }
+
+    async fn take_quantities(
+        &mut self,
+        c: &mut SqliteConnection,
+        (device, o, probe): (DeviceId, &Observation, &Name),
+        at: Timestamp,
+        quantities: &[Quantity],
+    ) -> Result<(), StoreError> {
+        for q in quantities {
+            let key = (device, o.subject.clone(), probe.clone(), q.name.clone(), q.unit.code());
+            let id = match self.series.get(&key) {
+                Some(id) => *id,
+                None => series_id(c, &key).await?,
+            };
+            self.series.insert(key, id);
+            self.samples.push((id, at.as_micros(), q.value));
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self, c: &mut SqliteConnection) -> Result<(), StoreError> {
+        insert(c, "INSERT OR IGNORE INTO sample (series, at_us, value) ", "", &self.samples, |mut b, row| {
+            b.push_bind(row.0).push_bind(row.1).push_bind(row.2);
+        })
+        .await
+    }
+}
+
+/// An observation's time as the collector's clock would have shown it, where the batch knows the
+/// error of the clock that stamped it; else the device's own.
+fn corrected(batch: &Batch, o: &Observation) -> Timestamp {
+    let same_boot = o.at.boot == batch.at.boot;
+    same_boot.then(|| batch.clock.correct(o.at.wall)).flatten().unwrap_or(o.at.wall)
+}
+
+async fn series_id(c: &mut SqliteConnection, key: &SeriesKey) -> Result<i64, StoreError> {
+    let (device, subject, probe, name, unit) = key;
+    let row = query(
+        "INSERT INTO series (device, subject, probe, name, unit) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT (device, subject, probe, name, unit) DO UPDATE SET unit = excluded.unit RETURNING id",
+    )
+    .bind(device.as_bytes())
+    .bind(subject.as_str())
+    .bind(probe.as_str())
+    .bind(name.as_str())
+    .bind(i64::from(*unit))
+    .fetch_one(c)
+    .await?;
+    row.int("id")
+}
+
+/// The newest result by the device's time counts, whatever order records come in.
+async fn take_check(
+    c: &mut SqliteConnection,
+    device: DeviceId,
+    o: &Observation,
+    at: Timestamp,
+    check: &CheckResult,
+) -> Result<(), StoreError> {
+    query(
+        "INSERT INTO check_state (device, probe, subject, category, state, at_us, since_us)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)
+         ON CONFLICT (device, probe, subject) DO UPDATE SET
+             since_us = CASE WHEN state = excluded.state THEN since_us ELSE excluded.at_us END,
+             category = excluded.category, state = excluded.state, at_us = excluded.at_us
+         WHERE excluded.at_us > at_us",
+    )
+    .bind(device.as_bytes())
+    .bind(check.probe.as_str())
+    .bind(o.subject.as_str())
+    .bind(i64::from(o.category.code()))
+    .bind(i64::from(check.state.code()))
+    .bind(at.as_micros())
+    .execute(c)
+    .await?;
+    Ok(())
+}
+
+async fn take_run(
+    c: &mut SqliteConnection,
+    device: DeviceId,
+    at: Timestamp,
+    run: &ProbeRun,
+) -> Result<(), StoreError> {
+    query(
+        "INSERT INTO probe_run (device, probe, state, duration_ms, at_us) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT (device, probe) DO UPDATE SET
+             state = excluded.state, duration_ms = excluded.duration_ms, at_us = excluded.at_us
+         WHERE excluded.at_us >= at_us",
+    )
+    .bind(device.as_bytes())
+    .bind(run.probe.as_str())
+    .bind(i64::from(run.state.code()))
+    .bind(i64::from(run.duration_ms))
+    .bind(at.as_micros())
+    .execute(c)
+    .await?;
+    Ok(())
+}
+
+async fn see_device(
+    c: &mut SqliteConnection,
+    received_at: Timestamp,
+    received: &ReceivedBatch,
+) -> Result<(), StoreError> {
+    let batch = &received.batch;
+    let recorded = batch.records.iter().map(|r| corrected(batch, &r.observation)).max();
+    query(
+        "INSERT INTO device_seen (device, received_us, recorded_us, offset_ms, uncertainty_ms, clock_source,
+                                  boot, agent_version, unknown)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (device) DO UPDATE SET received_us = max(received_us, excluded.received_us),
+             recorded_us = max(coalesce(recorded_us, excluded.recorded_us), coalesce(excluded.recorded_us, recorded_us)),
+             offset_ms = excluded.offset_ms, uncertainty_ms = excluded.uncertainty_ms,
+             clock_source = excluded.clock_source, boot = excluded.boot,
+             agent_version = excluded.agent_version, unknown = unknown + excluded.unknown",
+    )
+    .bind(batch.device.as_bytes())
+    .bind(received_at.as_micros())
+    .bind(recorded.map(Timestamp::as_micros))
+    .bind(batch.clock.offset_ms)
+    .bind(i64::from(batch.clock.uncertainty_ms))
+    .bind(batch.clock.source as i64)
+    .bind(batch.at.boot.as_bytes())
+    .bind(batch.agent_version.as_str())
+    .bind(int(received.unknown.len() as u64))
+    .execute(c)
+    .await?;
+    Ok(())
+}
+
+/// Prolongs the newest run of heartbeats, or begins the next.
+async fn beat(c: &mut SqliteConnection, at: Timestamp) -> Result<(), StoreError> {
+    let prolonged = query(
+        "UPDATE heartbeat_run SET last_us = max(last_us, ?1)
+         WHERE first_us = (SELECT max(first_us) FROM heartbeat_run) AND first_us <= ?1 AND last_us >= ?2",
+    )
+    .bind(at.as_micros())
+    .bind(at.minus(HEARTBEAT_GAP_MAX).as_micros())
+    .execute(&mut *c)
+    .await?;
+    if prolonged.rows_affected() == 0 {
+        query("INSERT OR IGNORE INTO heartbeat_run (first_us, last_us) VALUES (?1, ?1)")
+            .bind(at.as_micros())
+            .execute(c)
+            .await?;
+    }
+    Ok(())
+}

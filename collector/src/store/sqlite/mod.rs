@@ -1,0 +1,96 @@
+//! The SQLite engine: WAL, `synchronous=FULL`, 16 KiB pages, one writer connection and a few
+//! readers.
+//!
+//! Holds: there is one way to write, [`Tx`], which takes the database's write lock at its start;
+//! another process (the command line beside the service) may write too, and whoever keeps ledgers
+//! in memory notices by the position ([`Book`]).
+
+mod append;
+mod book;
+mod convert;
+mod evaluation;
+mod observed;
+mod read;
+mod rebuild;
+mod schema;
+
+pub use append::{Change, Tx};
+pub(super) use append::{insert, scope_text, stored_batch};
+pub use book::{Admission, Book, Verdict};
+pub(super) use convert::{Columns, int};
+pub use read::Committed;
+pub(super) use read::{entries_after, set_checkpoint};
+
+use super::StoreError;
+use sqlx::{
+    SqlitePool,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use std::{path::Path, sync::Arc, time::Duration};
+use tenken_common::time::Clock;
+
+/// How long a statement waits for another process to finish writing.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const READERS: u32 = 4;
+
+/// The store; cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    writer: SqlitePool,
+    readers: SqlitePool,
+    clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens or creates the database file, brings its schema up to date, and finishes a rebuild
+    /// that was interrupted.
+    pub async fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .page_size(16 * 1024)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT)
+            .statement_cache_capacity(256);
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .max_lifetime(None)
+            .idle_timeout(None)
+            .connect_with(options.clone())
+            .await?;
+        schema::migrate(&writer).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .max_lifetime(None)
+            .connect_lazy_with(options.pragma("query_only", "ON"));
+        let store = Self { writer, readers, clock };
+        store.catch_up().await?;
+        Ok(store)
+    }
+
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// Closes all connections, so that the write-ahead log is folded into the file.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    pub(super) fn reader(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    pub(super) fn writer(&self) -> &SqlitePool {
+        &self.writer
+    }
+}

@@ -1,0 +1,305 @@
+//! Reading what is registered: hospitals, contracts, slots, devices, consents; and the stream.
+//!
+//! Holds: lists come in a stable order. Reads inside a [`Tx`] see what it wrote.
+
+use super::{
+    Store, Tx,
+    book::read_coverage,
+    convert::{Columns, int, uint},
+};
+use crate::store::{
+    StoreError,
+    model::{ConsentRow, ContractRow, DeviceCounts, DeviceRow, GapRow, HospitalRow, SlotRow},
+};
+use sqlx::{SqliteExecutor, query, query_scalar, sqlite::SqliteRow};
+use tenken_collector_core::stream::{Entry, Stored};
+use tenken_common::{
+    batch::{Gap, GapReason, RecRun},
+    codec,
+    id::{DeviceId, Epoch, Hash, HospitalId, KeyId, RecId, Seq, SlotId},
+    limit,
+};
+
+/// How far a device's chain is committed; see the `resume` answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    pub epoch: Epoch,
+    pub seq: Seq,
+    pub hash: Hash,
+    pub missing: Vec<RecRun>,
+    pub quarantined: bool,
+}
+
+impl Store {
+    pub async fn hospitals(&self) -> Result<Vec<HospitalRow>, StoreError> {
+        let rows = query("SELECT * FROM hospital ORDER BY id").fetch_all(self.reader()).await?;
+        rows.iter().map(hospital_row).collect()
+    }
+
+    /// Every contract file ever loaded, oldest first.
+    pub async fn contracts(&self) -> Result<Vec<ContractRow>, StoreError> {
+        let rows = query("SELECT * FROM contract ORDER BY position").fetch_all(self.reader()).await?;
+        rows.iter()
+            .map(|r| {
+                let text = r.text("text")?.to_owned();
+                Ok(ContractRow { position: r.uint("position")?, loaded: r.time("loaded_us")?, text })
+            })
+            .collect()
+    }
+
+    pub async fn slots(&self) -> Result<Vec<SlotRow>, StoreError> {
+        let rows = query("SELECT * FROM slot ORDER BY filed_us, id").fetch_all(self.reader()).await?;
+        rows.iter().map(slot_row).collect()
+    }
+
+    pub async fn slot(&self, id: SlotId) -> Result<Option<SlotRow>, StoreError> {
+        slot(self.reader(), id).await
+    }
+
+    /// All devices, in the order of their enrollment.
+    pub async fn devices(&self) -> Result<Vec<DeviceRow>, StoreError> {
+        let rows = query("SELECT * FROM device ORDER BY enrolled_us, id").fetch_all(self.reader()).await?;
+        rows.iter().map(device_row).collect()
+    }
+
+    pub async fn device(&self, id: DeviceId) -> Result<Option<DeviceRow>, StoreError> {
+        device(self.reader(), id).await
+    }
+
+    pub async fn device_by_certificate(&self, sha256: Hash) -> Result<Option<DeviceRow>, StoreError> {
+        let row =
+            query("SELECT d.* FROM device d JOIN device_certificate c ON c.device = d.id WHERE c.sha256 = ?")
+                .bind(sha256.as_bytes())
+                .fetch_optional(self.reader())
+                .await?;
+        row.as_ref().map(device_row).transpose()
+    }
+
+    /// Devices whose key has this id; it is a hint, so there may be several.
+    pub async fn device_by_key(&self, key: KeyId) -> Result<Vec<DeviceRow>, StoreError> {
+        let rows = query("SELECT * FROM device WHERE key_id = ? ORDER BY id")
+            .bind(key.as_bytes())
+            .fetch_all(self.reader())
+            .await?;
+        rows.iter().map(device_row).collect()
+    }
+
+    /// Certificates by SHA-256 and whose they are.
+    pub async fn certificates(&self) -> Result<Vec<(Hash, DeviceId)>, StoreError> {
+        let rows = query("SELECT * FROM device_certificate ORDER BY sha256").fetch_all(self.reader()).await?;
+        rows.iter().map(|r| Ok((Hash(r.bytes("sha256")?), DeviceId(r.bytes("device")?)))).collect()
+    }
+
+    /// Every consent on file, by hospital, scope and version.
+    pub async fn consents(&self) -> Result<Vec<ConsentRow>, StoreError> {
+        let rows =
+            query("SELECT * FROM consent ORDER BY hospital, scope, version").fetch_all(self.reader()).await?;
+        rows.iter()
+            .map(|r| {
+                Ok(ConsentRow {
+                    hospital: HospitalId(r.name("hospital")?),
+                    version: r.uint("version")?,
+                    filed: r.time("filed_us")?,
+                    envelope: r.blob("envelope")?.to_vec(),
+                })
+            })
+            .collect()
+    }
+
+    /// What was taken from each device, by device.
+    pub async fn counts(&self) -> Result<Vec<DeviceCounts>, StoreError> {
+        let rows = query(
+            "SELECT l.device, l.batches, l.quarantine, l.clone_suspected_us, c.records, c.runs,
+                    (SELECT count(*) FROM gap g WHERE g.device = l.device) AS gaps
+             FROM ledger l JOIN coverage c ON c.device = l.device ORDER BY l.device",
+        )
+        .fetch_all(self.reader())
+        .await?;
+        rows.iter()
+            .map(|r| {
+                Ok(DeviceCounts {
+                    device: DeviceId(r.bytes("device")?),
+                    batches: r.uint("batches")?,
+                    records: r.uint("records")?,
+                    gaps: r.uint("gaps")?,
+                    missing_runs: read_coverage(r.blob("runs")?)?.missing().len() as u64,
+                    quarantined: r.maybe_int("quarantine")?.is_some(),
+                    clone_suspected: r.maybe_time("clone_suspected_us")?,
+                })
+            })
+            .collect()
+    }
+
+    pub async fn gaps(&self, device: DeviceId) -> Result<Vec<GapRow>, StoreError> {
+        let rows =
+            query("SELECT * FROM gap WHERE device = ? ORDER BY epoch, from_id, to_id, reason, position")
+                .bind(device.as_bytes())
+                .fetch_all(self.reader())
+                .await?;
+        rows.iter()
+            .map(|r| {
+                let reason = GapReason::from_code(r.small("reason")?).ok_or(StoreError::Value("reason"))?;
+                let run = RecRun { from: RecId(r.uint("from_id")?), to: RecId(r.uint("to_id")?) };
+                let gap = Gap { run, reason };
+                Ok(GapRow { device, epoch: Epoch(r.small("epoch")?), gap, position: r.uint("position")? })
+            })
+            .collect()
+    }
+
+    /// How far a device's chain is; `None` for a device without one.
+    pub async fn committed(&self, device: DeviceId) -> Result<Option<Committed>, StoreError> {
+        let row = query(
+            "SELECT l.epoch, l.seq, l.hash, l.quarantine, c.runs
+             FROM ledger l JOIN coverage c ON c.device = l.device WHERE l.device = ?",
+        )
+        .bind(device.as_bytes())
+        .fetch_optional(self.reader())
+        .await?;
+        let Some(r) = row else { return Ok(None) };
+        Ok(Some(Committed {
+            epoch: Epoch(r.small("epoch")?),
+            seq: Seq(r.uint("seq")?),
+            hash: Hash(r.bytes("hash")?),
+            missing: read_coverage(r.blob("runs")?)?.missing(),
+            quarantined: r.maybe_int("quarantine")?.is_some(),
+        }))
+    }
+
+    /// The stream's last position; zero for an empty store.
+    pub async fn position(&self) -> Result<u64, StoreError> {
+        let last: i64 =
+            query_scalar("SELECT coalesce(max(position), 0) FROM stream").fetch_one(self.reader()).await?;
+        Ok(uint(last))
+    }
+
+    /// At most `n` entries after a position, in order.
+    pub async fn entries_after(&self, position: u64, n: u32) -> Result<Vec<Stored>, StoreError> {
+        entries_after(self.reader(), position, n).await
+    }
+
+    /// How far a consumer of the stream is; zero where it never was.
+    pub async fn checkpoint(&self, name: &str) -> Result<u64, StoreError> {
+        let at: Option<i64> = query_scalar("SELECT position FROM checkpoint WHERE name = ?")
+            .bind(name)
+            .fetch_optional(self.reader())
+            .await?;
+        Ok(at.map_or(0, uint))
+    }
+
+    pub async fn set_checkpoint(&self, name: &str, position: u64) -> Result<(), StoreError> {
+        set_checkpoint(self.writer(), name, position).await
+    }
+}
+
+impl Tx<'_> {
+    pub async fn slot(&mut self, id: SlotId) -> Result<Option<SlotRow>, StoreError> {
+        slot(&mut *self.inner, id).await
+    }
+
+    pub async fn device(&mut self, id: DeviceId) -> Result<Option<DeviceRow>, StoreError> {
+        device(&mut *self.inner, id).await
+    }
+
+    pub async fn hospitals_by_key(&mut self, key: KeyId) -> Result<Vec<HospitalRow>, StoreError> {
+        let rows = query("SELECT * FROM hospital WHERE key_id = ? ORDER BY id")
+            .bind(key.as_bytes())
+            .fetch_all(&mut *self.inner)
+            .await?;
+        rows.iter().map(hospital_row).collect()
+    }
+
+    /// The highest version of a hospital's consent for one scope.
+    pub async fn consent_version(
+        &mut self,
+        hospital: &HospitalId,
+        scope: &str,
+    ) -> Result<Option<u64>, StoreError> {
+        let version: Option<i64> =
+            query_scalar("SELECT max(version) FROM consent WHERE hospital = ? AND scope = ?")
+                .bind(hospital.as_str())
+                .bind(scope)
+                .fetch_one(&mut *self.inner)
+                .await?;
+        Ok(version.map(uint))
+    }
+}
+
+pub(in crate::store) async fn set_checkpoint(
+    e: impl SqliteExecutor<'_>,
+    name: &str,
+    position: u64,
+) -> Result<(), StoreError> {
+    query(
+        "INSERT INTO checkpoint (name, position) VALUES (?, ?)
+         ON CONFLICT (name) DO UPDATE SET position = excluded.position",
+    )
+    .bind(name)
+    .bind(int(position))
+    .execute(e)
+    .await?;
+    Ok(())
+}
+
+pub(in crate::store) async fn entries_after(
+    e: impl SqliteExecutor<'_>,
+    position: u64,
+    n: u32,
+) -> Result<Vec<Stored>, StoreError> {
+    let rows = query("SELECT * FROM stream WHERE position > ? ORDER BY position LIMIT ?")
+        .bind(int(position))
+        .bind(i64::from(n))
+        .fetch_all(e)
+        .await?;
+    rows.iter()
+        .map(|r| {
+            let position = r.uint("position")?;
+            let device = r.maybe_bytes("device")?.map(DeviceId);
+            let entry = Entry::decode(r.small("kind")?, device, r.blob("body")?)
+                .map_err(|source| StoreError::Entry { position, source })?;
+            Ok(Stored { position, committed: r.time("committed_us")?, entry })
+        })
+        .collect()
+}
+
+async fn slot(e: impl SqliteExecutor<'_>, id: SlotId) -> Result<Option<SlotRow>, StoreError> {
+    let row = query("SELECT * FROM slot WHERE id = ?").bind(id.as_bytes()).fetch_optional(e).await?;
+    row.as_ref().map(slot_row).transpose()
+}
+
+async fn device(e: impl SqliteExecutor<'_>, id: DeviceId) -> Result<Option<DeviceRow>, StoreError> {
+    let row = query("SELECT * FROM device WHERE id = ?").bind(id.as_bytes()).fetch_optional(e).await?;
+    row.as_ref().map(device_row).transpose()
+}
+
+fn hospital_row(r: &SqliteRow) -> Result<HospitalRow, StoreError> {
+    Ok(HospitalRow { id: HospitalId(r.name("id")?), key: r.public_key("key")? })
+}
+
+fn slot_row(r: &SqliteRow) -> Result<SlotRow, StoreError> {
+    Ok(SlotRow {
+        id: SlotId(r.bytes("id")?),
+        hospital: HospitalId(r.name("hospital")?),
+        label: r.name("label")?,
+        group: r.maybe_name("grp")?,
+        proof_key: Hash(r.bytes("proof_key")?),
+        expires: r.time("expires_us")?,
+        filed: r.time("filed_us")?,
+        device: r.maybe_bytes("device")?.map(DeviceId),
+    })
+}
+
+fn device_row(r: &SqliteRow) -> Result<DeviceRow, StoreError> {
+    Ok(DeviceRow {
+        id: DeviceId(r.bytes("id")?),
+        hospital: HospitalId(r.name("hospital")?),
+        slot: SlotId(r.bytes("slot")?),
+        label: r.name("label")?,
+        group: r.maybe_name("grp")?,
+        key: r.public_key("key")?,
+        facts: codec::from_slice(r.blob("facts")?, limit::MESSAGE_BYTES_MAX)?,
+        granted: r.blob("granted")?.to_vec(),
+        enrolled: r.time("enrolled_us")?,
+        approved: r.maybe_time("approved_us")?,
+        revoked: r.maybe_time("revoked_us")?,
+    })
+}

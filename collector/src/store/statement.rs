@@ -1,0 +1,163 @@
+//! Filing what a hospital signed: slot tickets, device approvals, consents.
+//!
+//! Holds: a statement is journalled byte for byte, and only after its signature was checked with
+//! the key that is on file for the very hospital that it names. Filing the same twice changes
+//! nothing.
+
+use super::{
+    StoreError,
+    sqlite::{Book, Store, Tx, scope_text},
+};
+use tenken_collector_core::stream::Entry;
+use tenken_common::{
+    consent::ConsentManifest,
+    envelope::{Envelope, EnvelopeError, Payload, Verified},
+    id::{DeviceId, HospitalId, SlotId},
+    key::grouped,
+    limit,
+    statement::{DeviceApproval, SlotTicket},
+};
+
+/// Why a statement was not filed.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    #[error(
+        "no hospital on file has the key that signed this; load its contract first, or ask for its new key"
+    )]
+    UnknownHospital,
+    #[error("the statement is not believed")]
+    Envelope(#[source] EnvelopeError),
+    #[error("`{0}` is not a kind of statement that is filed here")]
+    Kind(String),
+    #[error("the statement speaks for {named}, but {signer} signed it")]
+    OtherHospital { signer: HospitalId, named: HospitalId },
+    #[error("slot {0} expired before it was filed; have the hospital make a new one")]
+    SlotExpired(SlotId),
+    #[error("slot {0} expires later than 72 hours from now; have the hospital make a new one")]
+    SlotTooLong(SlotId),
+    #[error("slot {0} is on file with other content")]
+    SlotTaken(SlotId),
+    #[error("no device {device} of {hospital} is on file")]
+    UnknownDevice { device: DeviceId, hospital: HospitalId },
+    #[error(
+        "device {device} has another key: on file {on_file}, approved {approved}; compare them at the device"
+    )]
+    Fingerprint { device: DeviceId, on_file: String, approved: String },
+    #[error("device {0} is revoked; it has to be enrolled again")]
+    Revoked(DeviceId),
+    #[error("consent version {version} is not above version {on_file}, which is on file")]
+    StaleConsent { version: u64, on_file: u64 },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Store {
+    /// Verifies and files a statement; answers its position, or `None` where it was on file
+    /// already.
+    pub async fn file_statement(&self, envelope: &Envelope) -> Result<Option<u64>, FileError> {
+        let mut book = Book::default();
+        let mut tx = self.begin(&mut book).await?;
+        let position = tx.file_statement(envelope).await?;
+        if position.is_some() {
+            tx.commit().await?;
+        }
+        Ok(position)
+    }
+}
+
+impl Tx<'_> {
+    /// As [`Store::file_statement`], within a transaction.
+    pub async fn file_statement(&mut self, envelope: &Envelope) -> Result<Option<u64>, FileError> {
+        let kind = envelope.payload_type();
+        let filed = if kind == SlotTicket::TYPE {
+            let (signer, ticket) = self.open::<SlotTicket>(envelope).await?;
+            self.check_ticket(&ticket).await?.then_some((signer, ticket.into_inner().hospital))
+        } else if kind == DeviceApproval::TYPE {
+            let (signer, approval) = self.open::<DeviceApproval>(envelope).await?;
+            same(&signer, &approval.hospital)?;
+            self.check_approval(&approval).await?.then_some((signer, approval.into_inner().hospital))
+        } else if kind == ConsentManifest::TYPE {
+            let (signer, consent) = self.open::<ConsentManifest>(envelope).await?;
+            same(&signer, &consent.hospital)?;
+            self.check_consent(&consent).await?;
+            Some((signer, consent.into_inner().hospital))
+        } else {
+            return Err(FileError::Kind(kind.chars().take(80).collect()));
+        };
+        let Some((signer, named)) = filed else { return Ok(None) };
+        same(&signer, &named)?;
+        let entry = Entry::Statement { hospital: signer, bytes: envelope.to_bytes() };
+        Ok(Some(self.journal(entry).await?))
+    }
+
+    /// The hospital whose key signed it, and the content.
+    async fn open<T: Payload>(
+        &mut self,
+        envelope: &Envelope,
+    ) -> Result<(HospitalId, Verified<T>), FileError> {
+        let hint = envelope.key_hint().ok_or(FileError::UnknownHospital)?;
+        let mut refused = FileError::UnknownHospital;
+        for hospital in self.hospitals_by_key(hint).await? {
+            match envelope.open::<T>(&hospital.key) {
+                Ok(value) => return Ok((hospital.id, value)),
+                Err(error) => refused = FileError::Envelope(error),
+            }
+        }
+        Err(refused)
+    }
+
+    /// Whether the ticket is new.
+    async fn check_ticket(&mut self, ticket: &SlotTicket) -> Result<bool, FileError> {
+        if let Some(on_file) = self.slot(ticket.slot).await? {
+            let same = on_file.hospital == ticket.hospital
+                && on_file.proof_key == ticket.proof_key
+                && on_file.expires == ticket.expires
+                && on_file.label == ticket.label
+                && on_file.group == ticket.group;
+            return if same { Ok(false) } else { Err(FileError::SlotTaken(ticket.slot)) };
+        }
+        if ticket.expires <= self.now() {
+            return Err(FileError::SlotExpired(ticket.slot));
+        }
+        // The hospital's clock may be off by what a device's may.
+        if ticket.expires > self.now().plus(limit::SLOT_LIFE_MAX).plus(limit::CLOCK_SKEW_MAX) {
+            return Err(FileError::SlotTooLong(ticket.slot));
+        }
+        Ok(true)
+    }
+
+    /// Whether the approval changes anything.
+    async fn check_approval(&mut self, approval: &DeviceApproval) -> Result<bool, FileError> {
+        let device = self.device(approval.device).await?.filter(|d| d.hospital == approval.hospital);
+        let Some(device) = device else {
+            let (device, hospital) = (approval.device, approval.hospital.clone());
+            return Err(FileError::UnknownDevice { device, hospital });
+        };
+        if device.revoked.is_some() {
+            return Err(FileError::Revoked(device.id));
+        }
+        let on_file = device.key.fingerprint();
+        if on_file != approval.fingerprint {
+            let (on_file, approved) = (grouped(&on_file), grouped(&approval.fingerprint));
+            return Err(FileError::Fingerprint { device: device.id, on_file, approved });
+        }
+        Ok(device.approved.is_none())
+    }
+
+    async fn check_consent(&mut self, consent: &ConsentManifest) -> Result<(), FileError> {
+        match self.consent_version(&consent.hospital, &scope_text(&consent.scope)).await? {
+            Some(on_file) if on_file >= consent.version => {
+                Err(FileError::StaleConsent { version: consent.version, on_file })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+fn same(signer: &HospitalId, named: &HospitalId) -> Result<(), FileError> {
+    if signer == named {
+        Ok(())
+    } else {
+        Err(FileError::OtherHospital { signer: signer.clone(), named: named.clone() })
+    }
+}
