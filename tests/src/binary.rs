@@ -21,9 +21,12 @@ pub fn workspace_bin(name: &str) -> PathBuf {
 /// Builds every program of the workspace; gives their folder.
 fn built() -> PathBuf {
     let test = env::current_exe().expect("a running program has a path");
-    // target/<profile>/deps/<test>
-    let profile_folder =
-        test.ancestors().nth(2).expect("cargo puts tests into target/<profile>/deps").to_owned();
+    // target/<profile>/deps/<test>, or target/<profile>/campaign
+    let folder = test.parent().expect("a program lies in a folder");
+    let profile_folder = match folder.file_name().is_some_and(|name| name == "deps") {
+        true => folder.parent().expect("cargo puts tests into target/<profile>/deps").to_owned(),
+        false => folder.to_owned(),
+    };
     let target = profile_folder.parent().expect("a profile's folder is in the target folder");
     let folder_name = profile_folder.file_name().and_then(|n| n.to_str()).unwrap_or("debug");
     let profile = if folder_name == "debug" { "dev" } else { folder_name };

@@ -6,6 +6,7 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test bench fails a test by panicking")]
 
+mod bed;
 mod binary;
 pub mod http;
 mod mail;
@@ -14,6 +15,7 @@ mod prometheus;
 mod wait;
 mod webhook;
 
+pub use bed::{Bed, BedPlan, Home};
 pub use binary::workspace_bin;
 pub use mail::{MailMessage, MailServer};
 pub use process::Process;

@@ -1,0 +1,279 @@
+//! A whole installation on this machine, made as its users make it: with the real programs, their
+//! command lines and files carried between the three parties.
+
+use crate::{Process, free_port, wait_until, workspace_bin};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    time::Duration,
+};
+use tempfile::TempDir;
+
+const CONTRACT: &str = include_str!("../../packaging/config/contract.example.toml");
+const BOUND: Duration = Duration::from_secs(30);
+pub const HOSPITAL: &str = "minato";
+
+/// What differs from test to test.
+#[derive(Debug, Clone)]
+pub struct BedPlan {
+    /// TOML that is added to the collector's configuration.
+    pub collector: String,
+    /// TOML that is added to the agents' configuration.
+    pub agent: String,
+    /// What the hospital permits.
+    pub categories: Vec<&'static str>,
+    /// The day from which the contract holds.
+    pub effective_from: String,
+}
+
+impl Default for BedPlan {
+    fn default() -> Self {
+        Self {
+            collector: "[evaluate]\ninterval = \"1s\"\n".into(),
+            agent: "[push]\ninterval = \"1s\"\nreport = \"1s\"\nretry_first = \"100ms\"\nretry_max = \"1s\"\n\
+                    [probes.intervals]\ncpu = \"1s\"\ndisk = \"1s\"\nmemory = \"1s\"\nnetwork = \"1s\"\n\
+                    clock = \"1s\"\nuptime = \"1s\"\nsensors = \"1s\"\nservices = \"1s\"\n"
+                .into(),
+            categories: vec![
+                "performance",
+                "disk",
+                "network",
+                "sensor",
+                "clock",
+                "service",
+                "agent",
+            ],
+            effective_from: "2026-04-01".into(),
+        }
+    }
+}
+
+/// See the module's head.
+pub struct Bed {
+    dir: TempDir,
+    plan: BedPlan,
+    pub device_port: u16,
+    pub enroll_port: u16,
+    pub metrics_port: u16,
+    root: String,
+    starts: std::cell::Cell<u32>,
+}
+
+/// One enrolled device.
+#[derive(Debug, Clone)]
+pub struct Home {
+    pub config: PathBuf,
+    pub state: PathBuf,
+    pub device: String,
+}
+
+impl Bed {
+    /// Keys, consent, contract and configurations; nothing runs yet.
+    pub fn new(plan: BedPlan) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut bed = Self {
+            device_port: free_port(),
+            enroll_port: free_port(),
+            metrics_port: free_port(),
+            root: String::new(),
+            starts: std::cell::Cell::new(0),
+            dir,
+            plan,
+        };
+        fs::write(bed.collector_config(), bed.collector_text()).unwrap();
+        let said = stdout(&bed.collector(&["init"]));
+        bed.root = word_of(&said, 64);
+        bed.hospital(&["keygen", &bed.path("hospital")]);
+        bed.hospital(&["consent", "new", "--hospital", HOSPITAL, "--out", &bed.path("consent.toml")]);
+        bed.sign_consent(1, &bed.plan.categories.clone());
+        let contract = bed.contract(&bed.plan.effective_from);
+        fs::write(bed.path("contract.toml"), contract).unwrap();
+        stdout(&bed.collector(&["contract", "load", &bed.path("contract.toml")]));
+        stdout(&bed.collector(&["device", "file", &bed.path("consent.statement")]));
+        bed
+    }
+
+    pub fn dir(&self) -> &Path { self.dir.path() }
+
+    pub fn path(&self, name: &str) -> String { self.dir.path().join(name).display().to_string() }
+
+    fn collector_config(&self) -> String { self.path("collector.toml") }
+
+    fn collector_text(&self) -> String {
+        format!(
+            "data_dir = \"{}\"\nnames = [\"localhost\", \"127.0.0.1\"]\n[listen]\ndevice = \"127.0.0.1:{}\"\n\
+             enroll = \"127.0.0.1:{}\"\nmetrics = \"127.0.0.1:{}\"\n{}",
+            self.path("collector"),
+            self.device_port,
+            self.enroll_port,
+            self.metrics_port,
+            self.plan.collector
+        )
+    }
+
+    /// The example contract with this bed's hospital and key.
+    pub fn contract(&self, effective_from: &str) -> String {
+        let key = fs::read_to_string(self.path("hospital/hospital.pub")).unwrap();
+        let key = tenken_common::key::PublicKey::from_pem(&key).unwrap();
+        let mut document: toml::Table = toml::from_str(CONTRACT).unwrap();
+        document.insert("effective_from".into(), effective_from.into());
+        let hospital = document["parties"]["hospital"].as_table_mut().unwrap();
+        hospital.insert("id".into(), HOSPITAL.into());
+        hospital.insert("key".into(), tenken_common::id::hex(&key.to_bytes()).into());
+        document.insert("all_devices".into(), true.into());
+        document.remove("devices");
+        toml::to_string(&document).unwrap()
+    }
+
+    /// Signs a consent as `consent.statement`.
+    pub fn sign_consent(&self, version: u64, categories: &[&str]) {
+        let text = fs::read_to_string(self.path("consent.toml")).unwrap();
+        let mut document: toml::Table = toml::from_str(&text).unwrap();
+        document.insert("version".into(), i64::try_from(version).unwrap().into());
+        document.insert("interval_floor".into(), "1s".into());
+        document.insert("categories".into(), categories.to_vec().into());
+        fs::write(self.path("consent.edited.toml"), toml::to_string(&document).unwrap()).unwrap();
+        let (key, edited) = (self.path("hospital/hospital.key"), self.path("consent.edited.toml"));
+        self.hospital(&["consent", "sign", "--key", &key, &edited, "--out", &self.path("consent.statement")]);
+    }
+
+    /// Runs one command of the collector; it must succeed unless the caller looks at the status.
+    pub fn collector(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(workspace_bin("tenken-collector"));
+        command.args(["--config", &self.collector_config()]).args(args).output().unwrap()
+    }
+
+    /// What a listing says as JSON.
+    pub fn listing(&self, args: &[&str]) -> serde_json::Value {
+        let text = stdout(&self.collector(&[args, &["--json"]].concat()));
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{args:?}: {e}: {text}"))
+    }
+
+    fn hospital(&self, args: &[&str]) {
+        stdout(&Command::new(workspace_bin("tenken-hospital")).args(args).output().unwrap());
+    }
+
+    /// Starts the collector and waits until it serves.
+    pub fn start_collector(&self) -> Process {
+        let mut command = Command::new(workspace_bin("tenken-collector"));
+        command.args(["--config", &self.collector_config(), "serve"]).env("TENKEN_LOG", "info");
+        let mut process = Process::start(self.dir(), &self.name("collector"), &mut command);
+        process.wait_for_text(BOUND, "collector serves");
+        process
+    }
+
+    /// A slot, its redemption and the hospital's approval; needs a running collector.
+    pub fn enroll(&self, label: &str) -> Home {
+        let home = self.applicant(label);
+        let said = stdout(&self.agent(&home, &["enroll", "--slot", &self.path(&format!("{label}.slot"))]));
+        let (device, fingerprint) = (word_of(&said, 32), fingerprint_of(&said));
+        let approval = self.path(&format!("{label}.approval"));
+        self.hospital(&[
+            "approve",
+            "--key",
+            &self.path("hospital/hospital.key"),
+            "--hospital",
+            HOSPITAL,
+            "--device",
+            &device,
+            "--fingerprint",
+            &fingerprint,
+            "--out",
+            &approval,
+        ]);
+        stdout(&self.collector(&["device", "file", &approval]));
+        Home { device, ..home }
+    }
+
+    /// A device with its slot file, not enrolled yet.
+    pub fn applicant(&self, label: &str) -> Home {
+        let (slot, ticket) = (self.path(&format!("{label}.slot")), self.path(&format!("{label}.ticket")));
+        self.hospital(&[
+            "slot",
+            "--key",
+            &self.path("hospital/hospital.key"),
+            "--hospital",
+            HOSPITAL,
+            "--label",
+            label,
+            "--collector",
+            &format!("https://localhost:{}", self.enroll_port),
+            "--root",
+            &self.root,
+            "--consent",
+            &self.path("consent.statement"),
+            "--for-device",
+            &slot,
+            "--for-collector",
+            &ticket,
+        ]);
+        stdout(&self.collector(&["device", "file", &ticket]));
+        let state = self.dir().join(label);
+        let config = self.dir().join(format!("{label}.toml"));
+        let mut text = String::new();
+        write!(text, "state_dir = \"{}\"\n{}", state.display(), self.plan.agent).unwrap();
+        fs::write(&config, text).unwrap();
+        Home { config, state, device: String::new() }
+    }
+
+    /// Runs one command of an agent.
+    pub fn agent(&self, home: &Home, args: &[&str]) -> Output {
+        let mut command = Command::new(workspace_bin("tenken-agent"));
+        command.arg("--config").arg(&home.config).args(args).output().unwrap()
+    }
+
+    /// Starts an agent; its log names every record whose append returned.
+    pub fn start_agent(&self, home: &Home) -> Process {
+        let mut command = Command::new(workspace_bin("tenken-agent"));
+        command.arg("--config").arg(&home.config).arg("run").env("TENKEN_LOG", "info,tenken_agent::spool=debug");
+        Process::start(self.dir(), &self.name("agent"), &mut command)
+    }
+
+    /// Logs of every start in a file of their own.
+    fn name(&self, program: &str) -> String {
+        self.starts.set(self.starts.get() + 1);
+        format!("{program}-{:04}", self.starts.get())
+    }
+
+    /// The device's row of `device list`, once `good` says so of it.
+    pub fn device_when(
+        &self,
+        home: &Home,
+        what: &str,
+        good: impl Fn(&serde_json::Value) -> bool,
+    ) -> serde_json::Value {
+        wait_until(BOUND, what, |state| {
+            let list = self.listing(&["device", "list"]);
+            *state = list.to_string();
+            let rows = list.as_array().into_iter().flatten();
+            rows.filter(|row| row["device"] == home.device.as_str()).find(|row| good(row)).cloned()
+        })
+    }
+}
+
+/// What a command printed; it must have succeeded.
+pub fn stdout(output: &Output) -> String {
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "status {}\n{out}\n{err}", output.status);
+    out.into_owned()
+}
+
+/// The first word of `len` hexadecimal digits.
+fn word_of(text: &str, len: usize) -> String {
+    let is_hex = |w: &&str| w.len() == len && w.chars().all(|c| c.is_ascii_hexdigit());
+    text.split(|c: char| !c.is_ascii_alphanumeric())
+        .find(is_hex)
+        .unwrap_or_else(|| panic!("no word of {len} hexadecimal digits in: {text}"))
+        .to_owned()
+}
+
+/// 16 groups of four digits.
+fn fingerprint_of(text: &str) -> String {
+    let line = text.lines().find(|line| line.split(' ').filter(|w| w.len() == 4).count() >= 16);
+    let line = line.unwrap_or_else(|| panic!("no fingerprint in: {text}"));
+    let groups: Vec<&str> =
+        line.split(' ').filter(|w| w.len() == 4 && w.chars().all(|c| c.is_ascii_hexdigit())).collect();
+    groups.concat()
+}
