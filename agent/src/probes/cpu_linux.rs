@@ -121,7 +121,8 @@ mod tests {
         let t = times(100, 1_000, 50, 0);
         assert_eq!(ratios(t, t), None);
         assert_eq!(ratios(t, times(99, 1_100, 50, 0)), None);
-        assert_eq!(ratios(t, times(110, 1_090, 49, 0)).unwrap().iowait, 0.0, "iowait may");
+        let iowait_back = Ratios { used: 0.1, iowait: 0.0, steal: 0.0 };
+        assert_eq!(ratios(t, times(110, 1_090, 49, 0)), Some(iowait_back), "iowait may");
         assert_eq!(ratios(times(0, 0, 0, 0), times(u64::MAX, 1, 0, 0)), None);
     }
 

@@ -88,6 +88,7 @@ fn ratio(part: f64, whole: f64) -> Option<f64> {
 #[derive(Debug, thiserror::Error)]
 enum ReadError {
     #[error("cannot read {}", path.display())]
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only `/proc` is read as files"))]
     File { path: PathBuf, source: std::io::Error },
     #[error("{0} is not in the expected form")]
     Form(&'static str),
