@@ -1,5 +1,16 @@
 //! The collector at the remote service centre: it takes signed batches in, keeps them, evaluates
-//! them and tells people.
+//! them and tells people; what it decides is decided in `tenken-collector-core`.
+//!
+//! Holds: there is no command channel; all that goes back to a device is signed answers.
 
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod desk;
 pub mod ingest;
+pub mod metrics;
+pub mod notify;
+pub mod overview;
+pub mod pki;
 pub mod store;
+pub mod worker;

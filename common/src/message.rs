@@ -130,6 +130,28 @@ catalogue! {
     ConsentScopeGroup { ja: "装置グループ {group}", en: "the devices of group {group}" }
     ConsentScopeDevice { ja: "装置 {device}", en: "device {device}" }
     ConsentShow { ja: "同意書 第{version}版（{hospital}）\n対象: {scope}\n期間: {from} から {to} まで\n収集間隔: {floor} 秒以上\n送信を認める区分:", en: "Consent, version {version} ({hospital})\nfor: {scope}\nfrom {from} to {to}\ncollected every {floor} s at most\ncategories that may leave:" }
+    // Notices to the support desk.
+    NoticeSeverityInfo { ja: "情報", en: "info" }
+    NoticeSeverityWarning { ja: "警告", en: "warning" }
+    NoticeSeverityCritical { ja: "重大", en: "critical" }
+    NoticeMarkOpened { ja: "{severity}", en: "{severity}" }
+    NoticeMarkEscalated { ja: "悪化→{severity}", en: "now {severity}" }
+    NoticeMarkRecovered { ja: "復旧", en: "recovered" }
+    NoticeSubject { ja: "【点検】[{mark}] {hospital} {device}: {finding}", en: "[Tenken] [{mark}] {hospital} {device}: {finding}" }
+    NoticeLeadOpened { ja: "装置の自己診断で新しい異常を検知しました。", en: "Self-diagnosis found something new." }
+    NoticeLeadEscalated { ja: "検知済みの異常が悪化しました。", en: "Something already reported got worse." }
+    NoticeLeadRecovered { ja: "検知済みの異常が復旧しました。", en: "Something already reported has recovered." }
+    NoticeNoDevice { ja: "（特定の装置ではありません）", en: "(no single device)" }
+    NoticeFacts {
+        ja: "重大度: {severity}\n病院: {hospital}\n装置: {label}\n装置番号: {device}\n対象: {subject}\n所見: {finding}\n初回検知: {first_seen}\nインシデント番号: {incident}",
+        en: "Severity: {severity}\nHospital: {hospital}\nDevice: {label}\nDevice id: {device}\nSubject: {subject}\nFinding: {finding}\nFirst seen: {first_seen}\nIncident: {incident}",
+    }
+    NoticeAction { ja: "推奨する対応:\n{action}", en: "Suggested action:\n{action}" }
+    NoticeAcknowledge {
+        ja: "受け付けた方は、次のコマンドで記録してください。\n  tenken-collector incident ack {incident}\n（受付の記録だけでは、契約上の初動対応の時計は止まりません。原因調査の報告をもって初動対応となります。）",
+        en: "Whoever takes this on, please record it:\n  tenken-collector incident ack {incident}\n(This alone does not stop the contract's response clock; the report of the investigated cause does.)",
+    }
+    NoticeFooter { ja: "このメッセージは点検（Tenken）が自動で送信しました。通知番号: {notice}", en: "Sent automatically by Tenken. Notice: {notice}" }
 }
 
 #[cfg(test)]

@@ -1,0 +1,228 @@
+//! The collector's own accept loop, for TLS and for plain HTTP on loopback: what `axum::serve`
+//! lacks is a deadline for each step of a connection.
+//!
+//! Holds: a peer that stalls costs one place among `connections_max` for a bounded time: the
+//! handshake, the request's head and its body each have their deadline. Beyond that number a
+//! connection is accepted and closed at once, and counted. Every refusal is reported with its
+//! reason. At shutdown, requests under way may end, until the deadline.
+//!
+//! Does not: log peers' addresses above DEBUG, or judge a certificate beyond what TLS does.
+
+mod body;
+mod refusal;
+
+pub use refusal::HandshakeRefusal;
+
+use super::PeerIdentity;
+use axum::{Router, body::Body, extract::Request};
+use body::DeadlineBody;
+use hyper::{server::conn::http1, service::Service};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use rustls::ServerConfig;
+use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
+use tenken_common::id::Hash;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
+
+/// How long each step may take, and how many connections there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListenerLimits {
+    pub handshake: Duration,
+    /// For a request's head, also the idle time of a kept-alive connection.
+    pub head: Duration,
+    /// For a request's body, from the end of its head.
+    pub body: Duration,
+    /// For the requests under way at shutdown.
+    pub shutdown: Duration,
+    pub connections_max: usize,
+}
+
+impl Default for ListenerLimits {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(5),
+            head: Duration::from_secs(10),
+            body: Duration::from_secs(15),
+            shutdown: Duration::from_secs(10),
+            connections_max: 20_000,
+        }
+    }
+}
+
+/// What a listener reports.
+pub trait ListenerObserver: Send + Sync + 'static {
+    /// A connection is ready for requests.
+    fn connected(&self);
+    /// It ended, however.
+    fn closed(&self);
+    fn handshake_refused(&self, reason: HandshakeRefusal);
+    /// A connection was closed unheard, since there were too many.
+    fn over_limit(&self);
+}
+
+/// A requests' head larger than this is refused.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Wait after the system refused to accept, as it does when file descriptors run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves `router` until `shutdown` is ready, then ends the connections. Without `tls`, plain
+/// HTTP: for loopback only.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    router: Router,
+    limits: ListenerLimits,
+    observer: Arc<dyn ListenerObserver>,
+    shutdown: impl Future<Output = ()>,
+) {
+    let places = Arc::new(Semaphore::new(limits.connections_max));
+    let (stop, stopped) = watch::channel(false);
+    let connection = Connection { tls: tls.map(TlsAcceptor::from), router, limits, observer, stopped };
+    let mut open = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut shutdown => break,
+            Some(_) = open.join_next() => continue,
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) if is_of_one_peer(&error) => continue,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept connections");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            connection.observer.over_limit();
+            continue;
+        };
+        let connection = connection.clone();
+        open.spawn(async move {
+            connection.run(stream).await;
+            drop(place);
+        });
+    }
+    drop(listener);
+    // Every connection holds a receiver or has ended; either is fine.
+    let _ = stop.send(true);
+    let ended = timeout(limits.shutdown, async { while open.join_next().await.is_some() {} }).await;
+    if ended.is_err() {
+        tracing::warn!(connections = open.len(), "connections cut at shutdown");
+        open.shutdown().await;
+    }
+}
+
+/// Whether an accept failed for that peer's sake only.
+fn is_of_one_peer(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    )
+}
+
+async fn asked_to_stop(stopped: &mut watch::Receiver<bool>) {
+    // An error means that the accept loop is gone: the same thing.
+    let _ = stopped.wait_for(|stop| *stop).await;
+}
+
+/// What each connection needs.
+#[derive(Clone)]
+struct Connection {
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    limits: ListenerLimits,
+    observer: Arc<dyn ListenerObserver>,
+    stopped: watch::Receiver<bool>,
+}
+
+/// Reports the end of a connection also when its task is cut off.
+struct Counted<'a>(&'a dyn ListenerObserver);
+
+impl<'a> Counted<'a> {
+    fn new(observer: &'a dyn ListenerObserver) -> Self {
+        observer.connected();
+        Self(observer)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.closed();
+    }
+}
+
+impl Connection {
+    async fn run(mut self, stream: TcpStream) {
+        // Answers are small; without this each waits for the peer's delayed acknowledgement.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "cannot set TCP_NODELAY");
+        }
+        let Some(acceptor) = self.tls.clone() else {
+            return self.requests(stream, PeerIdentity { certificate: None }).await;
+        };
+        let mut stopped = self.stopped.clone();
+        let handshake = tokio::select! {
+            handshake = timeout(self.limits.handshake, acceptor.accept(stream)) => handshake,
+            () = asked_to_stop(&mut stopped) => return,
+        };
+        let reason = match handshake {
+            Ok(Ok(stream)) => {
+                let (_, session) = stream.get_ref();
+                let leaf = session.peer_certificates().and_then(<[_]>::first);
+                let peer = PeerIdentity { certificate: leaf.map(|c| Hash::of(c)) };
+                return self.requests(stream, peer).await;
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "handshake refused");
+                HandshakeRefusal::of(&error)
+            }
+            Err(_) => HandshakeRefusal::Timeout,
+        };
+        self.observer.handshake_refused(reason);
+    }
+
+    async fn requests<S>(&mut self, stream: S, peer: PeerIdentity)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let _counted = Counted::new(self.observer.as_ref());
+        let inner = TowerToHyperService::new(self.router.clone());
+        let deadline = self.limits.body;
+        let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+            let mut request: Request = request.map(|b| Body::new(DeadlineBody::new(b, deadline)));
+            request.extensions_mut().insert(peer);
+            inner.call(request)
+        });
+        let http = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.head)
+            .max_buf_size(HEAD_BYTES_MAX)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut http = pin!(http);
+        let ended = tokio::select! {
+            ended = http.as_mut() => ended,
+            () = asked_to_stop(&mut self.stopped) => {
+                http.as_mut().graceful_shutdown();
+                http.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "connection ended");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+//! The names of all metrics: one table with type, labels and help.
+//!
+//! Holds: every name begins with `tenken_`, counts in Prometheus' base units, and ends in
+//! `_total` exactly where it is a counter.
+
+use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+
+/// What a metric is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+macro_rules! families {
+    ($($name:ident $kind:ident $text:literal [$($label:literal),*] $help:literal)*) => {
+        /// A metric's name.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Family { $($name),* }
+
+        impl Family {
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text),* }
+            }
+
+            pub fn kind(self) -> Kind {
+                match self { $(Self::$name => Kind::$kind),* }
+            }
+
+            pub fn labels(self) -> &'static [&'static str] {
+                match self { $(Self::$name => &[$($label),*]),* }
+            }
+
+            pub fn help(self) -> &'static str {
+                match self { $(Self::$name => $help),* }
+            }
+        }
+    };
+}
+
+families! {
+    // The collector itself.
+    BuildInfo Gauge "tenken_build_info" ["version"] "Always 1, with the running version."
+    StartTime Gauge "tenken_start_time_seconds" [] "When this collector began to serve, seconds since 1970."
+    Batches Counter "tenken_ingest_batches_total" [] "Batches taken and committed."
+    Records Counter "tenken_ingest_records_total" [] "Records in the batches taken."
+    Bytes Counter "tenken_ingest_bytes_total" [] "Bytes of the envelopes taken, as they came."
+    Duplicates Counter "tenken_ingest_duplicates_total" [] "Batches that were here already and had no effect."
+    Refused Counter "tenken_ingest_refused_total" ["reason"] "What was refused, by reason."
+    CommitGroups Counter "tenken_commit_groups_total" [] "Transactions that committed batches."
+    CommitSeconds Histogram "tenken_commit_duration_seconds" [] "Duration of those transactions, disk sync included."
+    AckSeconds Histogram "tenken_ack_latency_seconds" [] "From the end of a request's body to its signed answer."
+    Connections Gauge "tenken_connections" ["listener"] "Open connections."
+    ConnectionsOverLimit Counter "tenken_connections_over_limit_total" ["listener"] "Connections closed unheard, since there were too many."
+    HandshakesRefused Counter "tenken_handshakes_refused_total" ["listener", "reason"] "TLS handshakes that came to nothing, by reason."
+    StreamPosition Gauge "tenken_stream_position" [] "Position of the newest entry of the collector's log."
+    Notices Counter "tenken_notice_attempts_total" ["outlet", "result"] "Attempts to send a notice, by outlet and result."
+    OutboxPending Gauge "tenken_outbox_pending" [] "Notices that wait to be delivered."
+    OutboxOldest Gauge "tenken_outbox_oldest_timestamp_seconds" [] "When the oldest waiting notice was decided; absent where none waits."
+    EvaluationSeconds Histogram "tenken_evaluation_duration_seconds" [] "Duration of evaluations."
+    EvaluationLast Gauge "tenken_evaluation_last_timestamp_seconds" [] "When the last evaluation ended."
+
+    // What the collector knows, replaced as a whole at each evaluation.
+    Devices Gauge "tenken_devices" ["hospital", "state"] "Devices by state."
+    DeviceSeriesLeftOut Gauge "tenken_device_series_left_out" [] "Devices without series of their own, since there are more than configured."
+    DeviceLastSeen Gauge "tenken_device_last_seen_timestamp_seconds" ["hospital", "device", "name"] "When a device was last heard, by the collector's clock."
+    DeviceState Gauge "tenken_device_state" ["hospital", "device", "name", "state"] "1 for the state a device is in, 0 for the others."
+    DeviceRecords Counter "tenken_device_records_stored_total" ["hospital", "device", "name"] "Records stored of a device."
+    DeviceGaps Counter "tenken_device_gaps_total" ["hospital", "device", "name"] "Gaps that a device declared or that were found."
+    DeviceClockOffset Gauge "tenken_device_clock_offset_seconds" ["hospital", "device", "name"] "Server time minus the device's time; absent where unknown."
+    Incidents Gauge "tenken_incidents_open" ["hospital", "severity", "rule"] "Open incidents."
+    ForecastDays Gauge "tenken_forecast_days_left" ["hospital", "device", "name", "subject"] "Days until the limit is reached, the middle forecast; absent where there is none."
+    ForecastDaysLow Gauge "tenken_forecast_days_left_low" ["hospital", "device", "name", "subject"] "The early end of the forecast's range."
+    ForecastDaysHigh Gauge "tenken_forecast_days_left_high" ["hospital", "device", "name", "subject"] "The late end of the forecast's range."
+    SlaUptime Gauge "tenken_sla_uptime_ratio" ["hospital", "contract", "bound"] "Uptime in the current period: as computed, and its bounds where time is undetermined."
+    SlaTarget Gauge "tenken_sla_uptime_target_ratio" ["hospital", "contract"] "Uptime that was agreed."
+    SlaCoverage Gauge "tenken_sla_coverage_ratio" ["hospital", "contract"] "Part of the service time for which there is data."
+    SlaVerdict Gauge "tenken_sla_uptime_verdict" ["hospital", "contract", "verdict"] "1 for the verdict on uptime so far, 0 for the others."
+    SlaResponse Gauge "tenken_sla_response_ratio" ["hospital", "contract"] "Part of the incidents whose first response was in time."
+    SlaResponsesRunning Gauge "tenken_sla_responses_running" ["hospital", "contract"] "Incidents whose response clock is running."
+    SlaResponsesBreached Gauge "tenken_sla_responses_breached" ["hospital", "contract"] "Incidents of the current period whose first response came late or is overdue."
+}
+
+/// From a fast disk's sync to a request's deadline.
+const BUCKETS_SECONDS: [f64; 12] = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0];
+
+/// The table above is right: names are unique and well formed, as a test over all shows.
+const GOOD: &str = "the table of families holds well-formed, unique names";
+
+impl Family {
+    fn opts(self) -> Opts {
+        Opts::new(self.as_str(), self.help())
+    }
+
+    pub fn counter(self, registry: &Registry) -> IntCounterVec {
+        let vec = IntCounterVec::new(self.opts(), self.labels()).expect(GOOD);
+        registry.register(Box::new(vec.clone())).expect(GOOD);
+        vec
+    }
+
+    pub fn gauge(self, registry: &Registry) -> GaugeVec {
+        let vec = GaugeVec::new(self.opts(), self.labels()).expect(GOOD);
+        registry.register(Box::new(vec.clone())).expect(GOOD);
+        vec
+    }
+
+    pub fn histogram(self, registry: &Registry) -> HistogramVec {
+        let opts = HistogramOpts::from(self.opts()).buckets(BUCKETS_SECONDS.to_vec());
+        let vec = HistogramVec::new(opts, self.labels()).expect(GOOD);
+        registry.register(Box::new(vec.clone())).expect(GOOD);
+        vec
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_rules_and_all_can_be_registered() {
+        let registry = Registry::new();
+        for family in Family::ALL.iter().copied() {
+            let name = family.as_str();
+            assert!(name.starts_with("tenken_"), "{name}");
+            assert_eq!(name.ends_with("_total"), family.kind() == Kind::Counter, "{name}");
+            assert!(!family.help().is_empty(), "{name}");
+            match family.kind() {
+                Kind::Counter => drop(family.counter(&registry)),
+                Kind::Gauge => drop(family.gauge(&registry)),
+                Kind::Histogram => drop(family.histogram(&registry)),
+            }
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! What the collector knows of its devices, incidents and contracts, as gauges.
+//!
+//! Holds: a snapshot replaces the one before as a whole, so nothing stale stays. What is not
+//! known is absent: never zero, never NaN. A silent device keeps its state and when it was last
+//! seen; its values disappear. At most a configured number of devices has series of its own.
+
+use super::family::Family;
+use prometheus::{GaugeVec, Registry, proto::MetricFamily};
+use std::collections::{BTreeMap, BTreeSet};
+use tenken_collector_core::desk::notice::Severity;
+use tenken_common::{
+    id::{ContractId, DeviceId, HospitalId, Name},
+    time::Timestamp,
+};
+
+/// Forecasts of one device that get series; more subjects than any device has disks and parts.
+const FORECASTS_PER_DEVICE_MAX: usize = 32;
+
+/// How a device stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DeviceCondition {
+    Fresh,
+    Stale,
+    Silent,
+    Unknown,
+}
+
+impl DeviceCondition {
+    pub const ALL: [Self; 4] = [Self::Fresh, Self::Stale, Self::Silent, Self::Unknown];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Stale => "stale",
+            Self::Silent => "silent",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Whether what the device last said may still be shown as its present.
+    fn is_current(self) -> bool {
+        match self {
+            Self::Fresh | Self::Stale => true,
+            Self::Silent | Self::Unknown => false,
+        }
+    }
+}
+
+/// How the uptime target was kept so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    Met,
+    Missed,
+    Unknown,
+}
+
+impl Verdict {
+    pub const ALL: [Self; 3] = [Self::Met, Self::Missed, Self::Unknown];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Met => "met",
+            Self::Missed => "missed",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Everything at one evaluation.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Snapshot {
+    pub devices: Vec<DeviceFacts>,
+    pub incidents: Vec<IncidentCount>,
+    pub forecasts: Vec<ForecastFacts>,
+    pub contracts: Vec<ContractFacts>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeviceFacts {
+    pub hospital: HospitalId,
+    pub device: DeviceId,
+    /// What people call it.
+    pub name: Name,
+    pub condition: DeviceCondition,
+    pub last_seen: Option<Timestamp>,
+    pub records_stored: u64,
+    pub gaps: u64,
+    /// Server time minus device time.
+    pub clock_offset_seconds: Option<f64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IncidentCount {
+    pub hospital: HospitalId,
+    pub severity: Severity,
+    pub rule: Name,
+    pub open: u32,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ForecastFacts {
+    pub device: DeviceId,
+    pub subject: Name,
+    pub days_left: Option<f64>,
+    pub days_left_low: Option<f64>,
+    pub days_left_high: Option<f64>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ContractFacts {
+    pub hospital: HospitalId,
+    pub contract: ContractId,
+    pub uptime: Option<f64>,
+    pub uptime_min: Option<f64>,
+    pub uptime_max: Option<f64>,
+    pub target: Option<f64>,
+    pub coverage: Option<f64>,
+    pub verdict: Verdict,
+    pub response: Option<f64>,
+    pub responses_running: u32,
+    pub responses_breached: u32,
+}
+
+/// The snapshot as metric families, ready to be encoded.
+pub fn families(snapshot: &Snapshot, device_series_max: usize) -> Vec<MetricFamily> {
+    let registry = Registry::new();
+    let mut devices: Vec<&DeviceFacts> = snapshot.devices.iter().collect();
+    devices.sort_by(|a, b| (&a.hospital, a.device).cmp(&(&b.hospital, b.device)));
+    count_devices(&devices, &registry);
+    let left_out = devices.len().saturating_sub(device_series_max);
+    devices.truncate(device_series_max);
+    let left_out = u32::try_from(left_out).unwrap_or(u32::MAX);
+    Family::DeviceSeriesLeftOut.gauge(&registry).with_label_values::<&str>(&[]).set(f64::from(left_out));
+    show_devices(&devices, &registry);
+    show_forecasts(&snapshot.forecasts, &devices, &registry);
+    show_incidents(&snapshot.incidents, &registry);
+    show_contracts(&snapshot.contracts, &registry);
+    registry.gather()
+}
+
+/// Absent where there is no value.
+fn set(gauge: &GaugeVec, labels: &[&str], value: Option<f64>) {
+    if let Some(value) = value.filter(|v| v.is_finite()) {
+        gauge.with_label_values(labels).set(value);
+    }
+}
+
+fn one_hot(is: bool) -> f64 {
+    if is { 1.0 } else { 0.0 }
+}
+
+fn count_devices(devices: &[&DeviceFacts], registry: &Registry) {
+    let gauge = Family::Devices.gauge(registry);
+    let hospitals: BTreeSet<&HospitalId> = devices.iter().map(|d| &d.hospital).collect();
+    for hospital in hospitals {
+        for condition in DeviceCondition::ALL {
+            gauge.with_label_values(&[hospital.as_str(), condition.as_str()]).set(0.0);
+        }
+    }
+    for d in devices {
+        gauge.with_label_values(&[d.hospital.as_str(), d.condition.as_str()]).inc();
+    }
+}
+
+fn show_devices(devices: &[&DeviceFacts], registry: &Registry) {
+    let last_seen = Family::DeviceLastSeen.gauge(registry);
+    let state = Family::DeviceState.gauge(registry);
+    let records = Family::DeviceRecords.counter(registry);
+    let gaps = Family::DeviceGaps.counter(registry);
+    let offset = Family::DeviceClockOffset.gauge(registry);
+    for d in devices {
+        let id = d.device.to_string();
+        let labels = [d.hospital.as_str(), &id, d.name.as_str()];
+        set(&last_seen, &labels, d.last_seen.map(Timestamp::as_secs_f64));
+        for condition in DeviceCondition::ALL {
+            let [hospital, device, name] = labels;
+            let labels = [hospital, device, name, condition.as_str()];
+            set(&state, &labels, Some(one_hot(condition == d.condition)));
+        }
+        records.with_label_values(&labels).inc_by(d.records_stored);
+        gaps.with_label_values(&labels).inc_by(d.gaps);
+        set(&offset, &labels, d.clock_offset_seconds.filter(|_| d.condition.is_current()));
+    }
+}
+
+fn show_forecasts(forecasts: &[ForecastFacts], devices: &[&DeviceFacts], registry: &Registry) {
+    let days = Family::ForecastDays.gauge(registry);
+    let low = Family::ForecastDaysLow.gauge(registry);
+    let high = Family::ForecastDaysHigh.gauge(registry);
+    let current: BTreeMap<DeviceId, &DeviceFacts> =
+        devices.iter().filter(|d| d.condition.is_current()).map(|d| (d.device, *d)).collect();
+    let mut shown: BTreeMap<DeviceId, usize> = BTreeMap::new();
+    for f in forecasts {
+        let Some(d) = current.get(&f.device) else { continue };
+        let count = shown.entry(f.device).or_default();
+        if *count >= FORECASTS_PER_DEVICE_MAX {
+            continue;
+        }
+        *count += 1;
+        let id = d.device.to_string();
+        let labels = [d.hospital.as_str(), &id, d.name.as_str(), f.subject.as_str()];
+        set(&days, &labels, f.days_left);
+        set(&low, &labels, f.days_left_low);
+        set(&high, &labels, f.days_left_high);
+    }
+}
+
+fn show_incidents(incidents: &[IncidentCount], registry: &Registry) {
+    let gauge = Family::Incidents.gauge(registry);
+    for i in incidents {
+        let labels = [i.hospital.as_str(), i.severity.as_str(), i.rule.as_str()];
+        gauge.with_label_values(&labels).add(f64::from(i.open));
+    }
+}
+
+fn show_contracts(contracts: &[ContractFacts], registry: &Registry) {
+    let uptime = Family::SlaUptime.gauge(registry);
+    let target = Family::SlaTarget.gauge(registry);
+    let coverage = Family::SlaCoverage.gauge(registry);
+    let verdict = Family::SlaVerdict.gauge(registry);
+    let response = Family::SlaResponse.gauge(registry);
+    let running = Family::SlaResponsesRunning.gauge(registry);
+    let breached = Family::SlaResponsesBreached.gauge(registry);
+    for c in contracts {
+        let labels = [c.hospital.as_str(), c.contract.as_str()];
+        let with = |last| [c.hospital.as_str(), c.contract.as_str(), last];
+        set(&uptime, &with("value"), c.uptime);
+        set(&uptime, &with("min"), c.uptime_min);
+        set(&uptime, &with("max"), c.uptime_max);
+        set(&target, &labels, c.target);
+        set(&coverage, &labels, c.coverage);
+        for v in Verdict::ALL {
+            set(&verdict, &with(v.as_str()), Some(one_hot(v == c.verdict)));
+        }
+        set(&response, &labels, c.response);
+        set(&running, &labels, Some(f64::from(c.responses_running)));
+        set(&breached, &labels, Some(f64::from(c.responses_breached)));
+    }
+}

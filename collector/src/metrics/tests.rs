@@ -1,0 +1,179 @@
+//! Tests of the metrics as Prometheus reads them.
+
+use super::*;
+use http_body_util::BodyExt;
+use tenken_collector_core::desk::notice::Severity;
+use tenken_common::id::DeviceId;
+
+fn at(s: i64) -> Timestamp {
+    Timestamp::from_secs(s)
+}
+
+fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+fn device(n: u8, condition: DeviceCondition) -> DeviceFacts {
+    DeviceFacts {
+        hospital: "minato".parse().unwrap(),
+        device: DeviceId([n; 16]),
+        name: name(&format!("CT-{n}")),
+        condition,
+        last_seen: Some(at(1_795_000_000)),
+        records_stored: 7,
+        gaps: 1,
+        clock_offset_seconds: Some(-0.25),
+    }
+}
+
+fn forecast(n: u8) -> ForecastFacts {
+    ForecastFacts {
+        device: DeviceId([n; 16]),
+        subject: name("/var"),
+        days_left: Some(9.5),
+        days_left_low: Some(7.0),
+        days_left_high: None,
+    }
+}
+
+fn snapshot() -> Snapshot {
+    Snapshot {
+        devices: vec![device(1, DeviceCondition::Fresh), device(2, DeviceCondition::Silent)],
+        incidents: vec![IncidentCount {
+            hospital: "minato".parse().unwrap(),
+            severity: Severity::Critical,
+            rule: name("disk_full_soon"),
+            open: 2,
+        }],
+        forecasts: vec![forecast(1), forecast(2)],
+        contracts: vec![ContractFacts {
+            hospital: "minato".parse().unwrap(),
+            contract: "minato-2026".parse().unwrap(),
+            uptime: None,
+            uptime_min: Some(0.997),
+            uptime_max: Some(f64::NAN),
+            target: Some(0.995),
+            coverage: Some(0.98),
+            verdict: Verdict::Unknown,
+            response: None,
+            responses_running: 1,
+            responses_breached: 0,
+        }],
+    }
+}
+
+fn filled() -> Arc<Metrics> {
+    let metrics = Arc::new(Metrics::new(at(1_794_000_000), DEVICE_SERIES_DEFAULT));
+    metrics.batch_accepted(60, 4_096);
+    metrics.duplicate();
+    metrics.refused(RejectReason::Fork);
+    metrics.group_committed(Duration::from_millis(4));
+    metrics.acknowledged(Duration::from_millis(30));
+    metrics.set_stream_position(12);
+    metrics.set_outbox(3, Some(at(1_794_999_000)));
+    metrics.evaluated(Duration::from_millis(80), at(1_795_000_010));
+    metrics.attempted(&name("desk"), DeliveryResult::Delivered);
+    let listener = metrics.listener("devices");
+    listener.connected();
+    listener.connected();
+    listener.closed();
+    listener.over_limit();
+    listener.handshake_refused(HandshakeRefusal::UnknownCa);
+    metrics.update(&snapshot());
+    metrics
+}
+
+/// Without the process's own lines, which differ from run to run.
+fn stable(text: &str) -> String {
+    text.lines().filter(|l| !l.contains("process_")).fold(String::new(), |all, l| all + l + "\n")
+}
+
+/// `promtool check metrics < golden.txt` is clean; the file changes with the program on purpose
+/// only: `TENKEN_BLESS=1 cargo test -p tenken-collector metrics`.
+#[test]
+fn the_rendering_is_the_committed_one() {
+    let text = stable(&filled().encode().unwrap());
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/metrics/golden.txt");
+    if std::env::var_os("TENKEN_BLESS").is_some() {
+        std::fs::write(path, &text).unwrap();
+    }
+    let golden = std::fs::read_to_string(path).unwrap();
+    assert!(text == golden, "the metrics differ from golden.txt:\n{text}");
+}
+
+#[test]
+fn a_silent_device_keeps_state_and_last_seen_only() {
+    let text = filled().encode().unwrap();
+    let of = |n: u8| DeviceId([n; 16]).to_string();
+    let lines = |family: &str, n: u8| {
+        text.lines().filter(|l| l.starts_with(&format!("{family}{{")) && l.contains(&of(n))).count()
+    };
+    for family in ["tenken_device_clock_offset_seconds", "tenken_forecast_days_left"] {
+        assert_eq!((lines(family, 1), lines(family, 2)), (1, 0), "{family}");
+    }
+    assert_eq!(lines("tenken_device_last_seen_timestamp_seconds", 2), 1);
+    assert_eq!(lines("tenken_device_state", 2), 4);
+    let silent = text.lines().find(|l| l.contains(&of(2)) && l.contains("state=\"silent\"")).unwrap();
+    assert!(silent.ends_with(" 1"), "{silent}");
+}
+
+#[test]
+fn what_is_unknown_is_absent() {
+    let text = filled().encode().unwrap();
+    assert!(!text.contains("NaN"));
+    assert!(
+        text.contains("bound=\"min\"")
+            && !text.contains("bound=\"value\"")
+            && !text.contains("bound=\"max\"")
+    );
+    assert!(
+        !text.contains("tenken_sla_response_ratio{") && !text.contains("tenken_forecast_days_left_high{")
+    );
+}
+
+#[test]
+fn a_snapshot_leaves_nothing_of_the_one_before() {
+    let metrics = filled();
+    metrics.update(&Snapshot { devices: vec![device(3, DeviceCondition::Stale)], ..Snapshot::default() });
+    metrics.set_outbox(0, None);
+    let text = metrics.encode().unwrap();
+    for gone in ["CT-1", "CT-2", "disk_full_soon", "minato-2026", "tenken_outbox_oldest_timestamp_seconds "] {
+        assert!(!text.contains(gone), "{gone} is still there");
+    }
+    assert!(text.contains("CT-3"));
+}
+
+#[test]
+fn per_device_series_are_bounded_and_the_rest_is_counted() {
+    let metrics = Metrics::new(at(0), 2);
+    let devices = (1..=5).map(|n| device(n, DeviceCondition::Fresh)).collect();
+    metrics.update(&Snapshot { devices, forecasts: vec![forecast(5)], ..Snapshot::default() });
+    let text = metrics.encode().unwrap();
+    assert!(text.contains("tenken_device_series_left_out 3\n"));
+    assert!(text.contains("tenken_devices{hospital=\"minato\",state=\"fresh\"} 5\n"));
+    let shown = text.lines().filter(|l| l.starts_with("tenken_device_records_stored_total{")).count();
+    assert_eq!((shown, text.contains("CT-5")), (2, false));
+}
+
+#[tokio::test]
+async fn both_routes_answer_over_http() {
+    let metrics = filled();
+    let (status, text) = call(&metrics, "/metrics").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(text.contains("# TYPE tenken_ingest_batches_total counter\ntenken_ingest_batches_total 1\n"));
+    assert!(text.contains("process_cpu_seconds_total"));
+
+    assert_eq!(call(&metrics, "/healthz").await, (StatusCode::SERVICE_UNAVAILABLE, "starting\n".to_owned()));
+    metrics.set_health(Ok(()));
+    assert_eq!(call(&metrics, "/healthz").await, (StatusCode::OK, "ok\n".to_owned()));
+}
+
+async fn call(metrics: &Arc<Metrics>, path: &str) -> (StatusCode, String) {
+    use hyper::service::Service;
+    let service = hyper_util::service::TowerToHyperService::new(metrics.router());
+    let request = axum::extract::Request::builder().uri(path).body(axum::body::Body::empty()).unwrap();
+    let response = service.call(request).await.unwrap();
+    let status = response.status();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}

@@ -1,0 +1,216 @@
+//! Configuration of the outlets: `[[notify.email]]` and `[[notify.webhook]]`.
+//!
+//! Holds: what leaves this machine is encrypted; plain SMTP and plain HTTP are taken for
+//! loopback only. Secrets are paths to files.
+
+use serde::Deserialize;
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use tenken_collector_core::desk::notice::Severity;
+use tenken_common::{
+    config::{Check, HumanDuration, Problems, SecretFile},
+    id::Name,
+    message::Language,
+};
+
+/// All outlets.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NotifyConfig {
+    pub email: Vec<EmailConfig>,
+    pub webhook: Vec<WebhookConfig>,
+}
+
+/// How mail travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encryption {
+    /// SMTP that must switch to TLS before anything is said; port 587.
+    #[default]
+    Starttls,
+    /// TLS from the first byte; port 465.
+    Tls,
+    /// None at all: for a relay on this machine, port 25.
+    None,
+}
+
+/// A mail server and who gets mail through it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmailConfig {
+    pub name: Name,
+    /// Host name or address.
+    pub server: String,
+    /// The encryption's usual port where it is not given.
+    pub port: Option<u16>,
+    #[serde(default)]
+    pub encryption: Encryption,
+    /// PEM; the only authorities that are trusted, instead of the public ones.
+    pub ca_file: Option<PathBuf>,
+    pub username: Option<String>,
+    pub password_file: Option<SecretFile>,
+    pub from: String,
+    pub to: Vec<String>,
+    #[serde(default)]
+    pub language: Language,
+    #[serde(default = "least_severity")]
+    pub min_severity: Severity,
+    #[serde(default = "timeout")]
+    pub timeout: HumanDuration,
+}
+
+/// A URL that gets signed JSON.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookConfig {
+    pub name: Name,
+    pub url: String,
+    /// The key of the signature.
+    pub secret_file: SecretFile,
+    /// PEM; the only authorities that are trusted, instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    #[serde(default)]
+    pub language: Language,
+    #[serde(default = "least_severity")]
+    pub min_severity: Severity,
+    #[serde(default = "timeout")]
+    pub timeout: HumanDuration,
+}
+
+fn least_severity() -> Severity {
+    Severity::Warning
+}
+
+fn timeout() -> HumanDuration {
+    HumanDuration(Duration::from_secs(20))
+}
+
+const TIMEOUT_MAX: Duration = Duration::from_mins(5);
+
+impl Check for NotifyConfig {
+    fn check(&self, problems: &mut Problems) {
+        let mut names = BTreeSet::new();
+        for (i, c) in self.email.iter().enumerate() {
+            c.check(&format!("email.{i}"), problems);
+            if !names.insert(&c.name) {
+                problems.push(format!("email.{i}.name"), "is the name of another outlet too");
+            }
+        }
+        for (i, c) in self.webhook.iter().enumerate() {
+            c.check(&format!("webhook.{i}"), problems);
+            if !names.insert(&c.name) {
+                problems.push(format!("webhook.{i}.name"), "is the name of another outlet too");
+            }
+        }
+    }
+}
+
+impl EmailConfig {
+    fn check(&self, at: &str, problems: &mut Problems) {
+        if self.server.is_empty() {
+            problems.push(format!("{at}.server"), "is empty");
+        }
+        if self.encryption == Encryption::None && !is_loopback(&self.server) {
+            let text = "\"none\" is for a relay on this machine only (localhost, 127.0.0.1, ::1)";
+            problems.push(format!("{at}.encryption"), text);
+        }
+        if self.username.is_some() != self.password_file.is_some() {
+            problems.push(format!("{at}.username"), "and password_file go together");
+        }
+        if self.from.parse::<lettre::Address>().is_err() {
+            problems.push(format!("{at}.from"), "is no mail address (write it like rsc@example.jp)");
+        }
+        if self.to.is_empty() {
+            problems.push(format!("{at}.to"), "names no recipient");
+        }
+        let mut seen = BTreeSet::new();
+        for (i, to) in self.to.iter().enumerate() {
+            if to.parse::<lettre::Address>().is_err() {
+                let text = "is no mail address (write it like desk@example.jp)";
+                problems.push(format!("{at}.to.{i}"), text);
+            }
+            if !seen.insert(to) {
+                problems.push(format!("{at}.to.{i}"), "is there twice");
+            }
+        }
+        check_timeout(self.timeout, at, problems);
+    }
+}
+
+impl WebhookConfig {
+    fn check(&self, at: &str, problems: &mut Problems) {
+        let key = format!("{at}.url");
+        match reqwest::Url::parse(&self.url) {
+            Ok(url) if url.scheme() == "https" => {}
+            Ok(url) if url.scheme() == "http" && url.host_str().is_some_and(is_loopback) => {}
+            Ok(_) => problems.push(key, "is not https (plain http is taken for this machine only)"),
+            Err(e) => problems.push(key, format!("is no URL: {e}")),
+        }
+        check_timeout(self.timeout, at, problems);
+    }
+}
+
+fn check_timeout(timeout: HumanDuration, at: &str, problems: &mut Problems) {
+    if timeout.0.is_zero() || timeout.0 > TIMEOUT_MAX {
+        problems.push(format!("{at}.timeout"), "is not between 1ms and 5m");
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tenken_common::config::parse;
+
+    #[test]
+    fn a_short_file_does() {
+        let text = "
+            [[email]]
+            name = 'desk'
+            server = 'mail.example.jp'
+            from = 'rsc@example.jp'
+            to = ['desk@example.jp']
+            [[webhook]]
+            name = 'chat'
+            url = 'https://chat.example.jp/hook'
+            secret_file = '/etc/tenken/chat.secret'";
+        let config: NotifyConfig = parse(text).unwrap();
+        let email = config.email.first().unwrap();
+        assert_eq!((email.encryption, email.language), (Encryption::Starttls, Language::Ja));
+        assert_eq!(email.min_severity, Severity::Warning);
+    }
+
+    #[test]
+    fn every_mistake_is_told_with_its_place() {
+        let text = "
+            [[email]]
+            name = 'a'
+            server = 'mail.example.jp'
+            encryption = 'none'
+            username = 'u'
+            from = 'nobody'
+            to = ['x@example.jp', 'x@example.jp', 'y']
+            timeout = '1h'
+            [[webhook]]
+            name = 'a'
+            url = 'http://example.jp/'
+            secret_file = 's'";
+        let problems = parse::<NotifyConfig>(text).unwrap_err();
+        let keys: Vec<_> = problems.iter().map(|p| p.key.as_str()).collect();
+        let expected = [
+            "email.0.encryption",
+            "email.0.username",
+            "email.0.from",
+            "email.0.to.1",
+            "email.0.to.2",
+            "email.0.timeout",
+            "webhook.0.url",
+            "webhook.0.name",
+        ];
+        assert_eq!(keys, expected);
+        assert!(parse::<NotifyConfig>("[[email]]\nnam = 'a'").is_err());
+    }
+}

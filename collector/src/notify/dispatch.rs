@@ -1,0 +1,276 @@
+//! The dispatcher: takes what is due from the outbox, sends it, and notes what came of it.
+//!
+//! Holds: a row is marked delivered only after the server said yes; a crash between the two
+//! means a repeat with the same identity, never a loss. One notice at a time goes through an
+//! outlet, at most [`DispatchLimits::concurrent`] through all; a slow outlet does not hold the
+//! others up within a round.
+
+use super::{DeliveryError, Outlets};
+use std::{collections::BTreeMap, future::Future, pin::pin, sync::Arc, time::Duration};
+use tenken_collector_core::desk::notice::Notice;
+use tenken_common::{
+    id::{Hash, Name},
+    retry::Backoff,
+    time::{Clock, Timestamp},
+};
+use tokio::{sync::Semaphore, task::JoinSet};
+
+/// A row of the outbox: one notice for one outlet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// The outlet's key, from [`Outlets::wanting`].
+    pub outlet: Name,
+    pub notice: Notice,
+    /// Attempts that failed so far.
+    pub failures: u32,
+}
+
+impl Due {
+    pub fn key(&self) -> RowKey {
+        RowKey { notice: self.notice.id(), outlet: self.outlet.clone() }
+    }
+}
+
+/// What names a row.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RowKey {
+    pub notice: Hash,
+    pub outlet: Name,
+}
+
+/// Where notices wait; kept by the store, durable when a call returns.
+pub trait Outbox: Send + Sync + 'static {
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// Rows that are neither delivered nor given up and whose next attempt is not after `now`,
+    /// oldest first, at most `max`.
+    fn due(&self, now: Timestamp, max: usize) -> impl Future<Output = Result<Vec<Due>, Self::Error>> + Send;
+
+    fn delivered(&self, row: &RowKey, at: Timestamp) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Counts a failure. Without a `next` the row is given up, and stays visible with its error.
+    fn failed(
+        &self,
+        row: &RowKey,
+        at: Timestamp,
+        next: Option<Timestamp>,
+        error: &str,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+}
+
+/// What came of one attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DeliveryResult {
+    Delivered,
+    Deferred,
+    GivenUp,
+}
+
+impl DeliveryResult {
+    pub const ALL: [Self; 3] = [Self::Delivered, Self::Deferred, Self::GivenUp];
+
+    /// The metric's label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Deferred => "deferred",
+            Self::GivenUp => "given_up",
+        }
+    }
+}
+
+/// What a dispatcher reports; `outlet` is the configured name.
+pub trait DispatchObserver: Send + Sync + 'static {
+    fn attempted(&self, outlet: &Name, result: DeliveryResult);
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DispatchLimits {
+    /// Rows read in one round.
+    pub rows: usize,
+    /// Outlets that send at the same time.
+    pub concurrent: usize,
+    /// Between rounds where nothing wakes the dispatcher.
+    pub poll: Duration,
+    pub retry_first: Duration,
+    pub retry_max: Duration,
+}
+
+impl Default for DispatchLimits {
+    fn default() -> Self {
+        Self {
+            rows: 256,
+            concurrent: 8,
+            poll: Duration::from_secs(2),
+            retry_first: Duration::from_secs(5),
+            retry_max: Duration::from_mins(10),
+        }
+    }
+}
+
+/// Sums of one round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Round {
+    pub delivered: usize,
+    pub deferred: usize,
+    pub given_up: usize,
+}
+
+impl Round {
+    fn count(&mut self, result: DeliveryResult) {
+        match result {
+            DeliveryResult::Delivered => self.delivered += 1,
+            DeliveryResult::Deferred => self.deferred += 1,
+            DeliveryResult::GivenUp => self.given_up += 1,
+        }
+    }
+}
+
+/// See the module's head.
+pub struct Dispatcher<O> {
+    outbox: Arc<O>,
+    outlets: Arc<Outlets>,
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn DispatchObserver>,
+    limits: DispatchLimits,
+}
+
+impl<O> Clone for Dispatcher<O> {
+    fn clone(&self) -> Self {
+        Self {
+            outbox: Arc::clone(&self.outbox),
+            outlets: Arc::clone(&self.outlets),
+            clock: Arc::clone(&self.clock),
+            observer: Arc::clone(&self.observer),
+            limits: self.limits,
+        }
+    }
+}
+
+impl<O: Outbox> Dispatcher<O> {
+    pub fn new(
+        outbox: Arc<O>,
+        outlets: Arc<Outlets>,
+        clock: Arc<dyn Clock>,
+        observer: Arc<dyn DispatchObserver>,
+        limits: DispatchLimits,
+    ) -> Self {
+        Self { outbox, outlets, clock, observer, limits }
+    }
+
+    /// Rounds until `shutdown` is ready: at least every [`DispatchLimits::poll`], at once when
+    /// `wake` is notified. What is being sent when the shutdown comes is cut off, and repeated
+    /// after the next start.
+    pub async fn run(&self, wake: &tokio::sync::Notify, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = pin!(shutdown);
+        loop {
+            let round = async {
+                if let Err(error) = self.round().await {
+                    tracing::error!(%error, "the outbox cannot be read or written");
+                }
+                // Ready at once or late: either way the next round begins.
+                let _ = tokio::time::timeout(self.limits.poll, wake.notified()).await;
+            };
+            tokio::select! {
+                () = &mut shutdown => return,
+                () = round => {}
+            }
+        }
+    }
+
+    /// Sends what is due now, once.
+    pub async fn round(&self) -> Result<Round, O::Error> {
+        let due = self.outbox.due(self.clock.wall(), self.limits.rows).await?;
+        let mut by_outlet: BTreeMap<Name, Vec<Due>> = BTreeMap::new();
+        for row in due {
+            by_outlet.entry(row.outlet.clone()).or_default().push(row);
+        }
+        let places = Arc::new(Semaphore::new(self.limits.concurrent.max(1)));
+        let mut outlets = JoinSet::new();
+        for rows in by_outlet.into_values() {
+            let (dispatcher, places) = (self.clone(), Arc::clone(&places));
+            outlets.spawn(async move {
+                // Closed never: the semaphore lives as long as the round.
+                let _place = places.acquire_owned().await;
+                dispatcher.drain(rows).await
+            });
+        }
+        let mut round = Round::default();
+        let mut broken = None;
+        while let Some(ended) = outlets.join_next().await {
+            match ended {
+                Ok((sums, result)) => {
+                    round.delivered += sums.delivered;
+                    round.deferred += sums.deferred;
+                    round.given_up += sums.given_up;
+                    broken = broken.or(result.err());
+                }
+                Err(error) => tracing::error!(%error, "an outlet's task broke off"),
+            }
+        }
+        broken.map_or(Ok(round), Err)
+    }
+
+    /// One outlet's rows, in order.
+    async fn drain(&self, rows: Vec<Due>) -> (Round, Result<(), O::Error>) {
+        let mut round = Round::default();
+        for row in rows {
+            match self.send(&row).await {
+                Ok((result, may_go_on)) => {
+                    round.count(result);
+                    if !may_go_on {
+                        break;
+                    }
+                }
+                Err(e) => return (round, Err(e)),
+            }
+        }
+        (round, Ok(()))
+    }
+
+    /// What came of it, and whether the outlet may be asked for more in this round.
+    async fn send(&self, row: &Due) -> Result<(DeliveryResult, bool), O::Error> {
+        let Some(outlet) = self.outlets.find(&row.outlet) else {
+            let now = self.clock.wall();
+            self.outbox.failed(&row.key(), now, None, "no outlet of this name is configured").await?;
+            tracing::warn!(outlet = %row.outlet, "a notice is for an outlet that is not configured");
+            self.observer.attempted(&row.outlet, DeliveryResult::GivenUp);
+            return Ok((DeliveryResult::GivenUp, true));
+        };
+        let sent = outlet.deliver(&row.notice, self.clock.wall()).await;
+        let now = self.clock.wall();
+        let (result, may_go_on) = match sent {
+            Ok(()) => {
+                self.outbox.delivered(&row.key(), now).await?;
+                (DeliveryResult::Delivered, true)
+            }
+            Err(error) => {
+                let next = error.is_retryable().then(|| now.plus(self.delay(row, &error)));
+                let text = error.describe();
+                self.outbox.failed(&row.key(), now, next, &text).await?;
+                tracing::warn!(outlet = %outlet.name, retry = next.is_some(), error = text, "a notice did not get through");
+                match next {
+                    // The server is away or busy: the rest of its rows stays due.
+                    Some(_) => (DeliveryResult::Deferred, false),
+                    None => (DeliveryResult::GivenUp, true),
+                }
+            }
+        };
+        self.observer.attempted(&outlet.name, result);
+        Ok((result, may_go_on))
+    }
+
+    fn delay(&self, row: &Due, error: &DeliveryError) -> Duration {
+        let id = row.key().notice.0;
+        let seed = id.iter().take(8).fold(0u64, |seed, b| (seed << 8) | u64::from(*b));
+        // The ceiling stops doubling long before this many failures.
+        let failures = usize::try_from(row.failures.min(64)).unwrap_or(64);
+        let jittered = Backoff::new(self.limits.retry_first, self.limits.retry_max, seed)
+            .nth(failures)
+            .unwrap_or(self.limits.retry_max);
+        error.retry_after().map_or(jittered, |asked| asked.max(jittered))
+    }
+}
+
+#[cfg(test)]
+mod tests;
