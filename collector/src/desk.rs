@@ -1,0 +1,101 @@
+//! What people enter: contracts, the hospital's statements, revocations, steps of incidents.
+//!
+//! Holds: each becomes an entry of the journal and nothing else; a serving collector takes notice
+//! of it by itself, also when another process made the entry. What cannot be accepted is refused
+//! with its reason and changes nothing.
+
+use crate::store::{FileError, Store, StoreError};
+use tenken_collector_core::{
+    desk::notice::IncidentId,
+    sla::contract::{Contract, ContractHistory},
+    stream::{Entry, Hospital, IncidentAction, IncidentStep},
+};
+use tenken_common::{
+    config::Problems,
+    envelope::Envelope,
+    id::{DeviceId, Name},
+    key::PublicKey,
+    time::Timestamp,
+};
+
+/// Why an entry was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum DeskError {
+    #[error("the contract cannot be used")]
+    Contract(Problems),
+    #[error("version {version} of this contract takes effect on the same day as one on file, or before it; a loaded version is never changed")]
+    Overlap { version: u64 },
+    #[error("the contract's hospital key differs from the one on file; a key is succeeded by the hospital's own statement only")]
+    HospitalKey,
+    #[error("no incident {0}; `tenken-collector incident list` shows them")]
+    NoIncident(IncidentId),
+    #[error("no device {0}; `tenken-collector device list` shows them")]
+    NoDevice(DeviceId),
+    #[error("{0} is closed already")]
+    Closed(IncidentId),
+    #[error(transparent)]
+    Statement(#[from] FileError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Loads a contract version, and with the first one its hospital.
+pub async fn load_contract(store: &Store, text: &str) -> Result<Contract, DeskError> {
+    let contract = Contract::parse(text).map_err(DeskError::Contract)?;
+    let key = contract.hospital_key();
+    let hospitals = store.hospitals().await?;
+    let known = hospitals.iter().find(|h| h.id == contract.parties.hospital.id);
+    let mut entries = Vec::new();
+    match known {
+        Some(known) if known.key != key => return Err(DeskError::HospitalKey),
+        Some(_) => {}
+        None => entries.push(hospital_entry(&contract, key)),
+    }
+    let version = contract.version;
+    let mut versions: Vec<Contract> =
+        contracts(store).await?.into_iter().filter(|c| c.id == contract.id).collect();
+    versions.push(contract.clone());
+    ContractHistory::new(versions).map_err(|_| DeskError::Overlap { version })?;
+    entries.push(Entry::Contract { text: text.to_owned() });
+    store.append(entries).await?;
+    Ok(contract)
+}
+
+fn hospital_entry(contract: &Contract, key: PublicKey) -> Entry {
+    Entry::Hospital(Hospital { id: contract.parties.hospital.id.clone(), key: key.to_bytes().to_vec() })
+}
+
+/// Every contract version on file. One that was accepted stays readable.
+pub async fn contracts(store: &Store) -> Result<Vec<Contract>, StoreError> {
+    let rows = store.contracts().await?;
+    rows.iter().map(|row| Contract::parse(&row.text).map_err(|_| StoreError::Value("contract"))).collect()
+}
+
+/// Files a statement of a hospital; `false` where it was on file already.
+pub async fn file_statement(store: &Store, envelope: &Envelope) -> Result<bool, DeskError> {
+    Ok(store.file_statement(envelope).await?.is_some())
+}
+
+/// Takes no more from a device, from now on.
+pub async fn revoke(store: &Store, device: DeviceId) -> Result<(), DeskError> {
+    store.device(device).await?.ok_or(DeskError::NoDevice(device))?;
+    store.append(vec![Entry::Revoked { device }]).await?;
+    Ok(())
+}
+
+/// A step that a person took.
+pub async fn step_incident(
+    store: &Store,
+    incident: IncidentId,
+    step: IncidentStep,
+    worker: Name,
+    at: Timestamp,
+) -> Result<(), DeskError> {
+    let rows = store.incidents().await?;
+    let row = rows.iter().find(|row| row.id == incident).ok_or(DeskError::NoIncident(incident))?;
+    if !row.open {
+        return Err(DeskError::Closed(incident));
+    }
+    store.append(vec![Entry::IncidentAction(IncidentAction { incident, step, worker, at })]).await?;
+    Ok(())
+}
