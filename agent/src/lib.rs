@@ -1,1 +1,3 @@
-//! Stub.
+//! The agent's shell: everything of it that touches the device's files, clocks and network.
+
+pub mod spool;
