@@ -1,0 +1,352 @@
+//! [`DurableSpool`]: the spool over any engine and state store.
+//!
+//! Holds: memory is changed only along with a commit; a commit that fails halts the spool, since
+//! nobody knows what of it is on the disk, and opening it again finds out. Every write goes to
+//! the engine first, then to the state store, then the caller hears of it.
+//!
+//! Opening is in `open`, cutting in `cut`, acknowledgements in `release`, losing in `evict`.
+
+use super::{
+    BatchLimit, Cut, CutContext, Spool, SpoolError, SpoolStats, Standing,
+    engine::{Engine, EngineError, Op, StateStore},
+    frame::{self, Space},
+    gaps::Gaps,
+    runs::RunSet,
+    state::SpoolState,
+};
+use std::collections::BTreeSet;
+use tenken_common::{
+    ack::Ack,
+    batch::{GapReason, RecRun},
+    category::Category,
+    codec::{self, CodecError},
+    envelope::Verified,
+    id::{Epoch, Hash, RecId, Seq},
+    limit,
+    observation::{Class, Observation, Record},
+    time::Timestamp,
+    wire::v1::{Decoded, RecordV1},
+};
+
+/// Disk bytes to payload bytes, in tenths: sled's high water, measured.
+const DISK_FACTOR_TENTHS: u64 = 22;
+/// What a gap is counted as.
+const GAP_BYTES: u64 = 64;
+
+/// See the module's head.
+pub struct DurableSpool<E, S> {
+    pub(super) engine: E,
+    pub(super) states: S,
+    pub(super) state: SpoolState,
+    /// Links whose body is gone or damaged.
+    pub(super) lost: BTreeSet<Seq>,
+    pub(super) gaps: Gaps,
+    /// The id that the next record gets.
+    pub(super) next_id: RecId,
+    pub(super) waiting: u64,
+    pub(super) urgent: u64,
+    /// Keys and values of the waiting records.
+    pub(super) record_bytes: u64,
+    pub(super) cap_bytes: u64,
+    /// How many chunks the engine's copy of the state has.
+    pub(super) state_chunks: u32,
+    pub(super) halted: bool,
+    /// The engine is ahead of the state store.
+    pub(super) unsaved: bool,
+}
+
+/// A waiting record as it was read.
+pub(super) struct Waiting {
+    pub key: Vec<u8>,
+    pub class: Class,
+    pub id: RecId,
+    /// Of key and value.
+    pub bytes: u64,
+    /// `None` where the stored bytes failed their check.
+    pub record: Option<RecordV1>,
+}
+
+impl<E: Engine, S: StateStore> DurableSpool<E, S> {
+    /// What the payload may take so that the directory stays within its cap.
+    pub(super) fn budget(&self) -> u64 {
+        self.cap_bytes.saturating_mul(10) / DISK_FACTOR_TENTHS
+    }
+
+    pub(super) fn payload_bytes(&self) -> u64 {
+        let bodies: u64 = self.state.links.iter().map(|link| u64::from(link.body_bytes)).sum();
+        self.record_bytes + bodies + GAP_BYTES * self.gaps.len() as u64
+    }
+
+    pub(super) fn check_running(&self) -> Result<(), SpoolError> {
+        if self.halted { Err(SpoolError::Halted) } else { Ok(()) }
+    }
+
+    /// Writes to the engine alone: for records within the reserved ids.
+    pub(super) fn commit(&mut self, ops: &[Op]) -> Result<(), SpoolError> {
+        self.check_running()?;
+        let done = if ops.iter().all(frame::is_sound) {
+            self.engine.commit(ops)
+        } else {
+            Err(EngineError::new("check before write", "a value does not fit or was altered in memory"))
+        };
+        self.halted = done.is_err();
+        Ok(done?)
+    }
+
+    /// Writes to the engine together with the state, then saves the state.
+    pub(super) fn commit_with_state(&mut self, mut ops: Vec<Op>) -> Result<(), SpoolError> {
+        self.check_running()?;
+        self.state.generation += 1;
+        self.state.last_id = self.last_id();
+        self.push_state(&mut ops)?;
+        self.commit(&ops)?;
+        self.unsaved = true;
+        self.save()
+    }
+
+    pub(super) fn push_state(&mut self, ops: &mut Vec<Op>) -> Result<(), SpoolError> {
+        let bytes = self.state.without_links().encode().map_err(SpoolError::Encode)?;
+        let chunks = frame::put_long(Space::State, 0, &bytes, ops);
+        ops.extend((chunks..self.state_chunks).map(|c| Op::Delete(frame::chunk_key(Space::State, 0, c))));
+        self.state_chunks = chunks;
+        Ok(())
+    }
+
+    pub(super) fn save(&mut self) -> Result<(), SpoolError> {
+        if self.unsaved {
+            self.states.save(&self.state)?;
+            self.unsaved = false;
+        }
+        Ok(())
+    }
+
+    /// One page of waiting records of a class, from `from` on.
+    pub(super) fn page(
+        &self,
+        class: Class,
+        from: Option<Vec<u8>>,
+        max: usize,
+    ) -> Result<Vec<Waiting>, SpoolError> {
+        let (first, end) = frame::records_of(class);
+        let pairs = self.engine.scan(&from.unwrap_or(first), &end, max)?;
+        let read = pairs.into_iter().filter_map(|(key, value)| {
+            let Some(frame::Place::Record(class, id)) = frame::place(&key) else { return None };
+            let record = frame::unseal(&key, &value)
+                .and_then(|p| codec::from_slice::<RecordV1>(p, limit::SPOOL_VALUE_BYTES_MAX).ok())
+                .filter(|r| r.id() == id);
+            let bytes = (key.len() + value.len()) as u64;
+            Some(Waiting { key, class, id, bytes, record })
+        });
+        Ok(read.collect())
+    }
+
+    /// Takes records out of the waiting ones, in memory; the caller deletes their keys.
+    pub(super) fn forget(&mut self, record: &Waiting) {
+        self.waiting = self.waiting.saturating_sub(1);
+        if record.class == Class::Urgent {
+            self.urgent = self.urgent.saturating_sub(1);
+        }
+        self.record_bytes = self.record_bytes.saturating_sub(record.bytes);
+    }
+
+    /// Ids that are waiting, cut or declared.
+    pub(super) fn held(&self) -> Result<RunSet, SpoolError> {
+        let mut held = self.gaps.ids();
+        self.state.links.iter().flat_map(|l| l.records.iter().chain(&l.gaps)).for_each(|r| held.insert(*r));
+        for class in Class::ALL {
+            let mut from = None;
+            loop {
+                let page = self.page(class, from, 256)?;
+                let Some(last) = page.last() else { break };
+                from = Some(frame::after(&last.key));
+                for record in &page {
+                    held.insert(RecRun::one(record.id));
+                }
+            }
+        }
+        Ok(held)
+    }
+
+    fn oldest(&self) -> Option<Timestamp> {
+        let first = |class| self.page(class, None, 1).ok()?.pop()?.record;
+        let wall = |record: RecordV1| match record.decode() {
+            Decoded::Known(record) => Some(record.observation.at.wall),
+            Decoded::Unknown { .. } => None,
+        };
+        Class::ALL.into_iter().filter_map(|class| wall(first(class)?)).min()
+    }
+}
+
+impl<E: Engine, S: StateStore> Spool for DurableSpool<E, S> {
+    fn append(&mut self, observations: &[Observation]) -> Result<Option<RecRun>, SpoolError> {
+        self.check_running()?;
+        let mut puts = Vec::with_capacity(observations.len());
+        let (mut bytes, mut urgent) = (0u64, 0u64);
+        let mut id = self.next_id;
+        for observation in observations {
+            let class = observation.class();
+            let record = Record { id, observation: observation.clone() };
+            let payload = encode(&record)?;
+            let key = frame::record_key(class, id);
+            let value = frame::seal(&key, &payload);
+            if value.len() > limit::SPOOL_VALUE_BYTES_MAX {
+                return Err(SpoolError::TooLarge { got: value.len(), max: limit::SPOOL_VALUE_BYTES_MAX });
+            }
+            bytes += (key.len() + value.len()) as u64;
+            urgent += u64::from(class == Class::Urgent);
+            puts.push(Op::Put(key, value));
+            id = id.next();
+        }
+        if puts.is_empty() {
+            return Ok(None);
+        }
+        let count = puts.len() as u64;
+        let run = RecRun { from: self.next_id, to: RecId(self.next_id.0 + count - 1) };
+        let mut ops = Vec::new();
+        let evicted = self.make_room(bytes, urgent > 0, &mut ops)?;
+        ops.append(&mut puts);
+        let reserve = run.to > self.state.reserved_to;
+        while self.state.reserved_to < run.to {
+            self.state.reserved_to.0 += limit::REC_ID_BLOCK;
+        }
+        self.next_id = run.to.next();
+        self.waiting += count;
+        self.urgent += urgent;
+        self.record_bytes += bytes;
+        if reserve || evicted {
+            self.commit_with_state(ops)?;
+        } else {
+            self.commit(&ops)?;
+        }
+        Ok(Some(run))
+    }
+
+    fn cut(&mut self, limit: BatchLimit, cx: &CutContext<'_>) -> Result<Option<Cut>, SpoolError> {
+        self.cut_next(limit, cx)
+    }
+
+    fn next_in_flight(&mut self) -> Result<Option<Cut>, SpoolError> {
+        self.lowest_in_flight()
+    }
+
+    fn release(&mut self, ack: &Verified<Ack>, envelope: &[u8]) -> Result<u64, SpoolError> {
+        self.release_acked(ack, envelope)
+    }
+
+    fn adopt_head(&mut self, committed: Seq, hash: Hash) -> Result<Standing, SpoolError> {
+        self.adopt(committed, hash)
+    }
+
+    fn answer_missing(&mut self, missing: &[RecRun]) -> Result<u64, SpoolError> {
+        self.check_running()?;
+        let held = self.held()?;
+        let last = self.last_id();
+        let mut ops = Vec::new();
+        let mut declared = 0;
+        for run in missing {
+            let issued = RecRun { from: run.from.max(RecId(1)), to: run.to.min(last) };
+            if issued.is_empty() {
+                continue;
+            }
+            for lost in held.missing_in(issued) {
+                declared += self.gaps.add(lost, GapReason::SpoolLost, &mut ops);
+            }
+        }
+        if declared > 0 {
+            self.commit_with_state(ops)?;
+        }
+        Ok(declared)
+    }
+
+    fn withdraw(&mut self, allowed: &dyn Fn(Category) -> bool) -> Result<u64, SpoolError> {
+        self.set_aside(allowed)
+    }
+
+    fn declare(&mut self, run: RecRun, reason: GapReason) -> Result<(), SpoolError> {
+        self.check_running()?;
+        let mut ops = Vec::new();
+        if !run.is_empty() && self.gaps.add(run, reason, &mut ops) > 0 {
+            self.commit(&ops)?;
+        }
+        Ok(())
+    }
+
+    fn stats(&self) -> SpoolStats {
+        let lost = self.lost.len();
+        let lost =
+            (lost > 0).then(|| format!("{lost} batches in flight lost their body on this device's disk"));
+        SpoolStats {
+            waiting: self.waiting,
+            urgent: self.urgent,
+            in_flight: self.state.links.len() as u64,
+            disk_bytes: self.engine.disk_bytes(),
+            oldest: self.oldest(),
+            evicted: self.state.evicted,
+            corrupt: self.state.corrupt,
+            acked_seq: self.state.acked_seq,
+            awaiting_resume: self.state.awaiting_resume,
+            degraded: self.engine.degraded().or(lost),
+        }
+    }
+
+    fn head(&self) -> (Epoch, Seq, Hash) {
+        (self.state.start.epoch, self.state.head_seq, self.state.head_hash)
+    }
+
+    fn newest_ack(&self) -> Option<Vec<u8>> {
+        self.state.newest_ack.as_ref().map(|envelope| envelope.to_vec())
+    }
+
+    fn consent_version(&self) -> u64 {
+        self.state.consent_version
+    }
+
+    fn set_consent_version(&mut self, version: u64) -> Result<(), SpoolError> {
+        if version <= self.state.consent_version {
+            return Ok(());
+        }
+        self.check_running()?;
+        self.state.consent_version = version;
+        self.commit_with_state(Vec::new())
+    }
+
+    fn server_time(&self) -> Option<Timestamp> {
+        self.state.server_time
+    }
+
+    fn set_server_time(&mut self, at: Timestamp) -> Result<(), SpoolError> {
+        if self.state.server_time == Some(at) {
+            return Ok(());
+        }
+        self.check_running()?;
+        self.state.server_time = Some(at);
+        self.commit_with_state(Vec::new())
+    }
+
+    fn is_halted(&self) -> bool {
+        self.halted
+    }
+
+    fn close(&mut self) -> Result<(), SpoolError> {
+        self.state.reserved_to = self.last_id();
+        self.commit_with_state(Vec::new())?;
+        self.engine.close();
+        self.halted = true;
+        Ok(())
+    }
+
+    fn last_id(&self) -> RecId {
+        RecId(self.next_id.0.saturating_sub(1))
+    }
+}
+
+fn encode(record: &Record) -> Result<Vec<u8>, SpoolError> {
+    let encoded = RecordV1::of(record).and_then(|r| codec::to_vec(&r));
+    encoded.map_err(|e| {
+        if let CodecError::TooLarge { got, max } = e {
+            SpoolError::TooLarge { got, max }
+        } else {
+            SpoolError::Encode(e)
+        }
+    })
+}

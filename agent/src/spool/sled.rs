@@ -1,0 +1,106 @@
+//! The default engine: sled 0.34.7, with what it lacks.
+//!
+//! Holds: `flush` alone is not durable (it issues `sync_file_range` only, spacejam/sled#1452), so
+//! each commit also syncs `db` through a handle of our own; `conf` and the directory are synced
+//! when the store is made. No value is large enough for sled's `blobs/`, which it never syncs.
+//! sled's own flusher is off; one tree holds everything, so every commit is one atomic batch.
+
+use super::{
+    EngineKind,
+    house::{Store, sync_dir},
+};
+use sled::{Batch, Config, Db};
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tenken_agent_core::spool::{EngineError, Op, engine::Pair};
+
+/// In memory; sled splits it over 256 shards.
+const CACHE_BYTES: u64 = 256 * 1024;
+/// sled's threads may hold the file a moment longer than its last handle.
+const LOCK_TRIES: u32 = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+/// See the module's head.
+pub struct SledStore {
+    db: Db,
+    /// Our own handle of the file that sled writes; `None` where it is not where we expect it.
+    file: Option<File>,
+    blobs: PathBuf,
+}
+
+impl Store for SledStore {
+    const KIND: EngineKind = EngineKind::Sled;
+
+    fn open(dir: &Path) -> Result<Self, EngineError> {
+        let fresh = !dir.join("db").exists();
+        let db = open_when_unlocked(dir)?;
+        let file = OpenOptions::new().read(true).write(true).open(dir.join("db")).ok();
+        if fresh {
+            let failed = |e: io::Error| EngineError::new("sync a new store", e);
+            db.flush().map_err(|e| EngineError::new("flush", e))?;
+            if let Some(file) = &file {
+                file.sync_all().map_err(failed)?;
+            }
+            if let Ok(conf) = OpenOptions::new().read(true).write(true).open(dir.join("conf")) {
+                conf.sync_all().map_err(failed)?;
+            }
+            sync_dir(dir).map_err(failed)?;
+        }
+        Ok(Self { db, file, blobs: dir.join("blobs") })
+    }
+
+    fn commit(&mut self, ops: &[Op]) -> Result<(), EngineError> {
+        let mut batch = Batch::default();
+        for op in ops {
+            match op {
+                Op::Put(key, value) => batch.insert(key.as_slice(), value.as_slice()),
+                Op::Delete(key) => batch.remove(key.as_slice()),
+            }
+        }
+        self.db.apply_batch(batch).map_err(|e| EngineError::new("apply batch", e))?;
+        self.db.flush().map_err(|e| EngineError::new("flush", e))?;
+        match &self.file {
+            Some(file) => file.sync_all().map_err(|e| EngineError::new("sync", e)),
+            None => Ok(()),
+        }
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
+        let value = self.db.get(key).map_err(|e| EngineError::new("read", e))?;
+        Ok(value.map(|v| v.to_vec()))
+    }
+
+    fn scan(&self, from: &[u8], to: &[u8], max: usize) -> Result<Vec<Pair>, EngineError> {
+        if from >= to {
+            return Ok(Vec::new());
+        }
+        let pairs = self.db.range(from..to).take(max);
+        let owned = pairs.map(|pair| pair.map(|(k, v)| (k.to_vec(), v.to_vec())));
+        owned.collect::<Result<_, _>>().map_err(|e| EngineError::new("scan", e))
+    }
+
+    fn degraded(&self) -> Option<String> {
+        if self.file.is_none() {
+            return Some("durability degraded: sled keeps no file `db` where it is expected".to_owned());
+        }
+        let blobs = fs::read_dir(&self.blobs).is_ok_and(|mut entries| entries.next().is_some());
+        blobs.then(|| "durability degraded: sled wrote to `blobs`, which it never syncs".to_owned())
+    }
+}
+
+fn open_when_unlocked(dir: &Path) -> Result<Db, EngineError> {
+    let mut tries = 0;
+    loop {
+        match Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None).open() {
+            Err(e) if e.to_string().contains("could not acquire lock") && tries < LOCK_TRIES => {
+                tries += 1;
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            opened => return opened.map_err(|e| EngineError::new("open", e)),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The spool's small state on disk, in two copies.
+//!
+//! ```text
+//! "TKST" len:u32 crc32c:u32 state
+//! ```
+//!
+//! Holds: a copy is written beside, synced, renamed over the old one; then the directory is
+//! synced. So a crash leaves each copy old or new and whole, and one damaged copy costs nothing.
+
+use super::house::{Revocation, sync_dir};
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+use tenken_agent_core::spool::{EngineError, SpoolState, StateStore, frame, state::STATE_BYTES_MAX};
+
+const MAGIC: &[u8] = b"TKST";
+const COPIES: [&str; 2] = ["state-a", "state-b"];
+
+/// See the module's head.
+#[derive(Debug)]
+pub struct StateFile {
+    dir: PathBuf,
+    revocation: Revocation,
+}
+
+impl StateFile {
+    pub fn new(dir: &Path, revocation: Revocation) -> Self {
+        Self { dir: dir.to_owned(), revocation }
+    }
+
+    fn read(&self, name: &str) -> Option<SpoolState> {
+        let path = self.dir.join(name);
+        let len = fs::metadata(&path).ok()?.len();
+        if usize::try_from(len).ok()? > STATE_BYTES_MAX + 64 {
+            return None;
+        }
+        let bytes = fs::read(&path).ok()?;
+        let payload = frame::unseal(MAGIC, bytes.strip_prefix(MAGIC)?)?;
+        SpoolState::decode(payload).ok()
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let beside = self.dir.join(format!("{name}.new"));
+        let mut file = File::create(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&beside, self.dir.join(name))
+    }
+}
+
+impl StateStore for StateFile {
+    fn load(&mut self) -> Result<Option<SpoolState>, EngineError> {
+        Ok(COPIES.iter().filter_map(|name| self.read(name)).max_by_key(|state| state.generation))
+    }
+
+    fn save(&mut self, state: &SpoolState) -> Result<(), EngineError> {
+        self.revocation.check()?;
+        let payload = state.encode().map_err(|e| EngineError::new("encode state", e))?;
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend_from_slice(&frame::seal(MAGIC, &payload));
+        let saved = COPIES.iter().try_for_each(|name| self.write(name, &bytes));
+        saved.and_then(|()| sync_dir(&self.dir)).map_err(|e| EngineError::new("save state", e))
+    }
+}

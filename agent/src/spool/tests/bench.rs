@@ -1,0 +1,209 @@
+//! What the tests share: observations that can be told apart, a collector that checks everything
+//! it is given, and one way to open a spool on any engine.
+
+use crate::spool::{ChainStart, EngineKind, SpoolConfig};
+use std::collections::BTreeMap;
+use tempfile::TempDir;
+use tenken_agent_core::spool::{
+    BatchLimit, Cut, CutContext, DurableSpool, Spool, Standing, memory::MemoryDisk, runs::RunSet,
+};
+use tenken_common::{
+    ack::Ack,
+    batch::{Gap, GapReason, RecRun},
+    category::Category,
+    envelope::{Envelope, Payload, Verified},
+    id::{BootId, DeviceId, Epoch, Hash, Name, Nonce, RecId, Seq},
+    key::SecretKey,
+    limit,
+    observation::{Body, CheckResult, CheckState, Observation, Sample},
+    time::{ClockQuality, Moment, Monotonic, Timestamp},
+    unit::{Quantity, Unit},
+    wire::v1::ReceivedBatch,
+};
+
+pub const LIMIT: BatchLimit =
+    BatchLimit { records: limit::BATCH_RECORDS_MAX, bytes: limit::PLAIN_BYTES_MAX };
+pub const CAP: u64 = 8 * 1024 * 1024;
+
+pub fn start() -> ChainStart {
+    ChainStart { device: DeviceId([1; 16]), epoch: Epoch(1), genesis: Hash([9; 32]) }
+}
+
+pub fn at(s: i64) -> Moment {
+    Moment { boot: BootId([2; 16]), mono: Monotonic(5), wall: Timestamp::from_secs(s) }
+}
+
+pub fn cx() -> CutContext<'static> {
+    CutContext {
+        device: start().device,
+        at: at(1_000_000),
+        clock: ClockQuality::UNKNOWN,
+        agent_version: "0.1.0",
+    }
+}
+
+/// An ordinary observation that carries `n` as its time and its value.
+pub fn sample(n: i64) -> Observation {
+    let quantity = Quantity::new(Name::new("n").unwrap(), Unit::Count, f64::from(i32::try_from(n).unwrap()));
+    let probe = Name::new("test").unwrap();
+    let body = Body::Sample(Sample { probe, quantities: vec![quantity.unwrap()] });
+    Observation { at: at(n), category: Category::Disk, subject: Name::new("device").unwrap(), body }
+}
+
+/// An urgent observation.
+pub fn alarm(n: i64) -> Observation {
+    let body =
+        Body::CheckResult(CheckResult { probe: Name::new("test").unwrap(), state: CheckState::Critical });
+    Observation { at: at(n), category: Category::Service, subject: Name::new("device").unwrap(), body }
+}
+
+pub fn run(from: u64, to: u64) -> RecRun {
+    RecRun { from: RecId(from), to: RecId(to) }
+}
+
+/// A disk that outlives the spools on it.
+pub enum Bench {
+    Memory(MemoryDisk),
+    Files(TempDir, EngineKind),
+}
+
+impl Bench {
+    pub fn files(kind: EngineKind) -> Self {
+        Self::Files(tempfile::tempdir().unwrap(), kind)
+    }
+
+    pub fn all() -> Vec<Self> {
+        vec![Self::Memory(MemoryDisk::default()), Self::files(EngineKind::Sled), Self::files(EngineKind::Redb)]
+    }
+
+    pub fn open(&self) -> Box<dyn Spool> {
+        self.open_capped(CAP)
+    }
+
+    pub fn open_capped(&self, cap_bytes: u64) -> Box<dyn Spool> {
+        match self {
+            Self::Memory(disk) => {
+                Box::new(DurableSpool::open(disk.engine(), disk.states(), start(), cap_bytes).unwrap())
+            }
+            Self::Files(..) => crate::spool::open(&self.config(cap_bytes), start()).unwrap(),
+        }
+    }
+
+    pub fn config(&self, cap_bytes: u64) -> SpoolConfig {
+        let Self::Files(dir, engine) = self else { panic!("only files have a configuration") };
+        SpoolConfig { dir: dir.path().to_owned(), engine: *engine, cap_bytes }
+    }
+
+    pub fn dir(&self) -> &std::path::Path {
+        let Self::Files(dir, _) = self else { panic!("only files have a directory") };
+        dir.path()
+    }
+
+    /// Loses both copies of the state.
+    pub fn lose_state(&self) {
+        match self {
+            Self::Memory(disk) => *disk.state() = None,
+            Self::Files(dir, _) => {
+                std::fs::remove_file(dir.path().join("state-a")).unwrap();
+                std::fs::remove_file(dir.path().join("state-b")).unwrap();
+            }
+        }
+    }
+}
+
+/// The other side: takes links in order, refuses what the protocol forbids, signs what it has.
+pub struct Collector {
+    key: SecretKey,
+    pub seq: Seq,
+    pub hash: Hash,
+    pub records: BTreeMap<RecId, Observation>,
+    pub gaps: Vec<Gap>,
+}
+
+impl Collector {
+    pub fn new() -> Self {
+        let key = SecretKey::from_seed(&[5; 32]);
+        Self { key, seq: Seq(0), hash: start().genesis, records: BTreeMap::new(), gaps: Vec::new() }
+    }
+
+    /// Takes a link; one that it has already has no further effect.
+    pub fn accept(&mut self, cut: &Cut) -> ReceivedBatch {
+        assert_eq!(Hash::of(&cut.body), cut.hash, "the body is the one that was hashed");
+        let received = ReceivedBatch::decode(&cut.body).unwrap();
+        let batch = &received.batch;
+        assert_eq!((batch.seq, batch.prev), (cut.seq, cut.prev));
+        if cut.seq == self.seq {
+            assert_eq!(cut.hash, self.hash, "the same number is the same link");
+            return received;
+        }
+        assert_eq!((cut.seq, cut.prev), (self.seq.next(), self.hash), "the next link of the chain");
+        for record in &batch.records {
+            let twice = self.records.insert(record.id, record.observation.clone());
+            assert!(twice.is_none(), "record {} came twice", record.id);
+        }
+        self.gaps.extend(&batch.gaps);
+        self.seq = cut.seq;
+        self.hash = cut.hash;
+        received
+    }
+
+    pub fn ack(&self) -> (Verified<Ack>, Vec<u8>) {
+        self.ack_of(self.seq, self.hash)
+    }
+
+    pub fn ack_of(&self, acked_seq: Seq, hash: Hash) -> (Verified<Ack>, Vec<u8>) {
+        let ack = Ack {
+            device: start().device,
+            epoch: start().epoch,
+            acked_seq,
+            hash,
+            server: Timestamp::from_secs(7),
+            echo_nonce: Nonce([0; 16]),
+            position: 1,
+            log_root: Hash::ZERO,
+            retry_after_s: 0,
+            need_seq: None,
+        };
+        let envelope = Envelope::seal(&ack, &self.key).unwrap();
+        (envelope.open(&self.key.public()).unwrap(), envelope.to_bytes())
+    }
+
+    /// Resumes, then sends and acknowledges until nothing is left.
+    pub fn drain(&mut self, spool: &mut dyn Spool) {
+        assert_eq!(spool.adopt_head(self.seq, self.hash).unwrap(), Standing::InStep);
+        for _ in 0..1_000 {
+            if spool.next_in_flight().unwrap().is_none() {
+                spool.cut(LIMIT, &cx()).unwrap();
+            }
+            let Some(cut) = spool.next_in_flight().unwrap() else { break };
+            self.accept(&cut);
+            let (ack, envelope) = self.ack();
+            assert_eq!(spool.release(&ack, &envelope).unwrap(), 1);
+            assert_eq!(spool.newest_ack(), Some(envelope));
+        }
+        let stats = spool.stats();
+        assert_eq!((stats.waiting, stats.urgent, stats.in_flight), (0, 0, 0));
+    }
+
+    pub fn declared(&self, reason: GapReason) -> RunSet {
+        self.gaps.iter().filter(|g| g.reason == reason).map(|g| g.run).collect()
+    }
+
+    /// Every id up to `last` came or was declared.
+    pub fn assert_complete(&self, last: RecId) {
+        let mut known: RunSet = self.gaps.iter().map(|g| g.run).collect();
+        self.records.keys().for_each(|id| known.insert(RecRun::one(*id)));
+        let missing = known.missing_in(run(1, last.0.max(1)));
+        assert!(last == RecId(0) || missing.is_empty(), "silently lost: {missing:?}");
+    }
+
+    /// Nothing came that was declared lost, and nothing was declared twice.
+    pub fn assert_disjoint(&self) {
+        let mut seen = RunSet::default();
+        for gap in &self.gaps {
+            assert_eq!(seen.missing_in(gap.run), [gap.run], "declared twice: {gap:?}");
+            seen.insert(gap.run);
+        }
+        assert!(self.records.keys().all(|id| !seen.contains(*id)), "stored and declared lost");
+    }
+}

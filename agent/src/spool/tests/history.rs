@@ -1,0 +1,147 @@
+//! Random histories against the plainest model there is: a set of ids.
+
+use super::bench::{Bench, Collector, LIMIT, alarm, cx, sample};
+use crate::spool::EngineKind;
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use tenken_agent_core::spool::{BatchLimit, memory::MemoryDisk};
+use tenken_common::{batch::GapReason, category::Category, id::RecId};
+
+#[derive(Debug, Clone)]
+enum Step {
+    Append { ordinary: u8, urgent: u8 },
+    Cut { records: u8 },
+    /// The lowest batch arrives; the acknowledgement may get lost.
+    Send { acked: bool },
+    /// Of the urgent records' category.
+    Withdraw,
+    Crash,
+    Close,
+    LoseState,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        6 => (0u8..20, 0u8..4).prop_map(|(ordinary, urgent)| Step::Append { ordinary, urgent }),
+        5 => (1u8..30).prop_map(|records| Step::Cut { records }),
+        5 => any::<bool>().prop_map(|acked| Step::Send { acked }),
+        1 => Just(Step::Withdraw),
+        2 => Just(Step::Crash),
+        1 => Just(Step::Close),
+        1 => Just(Step::LoseState),
+    ];
+    prop::collection::vec(step, 1..40)
+}
+
+fn play(bench: &Bench, cap: u64, steps: &[Step]) {
+    let mut collector = Collector::new();
+    let mut appended = BTreeSet::new();
+    let mut spool = bench.open_capped(cap);
+    for step in steps {
+        match step {
+            Step::Append { ordinary, urgent } => {
+                let ordinary = (0..i64::from(*ordinary)).map(sample);
+                let observations: Vec<_> = ordinary.chain((0..i64::from(*urgent)).map(alarm)).collect();
+                if let Ok(Some(run)) = spool.append(&observations) {
+                    appended.extend(run.from.0..=run.to.0);
+                }
+            }
+            Step::Cut { records } => {
+                spool.cut(BatchLimit { records: usize::from(*records), ..LIMIT }, &cx()).unwrap();
+            }
+            Step::Send { acked } => {
+                if let Some(cut) = spool.next_in_flight().unwrap() {
+                    collector.accept(&cut);
+                    let (ack, envelope) = collector.ack();
+                    if *acked {
+                        spool.release(&ack, &envelope).unwrap();
+                    }
+                }
+            }
+            Step::Withdraw => {
+                spool.withdraw(&|category| category != Category::Service).unwrap();
+            }
+            Step::Crash | Step::Close | Step::LoseState => {
+                if matches!(step, Step::Close) {
+                    spool.close().unwrap();
+                }
+                drop(spool);
+                if matches!(step, Step::LoseState) {
+                    bench.lose_state();
+                }
+                spool = bench.open_capped(cap);
+                spool.adopt_head(collector.seq, collector.hash).unwrap();
+            }
+        }
+        let stats = spool.stats();
+        assert!(stats.waiting <= appended.len() as u64 && stats.urgent <= stats.waiting);
+    }
+    collector.drain(spool.as_mut());
+    collector.assert_complete(spool.last_id());
+    collector.assert_disjoint();
+    let stored: BTreeSet<u64> = collector.records.keys().map(|id| id.0).collect();
+    assert!(stored.is_subset(&appended), "nothing is stored that was not appended");
+    let [evicted, refused, unused] =
+        [GapReason::Evicted, GapReason::NotConsented, GapReason::NeverIssued].map(|r| collector.declared(r));
+    for id in &appended {
+        let lost = evicted.contains(RecId(*id)) || refused.contains(RecId(*id));
+        assert!(stored.contains(id) != lost, "record {id} is stored or was lost on purpose");
+        assert!(!unused.contains(RecId(*id)));
+    }
+    assert!(collector.declared(GapReason::SpoolLost).runs().is_empty());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn in_memory(steps in steps(), small in any::<bool>()) {
+        play(&Bench::Memory(MemoryDisk::default()), if small { 24 * 1024 } else { 8 << 20 }, &steps);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 6, failure_persistence: None, max_shrink_iters: 50, ..ProptestConfig::default() })]
+
+    #[test]
+    fn on_sled(steps in steps()) {
+        play(&Bench::files(EngineKind::Sled), 8 << 20, &steps);
+    }
+
+    #[test]
+    fn on_redb(steps in steps()) {
+        play(&Bench::files(EngineKind::Redb), 8 << 20, &steps);
+    }
+}
+
+/// Any commit may be the last one that works: the disk then refuses, and a new open goes on.
+#[test]
+fn a_disk_that_fails_at_any_commit_loses_nothing_that_was_appended() {
+    for commits in 0..24 {
+        let disk = MemoryDisk::default();
+        let bench = Bench::Memory(disk.clone());
+        let mut collector = Collector::new();
+        let mut appended = BTreeSet::new();
+        let mut spool = bench.open();
+        disk.fail_after(Some(commits));
+        for n in 0..12 {
+            if let Ok(Some(run)) = spool.append(&[sample(n), alarm(n)]) {
+                appended.extend(run.from.0..=run.to.0);
+            }
+            let _ = spool.cut(BatchLimit { records: 3, ..LIMIT }, &cx());
+            if let Ok(Some(cut)) = spool.next_in_flight() {
+                collector.accept(&cut);
+                let (ack, envelope) = collector.ack();
+                let _ = spool.release(&ack, &envelope);
+            }
+            if spool.is_halted() {
+                disk.fail_after(None);
+                spool = bench.open();
+            }
+        }
+        collector.drain(spool.as_mut());
+        collector.assert_complete(spool.last_id());
+        collector.assert_disjoint();
+        assert!(appended.iter().all(|id| collector.records.contains_key(&RecId(*id))));
+    }
+}
