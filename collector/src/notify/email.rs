@@ -15,7 +15,6 @@ use lettre::{
         header::{ContentType, HeaderName, HeaderValue},
     },
     transport::smtp::{
-        PoolConfig,
         authentication::Credentials,
         client::{Certificate, CertificateStore, Tls, TlsParameters},
     },
@@ -49,9 +48,7 @@ impl EmailOutlet {
         let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&config.server)
             .tls(tls)
             .port(config.port.unwrap_or(port))
-            .timeout(Some(config.timeout.0))
-            // One at a time goes through an outlet, so one connection is enough.
-            .pool_config(PoolConfig::new().max_size(1));
+            .timeout(Some(config.timeout.0));
         if let (Some(user), Some(file)) = (&config.username, &config.password_file) {
             let password = super::secret(&config.name, file)?;
             builder = builder.credentials(Credentials::new(user.clone(), password));

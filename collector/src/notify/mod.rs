@@ -102,7 +102,7 @@ pub struct Outlet {
 
 #[derive(Debug)]
 enum Channel {
-    Email(email::EmailOutlet),
+    Email(Box<email::EmailOutlet>),
     Webhook(webhook::WebhookOutlet),
 }
 
@@ -126,7 +126,7 @@ impl Outlets {
         let mut outlets = BTreeMap::new();
         for c in &config.email {
             for to in &c.to {
-                let channel = Channel::Email(email::EmailOutlet::new(c, to)?);
+                let channel = Channel::Email(Box::new(email::EmailOutlet::new(c, to)?));
                 let outlet = Outlet { name: c.name.clone(), min_severity: c.min_severity, channel };
                 outlets.insert(email_key(&c.name, to), outlet);
             }

@@ -96,3 +96,44 @@ async fn nobody_there_means_later() {
     let error = outlet(&url).deliver(&example::notice(), at()).await.unwrap_err();
     assert!(matches!(error, DeliveryError::Unreachable(_)) && error.is_retryable(), "{error}");
 }
+
+#[tokio::test]
+async fn a_private_receiver_is_trusted_by_its_own_authority_only() {
+    let home = tempfile::tempdir().unwrap();
+    let clock = tenken_common::time::SystemClock::new();
+    let now = tenken_common::time::Clock::wall(&clock);
+    let dir = home.path().join("pki");
+    let pki = crate::pki::Pki::create(&dir, &["localhost".to_owned()], now).unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(pki.open_tls(clock).unwrap()));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let router = Router::new().route("/hook", post(async || "taken"));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(stream) = acceptor.accept(stream).await else { continue };
+            let service = hyper_util::service::TowerToHyperService::new(router.clone());
+            let stream = hyper_util::rt::TokioIo::new(stream);
+            let _ = hyper::server::conn::http1::Builder::new().serve_connection(stream, service).await;
+        }
+    });
+    let secret = home.path().join("secret");
+    std::fs::write(&secret, "hush").unwrap();
+    let mut config = WebhookConfig {
+        name: tenken_common::id::Name::new("chat").unwrap(),
+        url: format!("https://localhost:{port}/hook"),
+        secret_file: tenken_common::config::SecretFile(secret),
+        ca_file: Some(dir.join("root.pem")),
+        language: Language::En,
+        min_severity: tenken_collector_core::desk::notice::Severity::Info,
+        timeout: tenken_common::config::HumanDuration(Duration::from_secs(5)),
+    };
+    {
+        let trusting = WebhookOutlet::new(&config).unwrap();
+        trusting.deliver(&example::notice(), at()).await.unwrap();
+    }
+    let other = home.path().join("other");
+    crate::pki::Pki::create(&other, &["localhost".to_owned()], now).unwrap();
+    config.ca_file = Some(other.join("root.pem"));
+    let error = WebhookOutlet::new(&config).unwrap().deliver(&example::notice(), at()).await.unwrap_err();
+    assert!(matches!(error, DeliveryError::Unreachable(_)), "{error}");
+}
