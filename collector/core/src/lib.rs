@@ -5,4 +5,6 @@
 //! `as_of`; the same input gives the same output for ever.
 
 pub mod desk;
+pub mod intake;
+pub mod predict;
 pub mod stream;
