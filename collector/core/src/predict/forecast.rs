@@ -240,7 +240,7 @@ fn trend(points: &[(f64, f64)]) -> Trend {
     if rise <= 1e-9 * whole.height.abs() || whole.slope < SIGNIFICANT * whole.slope_error() {
         return Trend::None;
     }
-    let allowed = (0.5 * whole.slope).max(3.0 * recent.slope_error()).min(whole.slope);
+    let allowed = (0.5 * whole.slope).max(4.0 * recent.slope_error()).min(whole.slope);
     if (recent.slope - whole.slope).abs() < allowed { Trend::Steady(whole) } else { Trend::Unsteady }
 }
 
