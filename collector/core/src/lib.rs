@@ -5,6 +5,7 @@
 //! `as_of`; the same input gives the same output for ever.
 
 pub mod desk;
+pub mod evaluation;
 pub mod intake;
 pub mod predict;
 pub mod stream;

@@ -36,6 +36,8 @@ pub struct Incident {
     pub phase: Phase,
     /// The worst since it was opened or reopened.
     pub severity: Severity,
+    /// The worst of all episodes: what the SLA's response clock goes by.
+    pub worst: Severity,
     /// When the problem was first there, of the present episode where it was reopened.
     pub first_seen: Timestamp,
     pub last_seen: Timestamp,
@@ -101,6 +103,7 @@ impl Incident {
             subject: finding.subject.clone(),
             phase: Phase::Open,
             severity: finding.severity,
+            worst: finding.severity,
             first_seen: finding.since,
             last_seen: finding.last,
             events: vec![IncidentEvent { at: as_of, step: Step::Detected, worker: None }],
@@ -130,6 +133,7 @@ impl Incident {
             self.severity = finding.severity;
             self.note(as_of, Step::Escalated);
         }
+        self.worst = self.worst.max(finding.severity);
         self.last_seen = self.last_seen.max(finding.last);
         self.numbers.clone_from(&finding.numbers);
         self.finding.clone_from(&finding.finding);
@@ -163,7 +167,7 @@ impl Incident {
     /// Closes what needs no person any more; see the module's head.
     pub fn close_if_done(&mut self, as_of: Timestamp, flap_window: Duration) {
         let Some(recovered) = self.last(Step::Recovered) else { return };
-        let responded = !self.was_critical() || self.last(Step::FirstResponseReported).is_some();
+        let responded = self.worst < Severity::Critical || self.last(Step::FirstResponseReported).is_some();
         if self.phase == Phase::Recovered && responded && as_of.saturating_since(recovered) > flap_window {
             self.phase = Phase::Closed;
             self.note(as_of, Step::Closed);
@@ -188,11 +192,6 @@ impl Incident {
             self.phase = Phase::Closed;
         }
         was_open && step == Step::Closed
-    }
-
-    /// At opening or since, in any episode.
-    fn was_critical(&self) -> bool {
-        self.severity == Severity::Critical || self.last(Step::Escalated).is_some()
     }
 
     fn note(&mut self, at: Timestamp, step: Step) {

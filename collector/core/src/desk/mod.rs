@@ -3,6 +3,7 @@
 
 pub mod finding;
 pub mod incident;
+pub mod judgement;
 pub mod notice;
 pub mod rule;
 pub mod text;
