@@ -75,6 +75,23 @@ impl Timestamp {
     }
 }
 
+/// The day in Japan, as `2026-11-23`. Asia/Tokyo has had one offset, +9, since 1952.
+pub fn jst_date(at: Timestamp) -> String {
+    in_japan(at, "%Y-%m-%d")
+}
+
+/// The minute in Japan, as `2026-11-23 09:00`.
+pub fn jst_minute(at: Timestamp) -> String {
+    in_japan(at, "%Y-%m-%d %H:%M")
+}
+
+fn in_japan(at: Timestamp, format: &str) -> String {
+    match jiff::Timestamp::from_microsecond(at.0) {
+        Ok(t) => jiff::tz::offset(9).to_datetime(t).strftime(format).to_string(),
+        Err(_) => at.to_string(),
+    }
+}
+
 fn micros(d: Duration) -> i64 {
     i64::try_from(d.as_micros()).unwrap_or(i64::MAX)
 }
@@ -279,6 +296,12 @@ mod tests {
         let t: Timestamp = "2026-11-23T09:00:00+09:00".parse().unwrap();
         assert_eq!(t.to_string(), "2026-11-23T00:00:00Z");
         assert!("tomorrow".parse::<Timestamp>().is_err());
+    }
+
+    #[test]
+    fn japan_is_nine_hours_ahead() {
+        let t: Timestamp = "2026-12-02T15:04:59Z".parse().unwrap();
+        assert_eq!((jst_date(t), jst_minute(t)), ("2026-12-03".into(), "2026-12-03 00:04".into()));
     }
 
     #[test]

@@ -55,6 +55,36 @@ impl Unit {
             Self::Volts => "volts",
         }
     }
+
+    /// A value of this unit for people: `12.3 GiB`, `41.2 %`, `3.200 s`.
+    pub fn display(self, value: f64) -> impl fmt::Display {
+        Shown { unit: self, value }
+    }
+}
+
+struct Shown {
+    unit: Unit,
+    value: f64,
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let v = self.value;
+        match self.unit {
+            Unit::Ratio => write!(f, "{:.1} %", v * 100.0),
+            Unit::Bytes => write_bytes(f, v, ""),
+            Unit::BytesPerSecond => write_bytes(f, v, "/s"),
+            Unit::Seconds if v.abs() >= 172_800.0 => write!(f, "{:.1} d", v / 86_400.0),
+            Unit::Seconds if v.abs() >= 7_200.0 => write!(f, "{:.1} h", v / 3_600.0),
+            Unit::Seconds => write!(f, "{v:.3} s"),
+            Unit::Celsius => write!(f, "{v:.1} °C"),
+            Unit::PerSecond => write!(f, "{v:.1} /s"),
+            Unit::Rpm => write!(f, "{v:.0} rpm"),
+            Unit::Volts => write!(f, "{v:.2} V"),
+            Unit::Count if v.abs() >= 100.0 || v.fract() == 0.0 => write!(f, "{v:.0}"),
+            Unit::Count => write!(f, "{v:.1}"),
+        }
+    }
 }
 
 /// A named, finite number with its unit.
@@ -75,21 +105,7 @@ impl Quantity {
 impl fmt::Display for Quantity {
     /// For people: `used 12.3 GiB`, `used_ratio 41.2 %`, `offset 3.2 s`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let v = self.value;
-        write!(f, "{} ", self.name)?;
-        match self.unit {
-            Unit::Ratio => write!(f, "{:.1} %", v * 100.0),
-            Unit::Bytes => write_bytes(f, v, ""),
-            Unit::BytesPerSecond => write_bytes(f, v, "/s"),
-            Unit::Seconds if v.abs() >= 172_800.0 => write!(f, "{:.1} d", v / 86_400.0),
-            Unit::Seconds if v.abs() >= 7_200.0 => write!(f, "{:.1} h", v / 3_600.0),
-            Unit::Seconds => write!(f, "{v:.3} s"),
-            Unit::Celsius => write!(f, "{v:.1} °C"),
-            Unit::PerSecond => write!(f, "{v:.1} /s"),
-            Unit::Rpm => write!(f, "{v:.0} rpm"),
-            Unit::Volts => write!(f, "{v:.2} V"),
-            Unit::Count => write!(f, "{v}"),
-        }
+        write!(f, "{} {}", self.name, self.unit.display(self.value))
     }
 }
 

@@ -5,5 +5,8 @@
 //! `as_of`; the same input gives the same output for ever.
 
 pub mod desk;
+pub mod evaluation;
 pub mod intake;
+pub mod predict;
+pub mod sla;
 pub mod stream;

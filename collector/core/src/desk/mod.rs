@@ -1,4 +1,9 @@
 //! What the support desk works with: rules make findings, findings open incidents, incidents
 //! lead to notices.
 
+pub mod finding;
+pub mod incident;
+pub mod judgement;
 pub mod notice;
+pub mod rule;
+pub mod text;

@@ -3,6 +3,7 @@
 //! Holds: its identity is derived from the incident and the reason, so that deciding twice (after
 //! a crash, on a second worker) gives the same notice, and a repeat carries the same Message-ID.
 
+use super::incident::{Incident, Phase};
 use serde::{Deserialize, Serialize};
 use tenken_common::{
     id::{DeviceId, Hash, HospitalId, Name},
@@ -110,4 +111,31 @@ impl Notice {
         );
         Hash::of(key.as_bytes())
     }
+}
+
+/// What the desk is told when an incident goes from `before` to `after`: opened (or back) once,
+/// worse once a severity, recovered once. A person's own closing is no news to people.
+pub fn decide(before: Option<&Incident>, after: &Incident, as_of: Timestamp) -> Option<Notice> {
+    let was_open = before.is_some_and(Incident::is_open);
+    let worse = before.is_some_and(|b| after.severity > b.severity);
+    let reason = match after.phase {
+        Phase::Open if !was_open => NotifyReason::Opened,
+        Phase::Open if worse => NotifyReason::Escalated,
+        Phase::Recovered if was_open => NotifyReason::Recovered,
+        Phase::Open | Phase::Recovered | Phase::Closed => return None,
+    };
+    Some(Notice {
+        incident: after.id,
+        reason,
+        severity: after.severity,
+        hospital: after.hospital.clone(),
+        device: Some(after.device),
+        label: after.label.clone(),
+        rule: after.rule.clone(),
+        subject: after.subject.clone(),
+        first_seen: after.first_seen,
+        decided_at: as_of,
+        finding: after.finding.clone(),
+        action: after.action.clone(),
+    })
 }

@@ -1,5 +1,6 @@
-//! What may be believed of a device: its chain of batches and the records that came or were
-//! declared missing.
+//! What may be believed of a device: its chain of batches, the records that came or were declared
+//! missing, and whether it is heard from at all.
 
 pub mod coverage;
+pub mod device_state;
 pub mod ledger;

@@ -1,0 +1,336 @@
+//! Rules: what is a finding, as data.
+//!
+//! Holds: a rule that was parsed can be judged: its numbers make sense, and its texts name only
+//! placeholders that its kind of condition fills. Nothing here knows disks or sensors; the file
+//! `packaging/rules/default.toml` does.
+
+use super::text::{self, Template};
+use crate::predict::forecast::Direction;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+use tenken_common::{
+    config::{Check, HumanDuration, Problems, parse},
+    id::Name,
+    observation::CheckState,
+};
+
+use super::notice::{Bilingual, Severity};
+
+/// All rules of a collector.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuleSet {
+    /// A problem that comes back within this time continues its incident; from then on it counts
+    /// as gone only after being away as long.
+    #[serde(default = "an_hour")]
+    pub flap_window: HumanDuration,
+    #[serde(default, rename = "rule")]
+    pub rules: Vec<Rule>,
+}
+
+/// See the module's head.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    pub id: Name,
+    pub severity: Severity,
+    /// How long it must be true before it is a finding.
+    pub hold: HumanDuration,
+    /// How long it must be gone before it is recovered.
+    pub resolve_hold: HumanDuration,
+    /// Older numbers and checks say nothing of today.
+    #[serde(default = "three_hours")]
+    pub age_max: HumanDuration,
+    pub when: When,
+    pub summary: Bilingual,
+    pub action: Bilingual,
+}
+
+/// What has to be true.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum When {
+    Forecast(Forecast),
+    Threshold(Threshold),
+    Check(CheckIs),
+    ClockSkew(ClockSkew),
+    SilentDevice(SilentDevice),
+}
+
+/// A number will reach its limit soon.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Forecast {
+    pub probe: Name,
+    pub quantity: Name,
+    pub direction: Direction,
+    pub limit: Limit,
+    pub within: HumanDuration,
+    /// Makes it critical.
+    #[serde(default)]
+    pub critical_within: Option<HumanDuration>,
+    /// How much history is looked at.
+    #[serde(default = "thirty_days")]
+    pub history: HumanDuration,
+}
+
+/// A number is beyond its limit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Threshold {
+    pub probe: Name,
+    pub quantity: Name,
+    pub direction: Direction,
+    pub limit: Limit,
+    /// Back at this it is over; the limit itself where there is none.
+    #[serde(default)]
+    pub clear_at: Option<Limit>,
+    /// Makes it critical.
+    #[serde(default)]
+    pub critical_limit: Option<Limit>,
+}
+
+/// A number of the rule, or another quantity of the same probe and subject times a ratio.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    Value(f64),
+    Of(Share),
+}
+
+/// See [`Limit::Of`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Share {
+    pub quantity: Name,
+    #[serde(default = "one")]
+    pub ratio: f64,
+}
+
+/// The device's own judgement.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckIs {
+    pub probe: Name,
+    pub states: BTreeSet<CheckState>,
+    /// Make it critical.
+    #[serde(default)]
+    pub critical_states: BTreeSet<CheckState>,
+}
+
+/// The device's clock is off, by more than the measurement's uncertainty explains.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClockSkew {
+    pub above: HumanDuration,
+}
+
+/// Nothing is heard from the device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SilentDevice {}
+
+/// A series that the shell has to load.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Need {
+    pub probe: Name,
+    pub quantity: Name,
+    /// Back from `as_of`.
+    pub history: Duration,
+}
+
+fn an_hour() -> HumanDuration {
+    HumanDuration(Duration::from_hours(1))
+}
+
+fn three_hours() -> HumanDuration {
+    HumanDuration(Duration::from_hours(3))
+}
+
+fn thirty_days() -> HumanDuration {
+    HumanDuration(Duration::from_hours(30 * 24))
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+impl RuleSet {
+    /// All problems of a rules file at once, with their key paths.
+    pub fn parse(text: &str) -> Result<Self, Problems> {
+        parse(text)
+    }
+
+    /// What [`crate::evaluation::evaluate`] wants to see of every device, each series once.
+    pub fn needs(&self) -> Vec<Need> {
+        let mut needs: BTreeMap<(Name, Name), Duration> = BTreeMap::new();
+        for rule in &self.rules {
+            for need in rule.needs() {
+                let history = needs.entry((need.probe, need.quantity)).or_default();
+                *history = need.history.max(*history);
+            }
+        }
+        needs.into_iter().map(|((probe, quantity), history)| Need { probe, quantity, history }).collect()
+    }
+}
+
+impl Rule {
+    fn needs(&self) -> Vec<Need> {
+        let (probe, quantity, history, limits) = match &self.when {
+            When::Forecast(f) => (&f.probe, &f.quantity, f.history.0, vec![&f.limit]),
+            When::Threshold(t) => {
+                let limits = [Some(&t.limit), t.clear_at.as_ref(), t.critical_limit.as_ref()];
+                (&t.probe, &t.quantity, self.age_max.0, limits.into_iter().flatten().collect())
+            }
+            When::Check(_) | When::ClockSkew(_) | When::SilentDevice(_) => return Vec::new(),
+        };
+        let others = limits.into_iter().filter_map(|limit| match limit {
+            Limit::Of(share) => Some((&share.quantity, self.age_max.0)),
+            Limit::Value(_) => None,
+        });
+        [(quantity, history)]
+            .into_iter()
+            .chain(others)
+            .map(|(quantity, history)| Need { probe: probe.clone(), quantity: quantity.clone(), history })
+            .collect()
+    }
+}
+
+impl When {
+    /// The placeholders that are filled besides [`text::COMMON`].
+    pub fn placeholders(&self) -> &'static [&'static str] {
+        match self {
+            Self::Forecast(_) => &["value", "limit", "day", "day_low", "day_high", "days_left", "per_day"],
+            Self::Threshold(_) => &["value", "limit"],
+            Self::Check(_) => &["probe", "state"],
+            Self::ClockSkew(_) => &["offset", "limit"],
+            Self::SilentDevice(_) => &["last_received", "silence", "interval"],
+        }
+    }
+
+    fn check(&self, key: &str, problems: &mut Problems) {
+        match self {
+            Self::Forecast(f) => {
+                f.limit.check(&format!("{key}.forecast.limit"), problems);
+                if f.critical_within.is_some_and(|c| c >= f.within) {
+                    problems.push(format!("{key}.forecast.critical_within"), "must be shorter than within");
+                }
+                if f.within.0.is_zero() {
+                    problems.push(format!("{key}.forecast.within"), "must be longer than nothing");
+                }
+                if f.history.0 < crate::predict::forecast::HISTORY_MIN {
+                    problems.push(format!("{key}.forecast.history"), "must be 1h or longer");
+                }
+            }
+            Self::Threshold(t) => {
+                t.limit.check(&format!("{key}.threshold.limit"), problems);
+                for (name, limit, sign) in
+                    [("clear_at", &t.clear_at, -1.0), ("critical_limit", &t.critical_limit, 1.0)]
+                {
+                    let Some(limit) = limit else { continue };
+                    let key = format!("{key}.threshold.{name}");
+                    limit.check(&key, problems);
+                    if let (Limit::Value(a), Limit::Value(b)) = (&t.limit, limit)
+                        && (b - a) * sign * t.direction.sign() < 0.0
+                    {
+                        problems.push(key, "lies on the wrong side of limit");
+                    }
+                }
+            }
+            Self::Check(c) if c.states.is_empty() => {
+                problems.push(format!("{key}.check.states"), "names no state, so it is never true");
+            }
+            Self::Check(c) if !c.critical_states.is_subset(&c.states) => {
+                problems.push(format!("{key}.check.critical_states"), "names a state that states does not");
+            }
+            Self::ClockSkew(c) if c.above.0.is_zero() => {
+                problems.push(format!("{key}.clock_skew.above"), "must be longer than nothing");
+            }
+            Self::Check(_) | Self::ClockSkew(_) | Self::SilentDevice(_) => {}
+        }
+    }
+}
+
+impl Limit {
+    fn check(&self, key: &str, problems: &mut Problems) {
+        let (number, key) = match self {
+            Self::Value(v) => (*v, format!("{key}.value")),
+            Self::Of(share) => (share.ratio, format!("{key}.of.ratio")),
+        };
+        if !number.is_finite() {
+            problems.push(key, "must be a finite number");
+        }
+    }
+}
+
+impl Check for RuleSet {
+    fn check(&self, problems: &mut Problems) {
+        let mut seen = BTreeSet::new();
+        for (i, rule) in self.rules.iter().enumerate() {
+            if !seen.insert(&rule.id) {
+                problems.push(format!("rule.{i}.id"), format!("`{}` stands twice", rule.id));
+            }
+            rule.when.check(&format!("rule.{i}.when"), problems);
+            let allowed: Vec<&str> = text::COMMON.iter().chain(rule.when.placeholders()).copied().collect();
+            for (name, both) in [("summary", &rule.summary), ("action", &rule.action)] {
+                for (language, text) in [("ja", &both.ja), ("en", &both.en)] {
+                    if let Err(e) = Template::new(text).check(&allowed) {
+                        problems.push(format!("rule.{i}.{name}.{language}"), e.to_string());
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEFAULT: &str = include_str!("../../../../packaging/rules/default.toml");
+
+    #[test]
+    fn the_default_rules_are_good() {
+        let rules = RuleSet::parse(DEFAULT).unwrap_or_else(|p| panic!("{p:#?}"));
+        let ids: Vec<&str> = rules.rules.iter().map(|r| r.id.as_str()).collect();
+        assert_eq!(
+            ids,
+            [
+                "disk-filling",
+                "inodes-filling",
+                "service-down",
+                "sensor-over-limit",
+                "clock-skew",
+                "silent-device"
+            ]
+        );
+        let needs = rules.needs();
+        let of = |q: &str| needs.iter().find(|n| n.quantity.as_str() == q).map(|n| n.history);
+        assert_eq!(of("available_bytes"), Some(Duration::from_hours(30 * 24)));
+        assert_eq!(of("inodes_total"), Some(Duration::from_hours(3)));
+        assert_eq!(of("critical_celsius"), Some(Duration::from_hours(3)));
+    }
+
+    #[test]
+    fn all_problems_come_with_their_places() {
+        let text = DEFAULT
+            .replace("{days_left}", "{dayz_left}")
+            .replace("critical_within = \"3d\"", "critical_within = \"40d\"")
+            .replace("probe = \"services\"", "probe = \"services\"\nprobes = 1")
+            .replace("id = \"inodes-filling\"", "id = \"disk-filling\"");
+        let problems = RuleSet::parse(&text).unwrap_err();
+        let keys: Vec<&str> = problems.iter().map(|p| p.key.as_str()).collect();
+        for key in [
+            "rule.0.summary.ja",
+            "rule.0.summary.en",
+            "rule.0.when.forecast.critical_within",
+            "rule.1.id",
+            "rule.2.when.check.probes",
+        ] {
+            assert!(keys.contains(&key), "{key} in {keys:?}");
+        }
+    }
+}

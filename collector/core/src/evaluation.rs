@@ -1,0 +1,299 @@
+//! From what is known to what is to be done: the shell's only door to rules, forecasts,
+//! findings, incidents and notices.
+//!
+//! Holds: deterministic (the same input gives the same output, whatever the order of devices) and
+//! idempotent (evaluating again on its own output gives no new notice). Each device is judged
+//! from its own data alone, so nothing of one hospital changes anything of another (SLA A6.1(3)).
+//!
+//! The shell loads what [`RuleSet::needs`] names, calls [`evaluate`], and in one transaction
+//! replaces the conditions of the devices it passed, saves the changed incidents and queues the
+//! notices. A device that is not passed is left alone.
+
+use crate::{
+    desk::{
+        finding::{Condition, ConditionKey, Finding, Holds, Progress, Verdict, advance},
+        incident::Incident,
+        judgement::{Bench, Judgement},
+        notice::{self, Notice},
+        rule::{Rule, RuleSet},
+    },
+    intake::device_state::{DeviceState, Uptime, judge},
+    predict::{forecast::Outcome, series::Series},
+    stream::IncidentAction,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+use tenken_common::{
+    id::{DeviceId, HospitalId, Name},
+    observation::CheckState,
+    time::Timestamp,
+};
+
+/// Everything that is known.
+#[derive(Debug, Clone, Copy)]
+pub struct EvaluationInput<'a> {
+    pub as_of: Timestamp,
+    pub rules: &'a RuleSet,
+    /// When the collector was up, back to where any device was last heard (else at least a week).
+    pub uptime: &'a Uptime,
+    pub devices: &'a [DeviceInput],
+    /// As the last evaluation gave them.
+    pub conditions: &'a [Condition],
+    /// All that are not closed.
+    pub incidents: &'a [Incident],
+    /// What people did since the last evaluation.
+    pub actions: &'a [IncidentAction],
+}
+
+/// One device.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeviceInput {
+    pub device: DeviceId,
+    pub hospital: HospitalId,
+    /// What people call it.
+    pub label: Name,
+    pub expected_interval: Duration,
+    /// Commit time of its newest envelope.
+    pub last_received: Option<Timestamp>,
+    pub clock: Option<ClockReading>,
+    pub series: Vec<Series>,
+    /// The newest of each probe and subject.
+    pub checks: Vec<CheckInput>,
+}
+
+/// Server time minus the device's wall time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ClockReading {
+    pub offset_s: f64,
+    pub uncertainty_s: f64,
+}
+
+/// A judgement that the device made itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckInput {
+    pub probe: Name,
+    pub subject: Name,
+    pub state: CheckState,
+    pub at: Timestamp,
+}
+
+/// Everything that follows. All lists are in a fixed order.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    pub device_states: BTreeMap<DeviceId, DeviceState>,
+    /// What is wrong now.
+    pub findings: Vec<Finding>,
+    pub forecasts: Vec<ForecastResult>,
+    /// All of the devices that were passed.
+    pub conditions: Vec<Condition>,
+    /// New or changed.
+    pub incidents: Vec<Incident>,
+    pub notices: Vec<Notice>,
+}
+
+/// One forecast with its answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ForecastResult {
+    pub device: DeviceId,
+    pub rule: Name,
+    pub subject: Name,
+    pub quantity: Name,
+    pub value: f64,
+    pub limit: f64,
+    pub outcome: Outcome,
+}
+
+impl ForecastResult {
+    /// From `as_of` to the crossing; 0 where it is reached.
+    pub fn days_left(&self, as_of: Timestamp) -> Option<f64> {
+        match self.outcome {
+            Outcome::Crossing(c) => Some(c.at.saturating_since(as_of).as_secs_f64() / 86_400.0),
+            Outcome::AlreadyReached => Some(0.0),
+            Outcome::Refused(_) => None,
+        }
+    }
+}
+
+/// See the module's head.
+pub fn evaluate(input: &EvaluationInput) -> Evaluation {
+    let mut conditions: BTreeMap<DeviceId, BTreeMap<ConditionKey, Condition>> = BTreeMap::new();
+    for condition in input.conditions {
+        let of_device = conditions.entry(condition.key.device).or_default();
+        of_device.insert(condition.key.clone(), condition.clone());
+    }
+    let mut incidents: BTreeMap<DeviceId, Vec<Incident>> = BTreeMap::new();
+    for incident in input.incidents {
+        incidents.entry(incident.device).or_default().push(incident.clone());
+    }
+    let devices: BTreeMap<DeviceId, &DeviceInput> = input.devices.iter().map(|d| (d.device, d)).collect();
+    let mut out = Evaluation::default();
+    for (id, device) in devices {
+        let before = incidents.remove(&id).unwrap_or_default();
+        let ward = Ward {
+            input,
+            device,
+            state: judge(device.last_received, device.expected_interval, input.as_of, input.uptime),
+            conditions: conditions.remove(&id).unwrap_or_default(),
+            incidents: before.clone(),
+            reset: BTreeSet::new(),
+        };
+        ward.evaluate(&before, &mut out);
+    }
+    out
+}
+
+/// One device while it is judged.
+struct Ward<'a> {
+    input: &'a EvaluationInput<'a>,
+    device: &'a DeviceInput,
+    state: DeviceState,
+    /// Of the last evaluation; taken out as they are judged.
+    conditions: BTreeMap<ConditionKey, Condition>,
+    incidents: Vec<Incident>,
+    /// What a person closed just now while it was still there: it begins anew.
+    reset: BTreeSet<ConditionKey>,
+}
+
+impl Ward<'_> {
+    fn evaluate(mut self, before: &[Incident], out: &mut Evaluation) {
+        out.device_states.insert(self.device.device, self.state);
+        self.apply_actions();
+        for rule in &self.input.rules.rules {
+            for judgement in self.judgements(rule, out) {
+                self.step(rule, judgement, out);
+            }
+        }
+        for incident in &mut self.incidents {
+            incident.close_if_done(self.input.as_of, self.input.rules.flap_window.0);
+        }
+        self.incidents.sort_by_key(|i| i.id);
+        for after in self.incidents {
+            let before = before.iter().find(|b| b.id == after.id);
+            out.notices.extend(notice::decide(before, &after, self.input.as_of));
+            if before != Some(&after) {
+                out.incidents.push(after);
+            }
+        }
+    }
+
+    fn apply_actions(&mut self) {
+        let mut actions: Vec<&IncidentAction> = self.input.actions.iter().collect();
+        actions.sort_by_key(|a| (a.at, a.step));
+        for action in actions {
+            let Some(incident) = self.incidents.iter_mut().find(|i| i.id == action.incident) else {
+                continue;
+            };
+            if incident.apply(action) {
+                let key = ConditionKey {
+                    device: incident.device,
+                    rule: incident.rule.clone(),
+                    subject: incident.subject.clone(),
+                };
+                self.conditions.remove(&key);
+                self.reset.insert(key);
+            }
+        }
+    }
+
+    /// One for each subject; a condition whose subject is not seen now is unknown.
+    fn judgements(&self, rule: &Rule, out: &mut Evaluation) -> Vec<Judgement> {
+        let bench = Bench { rule, device: self.device, state: self.state, as_of: self.input.as_of };
+        let mut of_subject: BTreeMap<Name, Judgement> = BTreeMap::new();
+        for key in self.conditions.keys().filter(|k| k.rule == rule.id) {
+            of_subject.insert(key.subject.clone(), Judgement::unknown(key.subject.clone(), rule.severity));
+        }
+        for judgement in bench.judge(&mut out.forecasts) {
+            of_subject.insert(judgement.subject.clone(), judgement);
+        }
+        of_subject.into_values().collect()
+    }
+
+    fn step(&mut self, rule: &Rule, judgement: Judgement, out: &mut Evaluation) {
+        let (as_of, flap_window) = (self.input.as_of, self.input.rules.flap_window.0);
+        let key = ConditionKey {
+            device: self.device.device,
+            rule: rule.id.clone(),
+            subject: judgement.subject.clone(),
+        };
+        let open = self.incidents.iter().position(|i| i.is_open() && is_about(i, &key));
+        let open = open.and_then(|i| self.incidents.get_mut(i));
+        // An open incident whose condition was lost is as good as its condition.
+        let before = self.conditions.remove(&key).or_else(|| {
+            open.as_ref().map(|incident| Condition {
+                key: key.clone(),
+                since: incident.first_seen,
+                pending_from: incident.first_seen,
+                active: true,
+                gone_from: None,
+            })
+        });
+        let flapping = open.as_ref().is_some_and(|i| i.is_flapping());
+        let resolve = if flapping { rule.resolve_hold.0.max(flap_window) } else { rule.resolve_hold.0 };
+        let verdict = match judgement.verdict {
+            Verdict::True { .. } if self.reset.contains(&key) => Verdict::True { seen: as_of },
+            other @ (Verdict::True { .. } | Verdict::Between | Verdict::False | Verdict::Unknown) => other,
+        };
+        match advance(before, &key, verdict, as_of, Holds { hold: rule.hold.0, resolve }) {
+            Progress::Absent => {}
+            Progress::Pending(condition) => out.conditions.push(condition),
+            Progress::Over { gone_from } => {
+                if let Some(incident) = open {
+                    incident.recover(gone_from);
+                }
+            }
+            Progress::Active(condition) => {
+                if matches!(verdict, Verdict::True { .. } | Verdict::Between) {
+                    let finding = self.finding(rule, judgement, &condition);
+                    self.report(&finding);
+                    out.findings.push(finding);
+                }
+                out.conditions.push(condition);
+            }
+        }
+    }
+
+    fn finding(&self, rule: &Rule, judgement: Judgement, condition: &Condition) -> Finding {
+        let mut values = judgement.values;
+        values.same("device", &self.device.label);
+        values.same("hospital", &self.device.hospital);
+        values.same("subject", &judgement.subject);
+        values.minute("since", condition.since);
+        Finding {
+            rule: rule.id.clone(),
+            device: self.device.device,
+            severity: judgement.severity,
+            since: condition.since,
+            last: self.input.as_of,
+            numbers: judgement.numbers,
+            finding: values.fill(&rule.summary),
+            action: values.fill(&rule.action),
+            subject: judgement.subject,
+        }
+    }
+
+    /// Updates the open incident, or continues the one that has just recovered, or opens one.
+    fn report(&mut self, finding: &Finding) {
+        let (as_of, flap_window) = (self.input.as_of, self.input.rules.flap_window.0);
+        let same = |i: &&mut Incident| i.rule == finding.rule && i.subject == finding.subject;
+        if let Some(open) = self.incidents.iter_mut().filter(same).find(|i| i.is_open()) {
+            open.update(finding, as_of);
+        } else if let Some(back) =
+            self.incidents.iter_mut().filter(same).find(|i| i.continues_at(finding.since, flap_window))
+        {
+            back.reopen(finding, as_of);
+        } else {
+            let (hospital, label) = (self.device.hospital.clone(), self.device.label.clone());
+            self.incidents.push(Incident::open(finding, hospital, label, as_of));
+        }
+    }
+}
+
+fn is_about(incident: &Incident, key: &ConditionKey) -> bool {
+    incident.rule == key.rule && incident.subject == key.subject
+}
+
+#[cfg(test)]
+mod tests;
