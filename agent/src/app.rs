@@ -12,7 +12,7 @@ use crate::{
     identity::{self, Enrolled},
     probes,
     runner::Runner,
-    spool::{self, ChainStart, SpoolConfig, SpoolHandle},
+    spool::{ChainStart, SpoolConfig, SpoolHandle},
     status::{self, ConsentStatus, DeliveryState, DeliveryStatus, SpoolStatus, Status},
     transport::http::HttpTransport,
 };
@@ -147,7 +147,7 @@ pub async fn run(config: AgentConfig, shutdown: impl Future<Output = ()>) -> any
         cap_bytes: config.spool.cap.0,
     };
     let start = ChainStart { device: enrolled.device, epoch: enrolled.epoch, genesis: enrolled.genesis };
-    let spool = SpoolHandle::open(spool_config, start, VERSION).await.context("the spool cannot be opened")?;
+    let spool = SpoolHandle::open(spool_config, start).await.context("the spool cannot be opened")?;
     let snapshot = spool.snapshot().await?;
 
     let device_clock = DeviceClock::new(last_signed(snapshot.newest_ack.as_deref(), &ack_key));
@@ -195,6 +195,7 @@ pub async fn run(config: AgentConfig, shutdown: impl Future<Output = ()>) -> any
         () = shutdown => {}
     }
     drop((collection, delivery));
+    let shared = Rc::into_inner(shared).context("a loop still holds the spool")?;
     shared.spool.close().await.context("the spool did not close cleanly")?;
     tracing::info!("agent stopped");
     Ok(())

@@ -4,11 +4,11 @@
 //! gates). Time is believed only from an answer that echoes the request's nonce; an answer that
 //! is not signed by the collector's acknowledgement key means no more than "again later".
 
-use crate::{app::Shared, status::DeliveryState, transport::http::{Answer, HttpTransport}};
+use crate::{app::{Shared, VERSION}, status::DeliveryState, transport::http::{Answer, HttpTransport}};
 use std::{rc::Rc, time::Duration};
 use tenken_agent_core::{
     pusher::{Outcome, PushEffect, PushStep, PushView, Pusher},
-    spool::{BatchLimit, Cut, Standing},
+    spool::{BatchLimit, Cut, CutContext, Standing},
 };
 use tenken_common::{
     ack::{Ack, Reject, ResumeReply, ResumeRequest},
@@ -79,7 +79,7 @@ impl Delivery {
 
     /// One step; how long to wait before the next.
     async fn step(&mut self) -> Duration {
-        if let Some(wait) = self.withheld().await {
+        if let Some(wait) = self.withheld() {
             return wait;
         }
         let view = match self.view().await {
@@ -96,7 +96,7 @@ impl Delivery {
     }
 
     /// Where the consent closes the way out: say so and look again soon.
-    async fn withheld(&mut self) -> Option<Duration> {
+    fn withheld(&self) -> Option<Duration> {
         let refusal = self.shared.gate.borrow().is_open(self.shared.authority()).err()?;
         self.shared.delivery(DeliveryState::Withheld, Some(refusal.to_string()), self.pusher.failures());
         Some(self.shared.push.interval.0)
@@ -177,10 +177,11 @@ impl Delivery {
             Category::ALL.into_iter().filter(|c| gate.permits(*c, at).is_ok()).collect()
         };
         let cut = async {
-            self.shared.spool.withdraw(allowed).await?;
+            self.shared.spool.withdraw(move |category| allowed.contains(&category)).await?;
             let now = self.shared.clock.now();
             let clock = self.shared.device_clock.borrow().quality(now);
-            self.shared.spool.cut(BATCH_LIMIT, now, clock).await
+            let device = self.shared.enrolled.device;
+            self.shared.spool.cut(BATCH_LIMIT, CutContext { device, at: now, clock, agent_version: VERSION }).await
         };
         match cut.await {
             Ok(cut) => {
@@ -195,7 +196,10 @@ impl Delivery {
     async fn send(&mut self, view: &PushView) {
         let cut = match self.shared.spool.next_in_flight().await {
             Ok(Some(cut)) => cut,
-            Ok(None) => return,
+            Ok(None) => {
+                self.outcome(view, &Outcome::BodyLost);
+                return;
+            }
             Err(e) => {
                 self.spool_failed(&e);
                 return;
@@ -310,6 +314,7 @@ impl Delivery {
                 None,
                 Outcome::Rejected(_)
                 | Outcome::OtherEpoch
+                | Outcome::BodyLost
                 | Outcome::Failed { .. }
                 | Outcome::NothingCut
                 | Outcome::Cut,

@@ -66,6 +66,8 @@ pub enum Outcome<'a> {
     Failed {
         retry_after: Option<Duration>,
     },
+    /// What is in flight lost its body on this device's disk: only a resume tells how to go on.
+    BodyLost,
     /// Nothing was there to be cut after all.
     NothingCut,
     Cut,
@@ -169,6 +171,11 @@ impl Pusher {
                 self.failures = self.failures.saturating_add(1);
                 self.failing_since.get_or_insert(now);
                 self.wait(now, *retry_after);
+                PushEffect::None
+            }
+            Outcome::BodyLost => {
+                self.resumed = false;
+                self.wait(now, None);
                 PushEffect::None
             }
             Outcome::Cut | Outcome::NothingCut => {
@@ -348,6 +355,14 @@ mod tests {
             let later = NOW.plus(Duration::from_secs(3_600));
             assert_eq!(p.poll(later, &view(1, 0, 2)), PushStep::Resume, "asks again after an hour");
         }
+    }
+
+    #[test]
+    fn a_lost_body_leads_to_a_resume_and_not_to_a_busy_loop() {
+        let mut p = ready();
+        p.on_outcome(NOW, &view(0, 0, 1), &Outcome::BodyLost);
+        let PushStep::Wait(wait) = p.poll(NOW, &view(0, 0, 1)) else { panic!("must wait") };
+        assert_eq!(p.poll(NOW.plus(wait), &view(0, 0, 1)), PushStep::Resume);
     }
 
     #[test]

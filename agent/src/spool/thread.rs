@@ -13,13 +13,22 @@ use tenken_common::{
     envelope::Verified,
     id::{Epoch, Hash, RecId, Seq},
     observation::Observation,
-    time::Timestamp,
 };
 use tokio::sync::{mpsc, oneshot};
 
 const REQUESTS_MAX: usize = 64;
 
 type Request = Box<dyn FnOnce(&mut dyn Spool) + Send>;
+
+/// The spool at one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    pub stats: SpoolStats,
+    pub head: (Epoch, Seq, Hash),
+    pub last_id: RecId,
+    pub newest_ack: Option<Vec<u8>>,
+    pub consent_version: u64,
+}
 
 /// See the module's head.
 pub struct SpoolHandle {
@@ -110,36 +119,21 @@ impl SpoolHandle {
         self.ask(move |spool| spool.declare(run, reason)).await
     }
 
-    pub async fn stats(&self) -> Result<SpoolStats, SpoolError> {
-        self.ask(|spool| Ok(spool.stats())).await
-    }
-
-    pub async fn head(&self) -> Result<(Epoch, Seq, Hash), SpoolError> {
-        self.ask(|spool| Ok(spool.head())).await
-    }
-
-    pub async fn newest_ack(&self) -> Result<Option<Vec<u8>>, SpoolError> {
-        self.ask(|spool| Ok(spool.newest_ack())).await
-    }
-
-    pub async fn consent_version(&self) -> Result<u64, SpoolError> {
-        self.ask(|spool| Ok(spool.consent_version())).await
+    pub async fn snapshot(&self) -> Result<Snapshot, SpoolError> {
+        self.ask(|spool| {
+            Ok(Snapshot {
+                stats: spool.stats(),
+                head: spool.head(),
+                last_id: spool.last_id(),
+                newest_ack: spool.newest_ack(),
+                consent_version: spool.consent_version(),
+            })
+        })
+        .await
     }
 
     pub async fn set_consent_version(&self, version: u64) -> Result<(), SpoolError> {
         self.ask(move |spool| spool.set_consent_version(version)).await
-    }
-
-    pub async fn server_time(&self) -> Result<Option<Timestamp>, SpoolError> {
-        self.ask(|spool| Ok(spool.server_time())).await
-    }
-
-    pub async fn set_server_time(&self, at: Timestamp) -> Result<(), SpoolError> {
-        self.ask(move |spool| spool.set_server_time(at)).await
-    }
-
-    pub async fn last_id(&self) -> Result<RecId, SpoolError> {
-        self.ask(|spool| Ok(spool.last_id())).await
     }
 
     /// Finishes what was asked, gives unused ids back and ends the thread.

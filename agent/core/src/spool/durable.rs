@@ -278,6 +278,7 @@ impl<E: Engine, S: StateStore> Spool for DurableSpool<E, S> {
         SpoolStats {
             waiting: self.waiting,
             urgent: self.urgent,
+            gaps_waiting: self.gaps.waiting_len(),
             in_flight: self.state.links.len() as u64,
             disk_bytes: self.engine.disk_bytes(),
             oldest: self.oldest(),

@@ -59,6 +59,10 @@ impl Gaps {
         self.0.values().filter(|e| !e.pinned).map(|e| e.gap).take(max).collect()
     }
 
+    pub fn waiting_len(&self) -> u64 {
+        self.0.values().filter(|e| !e.pinned).count() as u64
+    }
+
     pub fn pin(&mut self, runs: &[RecRun], pinned: bool) {
         for run in runs {
             if let Some(entry) = self.0.get_mut(&run.from) {

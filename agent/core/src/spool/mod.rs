@@ -78,6 +78,8 @@ pub struct SpoolStats {
     pub waiting: u64,
     /// Of these, urgent ones.
     pub urgent: u64,
+    /// Declared losses that are in no batch yet.
+    pub gaps_waiting: u64,
     /// Batches cut and not yet acknowledged.
     pub in_flight: u64,
     pub disk_bytes: u64,
