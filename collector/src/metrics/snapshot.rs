@@ -101,9 +101,10 @@ pub struct IncidentCount {
 pub struct ForecastFacts {
     pub device: DeviceId,
     pub subject: Name,
-    pub days_left: Option<f64>,
-    pub days_left_low: Option<f64>,
-    pub days_left_high: Option<f64>,
+    /// Until the limit is reached, the middle forecast; the others are the ends of its range.
+    pub left_seconds: Option<f64>,
+    pub left_low_seconds: Option<f64>,
+    pub left_high_seconds: Option<f64>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -184,9 +185,9 @@ fn show_devices(devices: &[&DeviceFacts], registry: &Registry) {
 }
 
 fn show_forecasts(forecasts: &[ForecastFacts], devices: &[&DeviceFacts], registry: &Registry) {
-    let days = Family::ForecastDays.gauge(registry);
-    let low = Family::ForecastDaysLow.gauge(registry);
-    let high = Family::ForecastDaysHigh.gauge(registry);
+    let left = Family::ForecastLeft.gauge(registry);
+    let low = Family::ForecastLeftLow.gauge(registry);
+    let high = Family::ForecastLeftHigh.gauge(registry);
     let current: BTreeMap<DeviceId, &DeviceFacts> =
         devices.iter().filter(|d| d.condition.is_current()).map(|d| (d.device, *d)).collect();
     let mut shown: BTreeMap<DeviceId, usize> = BTreeMap::new();
@@ -199,9 +200,9 @@ fn show_forecasts(forecasts: &[ForecastFacts], devices: &[&DeviceFacts], registr
         *count += 1;
         let id = d.device.to_string();
         let labels = [d.hospital.as_str(), &id, d.name.as_str(), f.subject.as_str()];
-        set(&days, &labels, f.days_left);
-        set(&low, &labels, f.days_left_low);
-        set(&high, &labels, f.days_left_high);
+        set(&left, &labels, f.left_seconds);
+        set(&low, &labels, f.left_low_seconds);
+        set(&high, &labels, f.left_high_seconds);
     }
 }
 

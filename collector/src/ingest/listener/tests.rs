@@ -107,11 +107,23 @@ async fn whoami(Extension(peer): Extension<PeerIdentity>) -> String {
     peer.certificate.map_or_else(|| "nobody".to_owned(), |c| c.to_string())
 }
 
-async fn start(with_tls: bool, limits: ListenerLimits) -> Running {
+/// Which listener.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Devices,
+    Enrollment,
+    Plain,
+}
+
+async fn start(kind: Kind, limits: ListenerLimits) -> Running {
     let home = tempfile::tempdir().unwrap();
     let clock = SystemClock::new();
     let pki = Pki::create(&home.path().join("pki"), &["localhost".to_owned()], clock.wall()).unwrap();
-    let config = with_tls.then(|| Arc::new(pki.device_tls(clock).unwrap()));
+    let config = match kind {
+        Kind::Devices => Some(Arc::new(pki.device_tls(clock).unwrap())),
+        Kind::Enrollment => Some(Arc::new(pki.open_tls(clock).unwrap())),
+        Kind::Plain => None,
+    };
     let router =
         Router::new().route("/whoami", get(whoami)).route("/slow", get(slow)).route("/body", post(read_all));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -153,7 +165,7 @@ const WHOAMI: &str = "GET /whoami HTTP/1.1\r\nhost: localhost\r\nconnection: clo
 
 #[tokio::test]
 async fn a_device_is_known_by_its_certificate() {
-    let running = start(true, limits()).await;
+    let running = start(Kind::Devices, limits()).await;
     let (identity, leaf) = device(&running.pki, SystemClock::new().wall());
     let answer = exchange(running.address, client(&running.pki, Some(identity)), WHOAMI).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with(&leaf.to_string()), "{answer}");
@@ -161,10 +173,19 @@ async fn a_device_is_known_by_its_certificate() {
 }
 
 #[tokio::test]
+async fn an_enrolling_agent_needs_the_roots_hash_only() {
+    let running = start(Kind::Enrollment, limits()).await;
+    let pinned = |root| tls::client_pinned_by_hash(root, SystemClock::new()).unwrap();
+    let answer = exchange(running.address, pinned(running.pki.root_sha256()), WHOAMI).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("nobody"), "{answer}");
+    assert!(exchange(running.address, pinned(Hash([1; 32])), WHOAMI).await.is_err());
+}
+
+#[tokio::test]
 async fn every_refused_handshake_has_its_reason() {
-    let running = start(true, limits()).await;
+    let running = start(Kind::Devices, limits()).await;
     let now = SystemClock::new().wall();
-    let stranger = start(true, limits()).await;
+    let stranger = start(Kind::Devices, limits()).await;
 
     let none = client(&running.pki, None);
     assert!(exchange(running.address, none, WHOAMI).await.is_err());
@@ -217,7 +238,7 @@ async fn plain(address: SocketAddr, request: &str) -> String {
 
 #[tokio::test]
 async fn a_head_or_body_that_stalls_is_cut_off() {
-    let running = start(false, limits()).await;
+    let running = start(Kind::Plain, limits()).await;
     let answer = plain(running.address, "GET /whoami HTTP/1.1\r\nhost: local").await;
     assert!(!answer.contains("200"), "{answer}");
     running.seen.wait_for("closed").await;
@@ -233,7 +254,7 @@ async fn a_head_or_body_that_stalls_is_cut_off() {
 #[tokio::test]
 async fn connections_over_the_limit_are_closed_and_counted() {
     let patient = ListenerLimits { head: BOUND, ..limits() };
-    let running = start(false, patient).await;
+    let running = start(Kind::Plain, patient).await;
     let first = TcpStream::connect(running.address).await.unwrap();
     let _second = TcpStream::connect(running.address).await.unwrap();
     let third = plain(running.address, "").await;
@@ -261,7 +282,7 @@ async fn connections_over_the_limit_are_closed_and_counted() {
 #[tokio::test]
 async fn shutdown_ends_idle_connections_at_once_and_stuck_ones_at_the_deadline() {
     let patient = ListenerLimits { head: BOUND, ..limits() };
-    let running = start(false, patient).await;
+    let running = start(Kind::Plain, patient).await;
     let mut idle = TcpStream::connect(running.address).await.unwrap();
     let mut stuck = TcpStream::connect(running.address).await.unwrap();
     stuck.write_all(b"GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
