@@ -2,7 +2,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::indexing_slicing,
     reason = "all of this is test code; clippy allows it by itself in functions marked as tests only"
 )]

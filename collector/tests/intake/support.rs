@@ -261,7 +261,7 @@ impl Device {
                 let wall = wall.plus(Duration::from_secs(i));
                 let quantity = Quantity::new(name("used_ratio"), Unit::Ratio, 0.25).unwrap();
                 let (category, body) = if i % 3 == 2 {
-                    let state = if id.0 % 2 == 0 { CheckState::Ok } else { CheckState::Critical };
+                    let state = if id.0.is_multiple_of(2) { CheckState::Ok } else { CheckState::Critical };
                     (Category::Service, Seen::CheckResult(CheckResult { probe: name("service"), state }))
                 } else {
                     (Category::Disk, Seen::Sample(Sample { probe: name("disk"), quantities: vec![quantity] }))

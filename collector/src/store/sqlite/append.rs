@@ -111,6 +111,7 @@ impl Tx<'_> {
         self.last
     }
 
+    /// The connection itself, with which tests provoke faults; nothing else writes past this type.
     pub fn connection(&mut self) -> &mut SqliteConnection {
         &mut self.inner
     }
