@@ -162,8 +162,12 @@ async fn commit_group(store: &Store, issuer: &dyn CertificateIssuer, book: &mut 
         Err(error) => {
             tracing::error!(%error, "a group of batches could not be stored; nothing of it was acknowledged");
             let error = CommitError::Store(Arc::new(error));
-            waiting.into_iter().for_each(|done| done.fail(error.clone()));
-            jobs.for_each(|job| job.fail(error.clone()));
+            for done in waiting {
+                done.fail(error.clone());
+            }
+            for job in jobs {
+                job.fail(error.clone());
+            }
         }
     }
 }

@@ -43,12 +43,11 @@ impl RedeemError {
     /// The metric's reason, where it is the request's fault.
     pub fn reason(&self) -> Option<RejectReason> {
         match self {
-            Self::Request(EnrollmentError::Malformed(_) | EnrollmentError::Version(_)) | Self::Certificate(_) => {
-                Some(RejectReason::Malformed)
-            }
-            Self::Request(EnrollmentError::DeviceKey | EnrollmentError::Signature | EnrollmentError::Proof) => {
-                Some(RejectReason::BadSignature)
-            }
+            Self::Request(EnrollmentError::Malformed(_) | EnrollmentError::Version(_))
+            | Self::Certificate(_) => Some(RejectReason::Malformed),
+            Self::Request(
+                EnrollmentError::DeviceKey | EnrollmentError::Signature | EnrollmentError::Proof,
+            ) => Some(RejectReason::BadSignature),
             Self::UnknownSlot | Self::Expired | Self::Used => Some(RejectReason::Unenrolled),
             Self::Revoked => Some(RejectReason::Revoked),
             Self::Random(_) | Self::Encode(_) | Self::Later(_) => None,
@@ -74,7 +73,8 @@ pub struct Redeemed {
 /// Answers an enrollment request with the reply's bytes.
 pub async fn enroll(state: &IngestState, request: &[u8]) -> Result<Vec<u8>, RedeemError> {
     let received = Received::from_bytes(request).map_err(RedeemError::Request)?;
-    let slot = state.store.slot(received.slot_hint()).await.map_err(later)?.ok_or(RedeemError::UnknownSlot)?;
+    let slot =
+        state.store.slot(received.slot_hint()).await.map_err(later)?.ok_or(RedeemError::UnknownSlot)?;
     let proven = received.prove(&slot.proof_key).map_err(RedeemError::Request)?;
     let redemption = Redemption {
         proven: proven.clone(),
@@ -116,14 +116,14 @@ pub(super) async fn redeem(
         Ok(bytes) => DeviceId(bytes),
         Err(error) => return Ok(Err(RedeemError::Random(error))),
     };
-    let issued = match issuer.issue(&transcript.csr, device, now) {
-        Ok(issued) => issued,
+    let certificate = match issuer.issue(&transcript.csr, device, now) {
+        Ok(certificate) => certificate,
         Err(error) => return Ok(Err(RedeemError::Certificate(error))),
     };
     let grant = codec::to_vec(&Grant {
         device,
         epoch: Epoch(1),
-        certificates: issued.chain_der.into_iter().map(ByteBuf::from).collect(),
+        certificates: certificate.chain_der.into_iter().map(ByteBuf::from).collect(),
         trust: ByteBuf::from(redemption.trust.clone()),
         push_url: redemption.push_url.clone(),
         server: now,
@@ -139,6 +139,6 @@ pub(super) async fn redeem(
         grant: grant.clone(),
     }))
     .await?;
-    tx.journal(Entry::CertificateIssued { device, certificate: issued.leaf_sha256 }).await?;
+    tx.journal(Entry::CertificateIssued { device, certificate: certificate.leaf_sha256 }).await?;
     Ok(Ok(Redeemed { device, grant }))
 }

@@ -55,7 +55,12 @@ impl IngestObserver for Unobserved {
 /// Issues TLS certificates for devices.
 pub trait CertificateIssuer: Send + Sync {
     /// A certificate for the key in the request; whatever else the request asks for is ignored.
-    fn issue(&self, csr_der: &[u8], device: DeviceId, now: Timestamp) -> Result<IssuedCertificate, IssueError>;
+    fn issue(
+        &self,
+        csr_der: &[u8],
+        device: DeviceId,
+        now: Timestamp,
+    ) -> Result<IssuedCertificate, IssueError>;
 }
 
 /// A chain for the device and the fingerprint by which its connections are recognised.

@@ -45,7 +45,11 @@ pub fn enroll_router(state: IngestState) -> Router {
         .with_state(state)
 }
 
-async fn batch(State(state): State<IngestState>, peer: Option<Extension<PeerIdentity>>, request: Request) -> Response {
+async fn batch(
+    State(state): State<IngestState>,
+    peer: Option<Extension<PeerIdentity>>,
+    request: Request,
+) -> Response {
     let nonce = nonce_of(request.headers());
     match take_batch(&state, peer.map(|p| p.0).unwrap_or_default(), request, nonce).await {
         Ok(response) => response,
@@ -67,7 +71,7 @@ async fn take_batch(
         Ok(admission) => admission,
         Err(error) => return Ok(later(&error)),
     };
-    let refuse = |reason| Err(Refusal { reason, link: Some(link) });
+    let refuse = |reason| Err(Refusal { reason, link: Some(Box::new(link)) });
     match admission.verdict {
         Verdict::New { clone_suspected } => {
             if clone_suspected {
@@ -186,7 +190,8 @@ async fn read_body(request: Request, max: usize) -> Result<Vec<u8>, Refusal> {
     if parts.headers.contains_key(header::CONTENT_ENCODING) {
         return Err(Refusal::bare(RejectReason::ContentEncoding));
     }
-    let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    let announced =
+        parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|n| n > max as u64) {
         return Err(Refusal::bare(RejectReason::TooLarge));
     }

@@ -31,10 +31,10 @@ use tenken_common::{
 pub const FOLLOW_EVERY: Duration = Duration::from_millis(500);
 
 /// A refused message, and its link where a good signature vouches for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     pub reason: RejectReason,
-    pub link: Option<Link>,
+    pub link: Option<Box<Link>>,
 }
 
 impl Refusal {
@@ -83,7 +83,11 @@ impl Directory {
     }
 
     /// A payload by the device that signed it.
-    pub(super) fn open<T: Payload>(&self, bytes: &[u8], max: usize) -> Result<(Known, Verified<T>), RejectReason> {
+    pub(super) fn open<T: Payload>(
+        &self,
+        bytes: &[u8],
+        max: usize,
+    ) -> Result<(Known, Verified<T>), RejectReason> {
         if bytes.len() > max {
             return Err(RejectReason::TooLarge);
         }
@@ -150,7 +154,7 @@ pub fn verify(
     }
     directory
         .check_identity(&known, link.device, peer)
-        .map_err(|reason| Refusal { reason, link: Some(link) })?;
+        .map_err(|reason| Refusal { reason, link: Some(Box::new(link)) })?;
     Ok(received)
 }
 

@@ -50,7 +50,7 @@ impl Store {
     /// Projects everything there is.
     pub async fn project_all(&self) -> Result<u64, StoreError> {
         loop {
-            let at = self.project(500).await?;
+            let at = self.project(200).await?;
             if at >= self.position().await? {
                 return Ok(at);
             }

@@ -111,6 +111,7 @@ impl Tx<'_> {
         self.last
     }
 
+    /// The connection itself, with which tests provoke faults; nothing else writes past this type.
     pub fn connection(&mut self) -> &mut SqliteConnection {
         &mut self.inner
     }
@@ -352,7 +353,7 @@ pub(in crate::store) async fn insert<T>(
     for size in [64_usize, 16, 4, 1] {
         while let Some((chunk, rest)) = rows.split_at_checked(size) {
             let mut builder = QueryBuilder::<Sqlite>::new(head);
-            builder.push_values(chunk, |b, row| bind(b, row));
+            builder.push_values(chunk, &mut bind);
             builder.push(tail);
             builder.build().execute(&mut *connection).await?;
             rows = rest;

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::store::StoreError;
 use sqlx::{SqliteConnection, query};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map};
 use tenken_collector_core::{
     intake::{
         coverage::Coverage,
@@ -134,9 +134,8 @@ impl Book {
         c: &mut SqliteConnection,
         device: DeviceId,
     ) -> Result<(), StoreError> {
-        if !self.accounts.contains_key(&device) {
-            let account = load(c, device).await?.ok_or(StoreError::NoLedger(device))?;
-            self.accounts.insert(device, account);
+        if let btree_map::Entry::Vacant(place) = self.accounts.entry(device) {
+            place.insert(load(c, device).await?.ok_or(StoreError::NoLedger(device))?);
         }
         Ok(())
     }

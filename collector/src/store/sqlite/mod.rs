@@ -23,7 +23,7 @@ pub(super) use read::{entries_after, set_checkpoint};
 
 use super::StoreError;
 use sqlx::{
-    SqlitePool,
+    Connection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use std::{path::Path, sync::Arc, time::Duration};
@@ -64,6 +64,9 @@ impl Store {
             .max_connections(1)
             .max_lifetime(None)
             .idle_timeout(None)
+            // A full disk ends SQLite's transaction behind sqlx's back; such a connection would
+            // refuse every later one.
+            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
             .connect_with(options.clone())
             .await?;
         schema::migrate(&writer).await?;

@@ -33,7 +33,8 @@ const DERIVED: [&str; 21] = [
     "hospital",
     "checkpoint",
 ];
-const PAGE: u32 = 500;
+/// Entries in one transaction of a rebuild; at 260 KiB each they take at most 52 MiB.
+const PAGE: u32 = 200;
 
 impl Store {
     /// Drops every derived row and derives again what follows from the stream at once; the

@@ -1,0 +1,13 @@
+//! The way in, end to end without TLS: real signatures, a real database file, the real routes.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "all of this is test code; clippy allows it by itself in functions marked as tests only"
+)]
+
+mod admission;
+mod enrollment;
+mod filing;
+mod rebuild;
+mod support;

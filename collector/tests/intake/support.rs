@@ -1,0 +1,310 @@
+//! A collector on a temporary file, a hospital with its key, and devices that sign.
+
+use axum::{
+    Extension,
+    body::Body,
+    http::{Request, Response, StatusCode},
+};
+use http_body_util::BodyExt;
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tempfile::TempDir;
+use tenken_collector::{
+    ingest::{
+        CertificateIssuer, IngestObserver, IngestState, IssueError, IssuedCertificate, PeerIdentity,
+        commit::{Committer, committer},
+        router::{device_router, enroll_router},
+        verify::DeviceDirectory,
+    },
+    store::Store,
+};
+use tenken_collector_core::stream::{Entry, Hospital};
+use tenken_common::{
+    ack::{Ack, NONCE_HEADER, RejectReason},
+    batch::{Batch, Gap, GapReason, RecRun},
+    category::Category,
+    enrollment::{Grant, HostFacts, Request as EnrollRequest, slot_key},
+    envelope::Envelope,
+    id::{BootId, DeviceId, Epoch, Hash, Name, Nonce, RecId, Seq, SlotId},
+    key::SecretKey,
+    observation::{Body as Seen, CheckResult, CheckState, Class, Observation, Record, Sample},
+    statement::{DeviceApproval, SlotTicket},
+    time::{Clock, ClockQuality, ClockSource, ManualClock, Moment, Monotonic, Timestamp},
+    unit::{Quantity, Unit},
+    wire::v1::ReceivedBatch,
+};
+
+pub const START: Timestamp = Timestamp::from_secs(1_800_000_000);
+pub const NONCE: Nonce = Nonce([7; 16]);
+pub const TOKEN: &[u8; 16] = b"0123456789abcdef";
+
+pub fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+pub fn hospital_key() -> SecretKey {
+    SecretKey::from_seed(&[100; 32])
+}
+
+pub fn ack_key() -> SecretKey {
+    SecretKey::from_seed(&[200; 32])
+}
+
+/// Gives the certificate request back as the certificate.
+struct Echo;
+
+impl CertificateIssuer for Echo {
+    fn issue(&self, csr: &[u8], _: DeviceId, _: Timestamp) -> Result<IssuedCertificate, IssueError> {
+        Ok(IssuedCertificate { chain_der: vec![csr.to_vec()], leaf_sha256: Hash::of(csr) })
+    }
+}
+
+#[derive(Default)]
+pub struct Tally {
+    pub refused: Mutex<BTreeMap<RejectReason, u32>>,
+    pub accepted: Mutex<u32>,
+    pub duplicates: Mutex<u32>,
+}
+
+impl IngestObserver for Tally {
+    fn accepted(&self, _: usize, _: usize) {
+        *self.accepted.lock().unwrap() += 1;
+    }
+    fn refused(&self, reason: RejectReason) {
+        *self.refused.lock().unwrap().entry(reason).or_default() += 1;
+    }
+    fn duplicate(&self) {
+        *self.duplicates.lock().unwrap() += 1;
+    }
+}
+
+pub struct Rig {
+    pub dir: Arc<TempDir>,
+    pub clock: Arc<ManualClock>,
+    pub store: Store,
+    pub state: IngestState,
+    pub tally: Arc<Tally>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Rig {
+    /// As a kill would: nothing is shut down in order.
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Rig {
+    pub async fn new() -> Self {
+        let clock = Arc::new(ManualClock::new(BootId([0; 16]), START));
+        let rig = Self::on(Arc::new(TempDir::new().unwrap()), clock).await;
+        let key = hospital_key().public().to_bytes().to_vec();
+        rig.store
+            .append(vec![Entry::Hospital(Hospital { id: "minato".parse().unwrap(), key })])
+            .await
+            .unwrap();
+        rig
+    }
+
+    /// On the same file, as after a restart or as a second process.
+    pub async fn on(dir: Arc<TempDir>, clock: Arc<ManualClock>) -> Self {
+        let store = Store::open(&path(&dir), clock.clone()).await.unwrap();
+        let (handle, run): (Committer, _) = committer(store.clone(), Arc::new(Echo));
+        let tally = Arc::new(Tally::default());
+        let state = IngestState {
+            store: store.clone(),
+            committer: handle,
+            devices: Arc::new(DeviceDirectory::load(&store).await.unwrap()),
+            clock: clock.clone(),
+            ack_key: Arc::new(ack_key()),
+            trust: Arc::from(b"trust".as_slice()),
+            push_url: Arc::from("https://localhost:1"),
+            issuer: Arc::new(Echo),
+            observer: tally.clone(),
+        };
+        Self { dir, clock, store, state, tally, task: tokio::spawn(run.run()) }
+    }
+
+    pub async fn again(&self) -> Self {
+        Self::on(self.dir.clone(), self.clock.clone()).await
+    }
+
+    /// Files a slot with [`TOKEN`].
+    pub async fn slot(&self, n: u8) -> SlotId {
+        let slot = SlotId([n; 16]);
+        let ticket = SlotTicket {
+            slot,
+            hospital: "minato".parse().unwrap(),
+            label: name(&format!("ct-{n}")),
+            group: None,
+            proof_key: slot_key(TOKEN),
+            expires: self.clock.wall().plus(Duration::from_hours(24)),
+        };
+        self.store.file_statement(&Envelope::seal(&ticket, &hospital_key()).unwrap()).await.unwrap();
+        slot
+    }
+
+    /// A device that redeemed a slot of its own.
+    pub async fn device(&self, n: u8) -> Device {
+        let slot = self.slot(n).await;
+        let key = SecretKey::from_seed(&[n; 32]);
+        let request = enroll_request(slot, &key);
+        let reply = tenken_collector::ingest::enroll::enroll(&self.state, request.bytes()).await.unwrap();
+        let (grant, genesis) = request.open_reply(&reply, &slot_key(TOKEN)).unwrap();
+        Device::new(key, &grant, genesis)
+    }
+
+    pub fn approval(&self, device: &Device) -> Envelope {
+        let approval = DeviceApproval {
+            hospital: "minato".parse().unwrap(),
+            device: device.id,
+            fingerprint: device.key.public().fingerprint(),
+            approved_at: self.clock.wall(),
+        };
+        Envelope::seal(&approval, &hospital_key()).unwrap()
+    }
+
+    pub async fn call(&self, request: Request<Body>, certificate: Option<Hash>) -> (StatusCode, Vec<u8>) {
+        let routes = device_router(self.state.clone()).layer(Extension(PeerIdentity { certificate }));
+        answer(TowerToHyperService::new(routes).call(request).await.unwrap()).await
+    }
+
+    pub async fn call_open(&self, request: Request<Body>) -> (StatusCode, Vec<u8>) {
+        let routes = enroll_router(self.state.clone());
+        answer(TowerToHyperService::new(routes).call(request).await.unwrap()).await
+    }
+
+    /// Posts a batch as its own device.
+    pub async fn post(&self, device: &Device, bytes: &[u8]) -> (StatusCode, Vec<u8>) {
+        self.call(post("/v1/batch", bytes), Some(device.certificate)).await
+    }
+
+    /// Posts a batch that must be acknowledged.
+    pub async fn push(&self, device: &Device, bytes: &[u8]) -> Ack {
+        let (status, body) = self.post(device, bytes).await;
+        assert_eq!(status, StatusCode::OK);
+        ack(&body)
+    }
+}
+
+pub fn path(dir: &TempDir) -> PathBuf {
+    dir.path().join("collector.db")
+}
+
+async fn answer(response: Response<Body>) -> (StatusCode, Vec<u8>) {
+    let status = response.status();
+    (status, response.into_body().collect().await.unwrap().to_bytes().to_vec())
+}
+
+pub fn post(uri: &str, bytes: &[u8]) -> Request<Body> {
+    let request = Request::post(uri).header(NONCE_HEADER, NONCE.to_string());
+    request.body(Body::from(bytes.to_vec())).unwrap()
+}
+
+pub fn ack(body: &[u8]) -> Ack {
+    Envelope::from_bytes(body).unwrap().open::<Ack>(&ack_key().public()).unwrap().into_inner()
+}
+
+pub fn enroll_request(slot: SlotId, key: &SecretKey) -> EnrollRequest {
+    let facts = HostFacts {
+        os: name("linux"),
+        arch: name("x86_64"),
+        agent_version: name("0.1.0"),
+        machine: Hash::of(b"machine"),
+    };
+    let csr = key.public().to_bytes().to_vec();
+    EnrollRequest::new(slot, &slot_key(TOKEN), key, csr, facts, NONCE).unwrap()
+}
+
+/// A device: its key and the end of its chain.
+#[derive(Clone)]
+pub struct Device {
+    pub key: SecretKey,
+    pub id: DeviceId,
+    pub certificate: Hash,
+    pub epoch: Epoch,
+    pub seq: Seq,
+    pub prev: Hash,
+    pub next_rec: u64,
+    pub boot: BootId,
+}
+
+impl Device {
+    fn new(key: SecretKey, grant: &Grant, genesis: Hash) -> Self {
+        let certificate = Hash::of(&grant.certificates[0]);
+        let boot = BootId([1; 16]);
+        Self {
+            key,
+            id: grant.device,
+            certificate,
+            epoch: grant.epoch,
+            seq: Seq(0),
+            prev: genesis,
+            next_rec: 1,
+            boot,
+        }
+    }
+
+    /// The plain form of the next batch: `n` samples, and the gaps.
+    pub fn plain(&mut self, n: u64, gaps: &[(u64, u64)]) -> Batch {
+        let wall = START.plus(Duration::from_secs(self.seq.0 * 60));
+        let at = Moment { boot: self.boot, mono: Monotonic(self.seq.0), wall };
+        let records = (0..n)
+            .map(|i| {
+                let id = RecId(self.next_rec + i);
+                let wall = wall.plus(Duration::from_secs(i));
+                let quantity = Quantity::new(name("used_ratio"), Unit::Ratio, 0.25).unwrap();
+                let (category, body) = if i % 3 == 2 {
+                    let state = if id.0.is_multiple_of(2) { CheckState::Ok } else { CheckState::Critical };
+                    (Category::Service, Seen::CheckResult(CheckResult { probe: name("service"), state }))
+                } else {
+                    (Category::Disk, Seen::Sample(Sample { probe: name("disk"), quantities: vec![quantity] }))
+                };
+                let at = Moment { wall, ..at };
+                Record { id, observation: Observation { at, category, subject: name("/"), body } }
+            })
+            .collect();
+        self.next_rec += n;
+        Batch {
+            device: self.id,
+            epoch: self.epoch,
+            seq: self.seq.next(),
+            prev: self.prev,
+            at,
+            clock: ClockQuality { offset_ms: 1_500, uncertainty_ms: 20, source: ClockSource::SignedTime },
+            agent_version: "0.1.0".into(),
+            class: Class::Ordinary,
+            records,
+            gaps: gaps
+                .iter()
+                .map(|(from, to)| Gap {
+                    run: RecRun { from: RecId(*from), to: RecId(*to) },
+                    reason: GapReason::Evicted,
+                })
+                .collect(),
+        }
+    }
+
+    pub fn seal(&self, batch: Batch) -> Envelope {
+        Envelope::seal(&ReceivedBatch { batch, unknown: vec![] }, &self.key).unwrap()
+    }
+
+    /// Cuts the next batch and moves the chain on.
+    pub fn cut(&mut self, n: u64) -> Vec<u8> {
+        self.cut_with(n, &[])
+    }
+
+    pub fn cut_with(&mut self, n: u64, gaps: &[(u64, u64)]) -> Vec<u8> {
+        let batch = self.plain(n, gaps);
+        self.seq = batch.seq;
+        let envelope = self.seal(batch);
+        self.prev = Hash::of(envelope.body());
+        envelope.to_bytes()
+    }
+}
