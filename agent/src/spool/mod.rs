@@ -16,7 +16,8 @@ mod recovery;
 mod redb;
 mod sled;
 mod state_file;
-
+#[cfg(test)]
+mod tests;
 mod thread;
 
 use std::path::PathBuf;

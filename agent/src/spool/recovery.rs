@@ -2,7 +2,7 @@
 //!
 //! 1. Open the newest store and read all of it through its CRC, on a thread of its own, panics
 //!    caught, within 5 s.
-//! 2. On an error or panic: move sled's `snap.*` aside (a torn one fails every open) and retry.
+//! 2. On an error or panic, or a store that is behind the state file: move sled's `snap.*` aside (a torn one fails every open) and retry.
 //! 3. Else keep the directory as quarantined, carry over what can still be read, and go on in the
 //!    next store. The state knows the chain; what is missing becomes gaps.
 //!
@@ -32,6 +32,15 @@ const DEADLINE: Duration = Duration::from_secs(5);
 const QUARANTINED_MAX: usize = 2;
 const PAGE: usize = 256;
 
+/// What an attempt may take for good.
+#[derive(Clone, Copy)]
+enum Trust {
+    /// A store that is not behind the state.
+    Whole,
+    /// Whatever there is: what was carried over from a damaged store.
+    AsItIs,
+}
+
 /// How an attempt to open ended badly.
 enum Fault {
     Failed(SpoolError),
@@ -56,13 +65,13 @@ pub fn open<D: Store>(config: &SpoolConfig, start: ChainStart) -> Result<Box<dyn
         return Ok(spool);
     }
     let dir = house::store_dir(root, kind, number);
-    let mut fault = match attempt::<D>(config, start, &lock, number) {
+    let mut fault = match attempt::<D>(config, start, &lock, (number, Trust::Whole)) {
         Ok(spool) => return Ok(spool),
         Err(fault) => fault,
     };
     if matches!(fault, Fault::Failed(_)) && set_snapshots_aside(&dir) {
         tracing::warn!("spool did not open, tried again without its snapshot");
-        fault = match attempt::<D>(config, start, &lock, number) {
+        fault = match attempt::<D>(config, start, &lock, (number, Trust::Whole)) {
             Ok(spool) => return Ok(spool),
             Err(fault) => fault,
         };
@@ -94,7 +103,7 @@ fn open_next<D: Store>(
 ) -> Result<Box<dyn Spool>, OpenError> {
     let ops: Vec<Op> = pairs.iter().map(|(key, value)| Op::Put(key.clone(), value.clone())).collect();
     house::build::<D>(&config.dir, number, &ops).map_err(OpenError::Create)?;
-    attempt::<D>(config, start, lock, number).map_err(|fault| match fault {
+    attempt::<D>(config, start, lock, (number, Trust::AsItIs)).map_err(|fault| match fault {
         Fault::Failed(SpoolError::OtherChain) => OpenError::OtherChain(config.dir.clone()),
         Fault::Failed(source) => OpenError::Open(source),
         Fault::TimedOut => OpenError::Slow,
@@ -106,14 +115,17 @@ fn attempt<D: Store>(
     config: &SpoolConfig,
     start: ChainStart,
     lock: &Arc<File>,
-    number: u64,
+    (number, trust): (u64, Trust),
 ) -> Result<Box<dyn Spool>, Fault> {
     let (root, lock) = (config.dir.clone(), Arc::clone(lock));
     let cap_bytes = config.cap_bytes.saturating_sub(quarantined_bytes(&root)).max(config.cap_bytes / 4);
     within_deadline(move |revocation| {
         let states = StateFile::new(&root, revocation.clone());
         let engine = House::<D>::open(&root, number, revocation, lock)?;
-        let spool = DurableSpool::open(engine, states, start, cap_bytes)?;
+        let spool = match trust {
+            Trust::Whole => DurableSpool::open_whole(engine, states, start, cap_bytes)?,
+            Trust::AsItIs => DurableSpool::open(engine, states, start, cap_bytes)?,
+        };
         Ok(Box::new(spool) as Box<dyn Spool>)
     })
 }

@@ -20,6 +20,9 @@ use tenken_common::{
     wire::v1::{RecordV1, encode_batch},
 };
 
+/// A body, and what went into it.
+type Fitted = (Vec<u8>, Vec<Waiting>, Vec<Gap>);
+
 impl<E: Engine, S: StateStore> DurableSpool<E, S> {
     pub(super) fn cut_next(
         &mut self,
@@ -79,7 +82,7 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
         mut records: Vec<Waiting>,
         mut gaps: Vec<Gap>,
         cx: &CutContext<'_>,
-    ) -> Result<(Vec<u8>, Vec<Waiting>, Vec<Gap>), SpoolError> {
+    ) -> Result<Fitted, SpoolError> {
         loop {
             let urgent = records.iter().any(|w| w.class == Class::Urgent);
             let batch = Batch {

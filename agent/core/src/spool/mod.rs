@@ -166,6 +166,8 @@ pub enum SpoolError {
     TooLarge { got: usize, max: usize },
     #[error("a batch could not be encoded")]
     Encode(#[source] tenken_common::codec::CodecError),
+    #[error("the store knows less than the state that was saved after it")]
+    Behind,
     #[error("the spool belongs to another chain")]
     OtherChain,
     #[error("the spool is full of what may not be evicted and has no room for more")]

@@ -49,10 +49,35 @@ struct Survey {
 }
 
 impl<E: Engine, S: StateStore> DurableSpool<E, S> {
-    /// Opens the chain's spool, or makes it. `cap_bytes` is for the engine's files.
-    pub fn open(engine: E, mut states: S, start: ChainStart, cap_bytes: u64) -> Result<Self, SpoolError> {
-        let file = states.load()?;
+    /// Opens the chain's spool, or makes it; takes a store that lost something as it is and
+    /// declares what is missing. `cap_bytes` is for the engine's files.
+    pub fn open(engine: E, states: S, start: ChainStart, cap_bytes: u64) -> Result<Self, SpoolError> {
         let survey = Survey::of(&engine)?;
+        Self::open_surveyed(engine, states, start, cap_bytes, &survey)
+    }
+
+    /// The same, but refuses a store that is behind the state, before anything is written to it.
+    pub fn open_whole(
+        engine: E,
+        mut states: S,
+        start: ChainStart,
+        cap_bytes: u64,
+    ) -> Result<Self, SpoolError> {
+        let survey = Survey::of(&engine)?;
+        if survey.is_behind(states.load()?.as_ref()) {
+            return Err(SpoolError::Behind);
+        }
+        Self::open_surveyed(engine, states, start, cap_bytes, &survey)
+    }
+
+    fn open_surveyed(
+        engine: E,
+        mut states: S,
+        start: ChainStart,
+        cap_bytes: u64,
+        survey: &Survey,
+    ) -> Result<Self, SpoolError> {
+        let file = states.load()?;
         if file.iter().chain(&survey.state).any(|state| state.start != start) {
             return Err(SpoolError::OtherChain);
         }
@@ -76,16 +101,14 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
             halted: false,
             unsaved: false,
         };
-        spool.reconcile(file, &survey)?;
+        spool.reconcile(file, survey)?;
         Ok(spool)
     }
 
     fn reconcile(&mut self, file: Option<SpoolState>, survey: &Survey) -> Result<(), SpoolError> {
         let mut ops: Vec<Op> = survey.garbage.iter().cloned().map(Op::Delete).collect();
         let state_lost = file.is_none() && survey.anything;
-        let behind = file
-            .as_ref()
-            .is_some_and(|f| survey.state.as_ref().is_none_or(|inside| inside.generation < f.generation));
+        let behind = survey.is_behind(file.as_ref());
         let nothing_known = file.is_none() && survey.state.is_none();
         let file_links = file.as_ref().map(|f| f.links.clone()).unwrap_or_default();
         let newest = file.into_iter().chain(survey.state.clone()).max_by_key(|s| s.generation);
@@ -248,6 +271,11 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
 }
 
 impl Survey {
+    /// The engine is written first: where it knows less than the state file, it lost something.
+    fn is_behind(&self, file: Option<&SpoolState>) -> bool {
+        file.is_some_and(|f| self.state.as_ref().is_none_or(|inside| inside.generation < f.generation))
+    }
+
     fn of<E: Engine>(engine: &E) -> Result<Self, SpoolError> {
         let mut survey = Self::default();
         let mut state: Vec<Pair> = Vec::new();

@@ -21,8 +21,7 @@ use tenken_common::{
     wire::v1::ReceivedBatch,
 };
 
-pub const LIMIT: BatchLimit =
-    BatchLimit { records: limit::BATCH_RECORDS_MAX, bytes: limit::PLAIN_BYTES_MAX };
+pub const LIMIT: BatchLimit = BatchLimit { records: limit::BATCH_RECORDS_MAX, bytes: limit::PLAIN_BYTES_MAX };
 pub const CAP: u64 = 8 * 1024 * 1024;
 
 pub fn start() -> ChainStart {
@@ -73,7 +72,11 @@ impl Bench {
     }
 
     pub fn all() -> Vec<Self> {
-        vec![Self::Memory(MemoryDisk::default()), Self::files(EngineKind::Sled), Self::files(EngineKind::Redb)]
+        vec![
+            Self::Memory(MemoryDisk::default()),
+            Self::files(EngineKind::Sled),
+            Self::files(EngineKind::Redb),
+        ]
     }
 
     pub fn open(&self) -> Box<dyn Spool> {

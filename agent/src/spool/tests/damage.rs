@@ -262,7 +262,9 @@ fn an_empty_large_store_is_renewed() {
         let mut collector = Collector::new();
         while spool.stats().disk_bytes <= 4 << 20 {
             let many: Vec<_> = (0..1_000).map(sample).collect();
-            (0..8).for_each(|_| drop(spool.append(&many).unwrap()));
+            for _ in 0..8 {
+                spool.append(&many).unwrap();
+            }
         }
         collector.drain(spool.as_mut());
         assert!(spool.stats().disk_bytes <= 4 << 20, "{}", spool.stats().disk_bytes);

@@ -9,10 +9,17 @@ use tenken_common::{batch::GapReason, category::Category, id::RecId};
 
 #[derive(Debug, Clone)]
 enum Step {
-    Append { ordinary: u8, urgent: u8 },
-    Cut { records: u8 },
+    Append {
+        ordinary: u8,
+        urgent: u8,
+    },
+    Cut {
+        records: u8,
+    },
     /// The lowest batch arrives; the acknowledgement may get lost.
-    Send { acked: bool },
+    Send {
+        acked: bool,
+    },
     /// Of the urgent records' category.
     Withdraw,
     Crash,
