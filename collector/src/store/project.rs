@@ -23,20 +23,32 @@ use tenken_common::{
     wire::v1::ReceivedBatch,
 };
 
-/// Heartbeats closer than this belong to one run: the collector was alive between them.
-pub const HEARTBEAT_GAP_MAX: Duration = Duration::from_mins(3);
 const CHECKPOINT: &str = "project";
+/// Entries in one transaction.
+const PAGE: u32 = 200;
 
 impl Store {
-    /// Projects at most `n` entries; answers how far the projection is. Call it until it answers
-    /// the stream's position.
-    pub async fn project(&self, n: u32) -> Result<u64, StoreError> {
+    /// Projects up to and with the entry at `until`, in pages.
+    pub async fn project_until(&self, until: u64) -> Result<(), StoreError> {
+        while self.project_page(until).await? {}
+        Ok(())
+    }
+
+    /// Projects everything there is.
+    pub async fn project_all(&self) -> Result<(), StoreError> {
+        self.project_until(self.position().await?).await
+    }
+
+    /// One page in one transaction; whether there may be more.
+    async fn project_page(&self, until: u64) -> Result<bool, StoreError> {
         let mut tx = self.writer().begin_with("BEGIN IMMEDIATE").await?;
         let from: i64 = query_scalar("SELECT position FROM checkpoint WHERE name = 'project'")
             .fetch_one(&mut *tx)
             .await?;
+        let left = until.saturating_sub(from.cast_unsigned());
+        let n = u32::try_from(left).unwrap_or(PAGE).min(PAGE);
         let page = super::sqlite::entries_after(&mut *tx, from.cast_unsigned(), n).await?;
-        let Some(last) = page.last().map(|s| s.position) else { return Ok(from.cast_unsigned()) };
+        let Some(last) = page.last().map(|s| s.position) else { return Ok(false) };
         let mut page_rows = Page::default();
         for stored in &page {
             page_rows.take(&mut tx, stored).await?;
@@ -44,17 +56,7 @@ impl Store {
         page_rows.flush(&mut tx).await?;
         super::sqlite::set_checkpoint(&mut *tx, CHECKPOINT, last).await?;
         tx.commit().await?;
-        Ok(last)
-    }
-
-    /// Projects everything there is.
-    pub async fn project_all(&self) -> Result<u64, StoreError> {
-        loop {
-            let at = self.project(200).await?;
-            if at >= self.position().await? {
-                return Ok(at);
-            }
-        }
+        Ok(last < until)
     }
 }
 

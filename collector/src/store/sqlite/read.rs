@@ -12,7 +12,7 @@ use crate::store::{
     model::{ConsentRow, ContractRow, DeviceCounts, DeviceRow, GapRow, HospitalRow, SlotRow},
 };
 use sqlx::{SqliteExecutor, query, query_scalar, sqlite::SqliteRow};
-use tenken_collector_core::stream::{Entry, Stored};
+use tenken_collector_core::stream::{Entry, EntryKind, Stored};
 use tenken_common::{
     batch::{Gap, GapReason, RecRun},
     codec,
@@ -177,6 +177,25 @@ impl Store {
         entries_after(self.reader(), position, n).await
     }
 
+    /// The first tick (a heartbeat) after a position, with everything up to it that steers the
+    /// evaluation: ticks, what people did to incidents, rules. Empty where there is no tick yet.
+    pub async fn tick_after(&self, position: u64) -> Result<Vec<Stored>, StoreError> {
+        let (tick, action, rules) =
+            (EntryKind::Heartbeat as i64, EntryKind::IncidentAction as i64, EntryKind::Rules as i64);
+        let rows = query(
+            "SELECT * FROM stream WHERE position > ?1 AND kind IN (?2, ?3, ?4)
+             AND position <= (SELECT min(position) FROM stream WHERE position > ?1 AND kind = ?2)
+             ORDER BY position",
+        )
+        .bind(int(position))
+        .bind(tick)
+        .bind(action)
+        .bind(rules)
+        .fetch_all(self.reader())
+        .await?;
+        rows.iter().map(stored_row).collect()
+    }
+
     /// How far a consumer of the stream is; zero where it never was.
     pub async fn checkpoint(&self, name: &str) -> Result<u64, StoreError> {
         let at: Option<i64> = query_scalar("SELECT position FROM checkpoint WHERE name = ?")
@@ -250,15 +269,15 @@ pub(in crate::store) async fn entries_after(
         .bind(i64::from(n))
         .fetch_all(e)
         .await?;
-    rows.iter()
-        .map(|r| {
-            let position = r.uint("position")?;
-            let device = r.maybe_bytes("device")?.map(DeviceId);
-            let entry = Entry::decode(r.small("kind")?, device, r.blob("body")?)
-                .map_err(|source| StoreError::Entry { position, source })?;
-            Ok(Stored { position, committed: r.time("committed_us")?, entry })
-        })
-        .collect()
+    rows.iter().map(stored_row).collect()
+}
+
+fn stored_row(r: &SqliteRow) -> Result<Stored, StoreError> {
+    let position = r.uint("position")?;
+    let device = r.maybe_bytes("device")?.map(DeviceId);
+    let entry = Entry::decode(r.small("kind")?, device, r.blob("body")?)
+        .map_err(|source| StoreError::Entry { position, source })?;
+    Ok(Stored { position, committed: r.time("committed_us")?, entry })
 }
 
 async fn slot(e: impl SqliteExecutor<'_>, id: SlotId) -> Result<Option<SlotRow>, StoreError> {
