@@ -5,4 +5,5 @@
 //! `as_of`; the same input gives the same output for ever.
 
 pub mod desk;
+pub mod sla;
 pub mod stream;
