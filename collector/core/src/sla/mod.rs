@@ -8,4 +8,5 @@
 //! Does not: approve exclusions, attribute causes, count breaches or grade a year.
 
 pub mod calendar;
+pub mod contract;
 pub mod span;
