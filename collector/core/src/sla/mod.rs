@@ -7,6 +7,12 @@
 //!
 //! Does not: approve exclusions, attribute causes, count breaches or grade a year.
 
+pub mod availability;
 pub mod calendar;
 pub mod contract;
+pub mod heartbeat;
+pub mod indicator;
+pub mod month;
+pub mod partition;
+pub mod response;
 pub mod span;
