@@ -200,7 +200,8 @@ mod tests {
             probes in prop::collection::vec(0..7 * 86_400_000_000i64, 20),
         ) {
             let calendar = if around_the_clock { ServiceCalendar::always() } else { ServiceCalendar::default() };
-            let (week, as_of) = (Span::new(monday(), monday().plus_micros(7 * 86_400_000_000)), monday().plus_micros(as_of_us));
+            let week = Span::new(monday(), monday().plus_micros(7 * 86_400_000_000));
+            let as_of = monday().plus_micros(as_of_us);
             let got = partition(calendar.open_spans(week), &claims, as_of);
 
             let expected = calendar.measure(Span::new(week.from, week.to.min(as_of)));

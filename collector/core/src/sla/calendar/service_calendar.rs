@@ -127,13 +127,8 @@ impl Weekly {
 
     /// Every hour of every day.
     pub fn always() -> Self {
-        let day = OpenHours(vec![Hours { from_min: 0, to_min: 1440 }]);
-        Self { sat: day.clone(), sun: day.clone(), ..Self::office() }.with_weekdays(&day)
-    }
-
-    fn with_weekdays(self, day: &OpenHours) -> Self {
-        let d = || day.clone();
-        Self { mon: d(), tue: d(), wed: d(), thu: d(), fri: d(), ..self }
+        let d = || OpenHours(vec![Hours { from_min: 0, to_min: 1440 }]);
+        Self { mon: d(), tue: d(), wed: d(), thu: d(), fri: d(), sat: d(), sun: d() }
     }
 
     fn on(&self, weekday: Weekday) -> &OpenHours {
