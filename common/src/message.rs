@@ -152,6 +152,33 @@ catalogue! {
         en: "Whoever takes this on, please record it:\n  tenken-collector incident ack {incident}\n(This alone does not stop the contract's response clock; the report of the investigated cause does.)",
     }
     NoticeFooter { ja: "このメッセージは点検（Tenken）が自動で送信しました。通知番号: {notice}", en: "Sent automatically by Tenken. Notice: {notice}" }
+    // SLA: labels of a service second.
+    SlaUp { ja: "稼働", en: "up" }
+    SlaDownProvider { ja: "停止（乙の責）", en: "down (provider)" }
+    SlaUndetermined { ja: "不明", en: "undetermined" }
+    SlaDownCustomer { ja: "停止（甲の責）", en: "down (hospital)" }
+    SlaExcludedPreAgreed { ja: "算定除外（事前合意）", en: "excluded (agreed in advance)" }
+    SlaExcludedOther { ja: "算定除外（その他）", en: "excluded (other)" }
+    SlaNoData { ja: "データなし", en: "no data" }
+    // SLA: indicators and verdicts.
+    SlaUptime { ja: "サービス稼働率", en: "service uptime" }
+    SlaResponse { ja: "障害対応時間（第一次対応の期限内達成率）", en: "incident response (share of first responses in time)" }
+    SlaMet { ja: "達成", en: "met" }
+    SlaMissed { ja: "未達成", en: "missed" }
+    SlaUnknown { ja: "判定不能", en: "cannot be told" }
+    SlaNotApplicable { ja: "対象なし", en: "nothing to judge" }
+    // SLA: why a figure has no value.
+    SlaNoServiceTime { ja: "対象期間にサービス提供時間がありません", en: "the period has no service time" }
+    SlaNoMeasurement { ja: "サービス提供時間の全体にわたり測定データがありません", en: "nothing was measured in all of the service time" }
+    SlaNoCase { ja: "対象となる障害がありません", en: "there was no incident to respond to" }
+    SlaNothingDue { ja: "期限の到来した障害対応がまだありません", en: "no response was due yet" }
+    // SLA: state of a response clock.
+    SlaResponseRunning { ja: "対応中（期限 {deadline}）", en: "open (due {deadline})" }
+    SlaResponseMet { ja: "期限内に第一次対応済み", en: "first response in time" }
+    SlaResponseBreached { ja: "期限超過（期限 {deadline}）", en: "overdue (was due {deadline})" }
+    // SLA: the calendar.
+    SlaCalendarAnnounced { ja: "祝日は官報公示済み", en: "holidays as officially announced" }
+    SlaCalendarEstimated { ja: "祝日は推定（官報公示前）", en: "holidays estimated (not announced yet)" }
 }
 
 #[cfg(test)]

@@ -8,5 +8,5 @@ pub mod desk;
 pub mod evaluation;
 pub mod intake;
 pub mod predict;
-// pub mod sla;
+pub mod sla;
 pub mod stream;
