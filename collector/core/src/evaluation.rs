@@ -22,10 +22,7 @@ use crate::{
     stream::IncidentAction,
 };
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 use tenken_common::{
     id::{DeviceId, HospitalId, Name},
     observation::CheckState,
@@ -138,7 +135,6 @@ pub fn evaluate(input: &EvaluationInput) -> Evaluation {
             state: judge(device.last_received, device.expected_interval, input.as_of, input.uptime),
             conditions: conditions.remove(&id).unwrap_or_default(),
             incidents: before.clone(),
-            reset: BTreeSet::new(),
         };
         ward.evaluate(&before, &mut out);
     }
@@ -153,8 +149,6 @@ struct Ward<'a> {
     /// Of the last evaluation; taken out as they are judged.
     conditions: BTreeMap<ConditionKey, Condition>,
     incidents: Vec<Incident>,
-    /// What a person closed just now while it was still there: it begins anew.
-    reset: BTreeSet<ConditionKey>,
 }
 
 impl Ward<'_> {
@@ -192,8 +186,15 @@ impl Ward<'_> {
                     rule: incident.rule.clone(),
                     subject: incident.subject.clone(),
                 };
-                self.conditions.remove(&key);
-                self.reset.insert(key);
+                // Whatever is still there begins anew now, and not with its old evidence.
+                let anew = Condition {
+                    key: key.clone(),
+                    since: self.input.as_of,
+                    pending_from: self.input.as_of,
+                    active: false,
+                    gone_from: None,
+                };
+                self.conditions.insert(key, anew);
             }
         }
     }
@@ -232,10 +233,7 @@ impl Ward<'_> {
         });
         let flapping = open.as_ref().is_some_and(|i| i.is_flapping());
         let resolve = if flapping { rule.resolve_hold.0.max(flap_window) } else { rule.resolve_hold.0 };
-        let verdict = match judgement.verdict {
-            Verdict::True { .. } if self.reset.contains(&key) => Verdict::True { seen: as_of },
-            other @ (Verdict::True { .. } | Verdict::Between | Verdict::False | Verdict::Unknown) => other,
-        };
+        let verdict = judgement.verdict;
         match advance(before, &key, verdict, as_of, Holds { hold: rule.hold.0, resolve }) {
             Progress::Absent => {}
             Progress::Pending(condition) => out.conditions.push(condition),

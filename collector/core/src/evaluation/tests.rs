@@ -12,6 +12,7 @@ use crate::{
     stream::IncidentStep,
 };
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 use tenken_common::{id::Hash, unit::Unit};
 
 const GIB: f64 = 1_073_741_824.0;
@@ -121,7 +122,7 @@ fn the_same_finding_a_thousand_times_is_one_incident_and_one_notice() {
     assert_eq!(desk.reasons(), [NotifyReason::Opened]);
     let notice = desk.notices.first().unwrap();
     assert_eq!((notice.severity, notice.first_seen, notice.decided_at), (Severity::Critical, at(0), at(0)));
-    for part in ["hospital-a", "ct-1", "pacs", "2026-09-21 22:13"] {
+    for part in ["hospital-a", "ct-1", "pacs", "2026-09-21 23:13"] {
         assert!(notice.finding.ja.contains(part) && notice.finding.en.contains(part), "{notice:?}");
     }
     assert!(!notice.action.ja.is_empty() && !notice.finding.ja.contains('{'));
