@@ -92,6 +92,9 @@ impl Collection {
         }
         let failures = to_f64(self.shared.delivery.borrow().failures);
         quantities.extend(quantity("push_failures", Unit::Count, failures));
+        // So that the collector knows when silence begins.
+        let expected = self.shared.push.interval.0.max(self.shared.push.report.0).as_secs_f64();
+        quantities.extend(quantity("expected_interval_seconds", Unit::Seconds, expected));
         self.recorder.report(self.shared.clock.now(), quantities)
     }
 

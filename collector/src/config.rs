@@ -8,6 +8,7 @@ use std::{
     path::PathBuf,
     time::Duration,
 };
+use tenken_collector_core::sla::heartbeat;
 use tenken_common::{
     config::{Check, HumanDuration, Problems},
     message::Language,
@@ -45,8 +46,7 @@ pub struct ListenSection {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvaluateSection {
-    /// Heartbeat of the collector and tick of the evaluation. Two missed ones in a row are a stop
-    /// of the service in the SLA's sense.
+    /// Heartbeat of the collector and tick of the evaluation.
     pub interval: HumanDuration,
     /// The rules file; without it the rules that come with the program hold.
     pub rules: Option<PathBuf>,
@@ -79,7 +79,7 @@ impl Default for ListenSection {
 }
 
 impl Default for EvaluateSection {
-    fn default() -> Self { Self { interval: HumanDuration(Duration::from_secs(10)), rules: None } }
+    fn default() -> Self { Self { interval: HumanDuration(heartbeat::INTERVAL), rules: None } }
 }
 
 impl CollectorConfig {
@@ -113,8 +113,10 @@ impl Check for CollectorConfig {
         {
             problems.push("push_url", "must begin with https://");
         }
-        if self.evaluate.interval.0 < Duration::from_secs(1) {
-            problems.push("evaluate.interval", "must be at least 1s");
+        let interval = self.evaluate.interval.0;
+        if interval < Duration::from_secs(1) || interval > heartbeat::INTERVAL {
+            let max = HumanDuration(heartbeat::INTERVAL);
+            problems.push("evaluate.interval", format!("must be from 1s to {max}"));
         }
         let listen = &self.listen;
         let ports = [

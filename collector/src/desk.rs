@@ -5,26 +5,26 @@
 //! with its reason and changes nothing.
 
 use crate::store::{FileError, Store, StoreError};
+use std::collections::BTreeMap;
 use tenken_collector_core::{
     desk::notice::IncidentId,
-    sla::contract::{Contract, ContractHistory},
+    sla::contract::{Contract, ContractHistory, HistoryError},
     stream::{Entry, Hospital, IncidentAction, IncidentStep},
 };
 use tenken_common::{
     config::Problems,
     envelope::Envelope,
-    id::{DeviceId, Name},
-    key::PublicKey,
+    id::{ContractId, DeviceId, Name},
     time::Timestamp,
 };
 
 /// Why an entry was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum DeskError {
-    #[error("the contract cannot be used")]
+    #[error("the contract has {} problem(s):{}", .0.iter().count(), .0.iter().map(|p| format!("\n  {}: {}", p.key, p.text)).collect::<String>())]
     Contract(Problems),
-    #[error("version {version} of this contract takes effect on the same day as one on file, or before it; a loaded version is never changed")]
-    Overlap { version: u64 },
+    #[error("the contract does not fit to the versions on file, which are never changed")]
+    History(#[source] HistoryError),
     #[error("the contract's hospital key differs from the one on file; a key is succeeded by the hospital's own statement only")]
     HospitalKey,
     #[error("no incident {0}; `tenken-collector incident list` shows them")]
@@ -42,33 +42,42 @@ pub enum DeskError {
 /// Loads a contract version, and with the first one its hospital.
 pub async fn load_contract(store: &Store, text: &str) -> Result<Contract, DeskError> {
     let contract = Contract::parse(text).map_err(DeskError::Contract)?;
-    let key = contract.hospital_key();
+    let key = contract.hospital.key;
     let hospitals = store.hospitals().await?;
-    let known = hospitals.iter().find(|h| h.id == contract.parties.hospital.id);
+    let known = hospitals.iter().find(|h| h.id == contract.hospital.id);
     let mut entries = Vec::new();
     match known {
         Some(known) if known.key != key => return Err(DeskError::HospitalKey),
         Some(_) => {}
-        None => entries.push(hospital_entry(&contract, key)),
+        None => {
+            let id = contract.hospital.id.clone();
+            entries.push(Entry::Hospital(Hospital { id, key: key.to_bytes().to_vec() }));
+        }
     }
-    let version = contract.version;
-    let mut versions: Vec<Contract> =
-        contracts(store).await?.into_iter().filter(|c| c.id == contract.id).collect();
-    versions.push(contract.clone());
-    ContractHistory::new(versions).map_err(|_| DeskError::Overlap { version })?;
+    let mut versions = contracts(store).await?;
+    versions.retain(|other| other.id == contract.id);
+    ContractHistory::new(versions)
+        .and_then(|mut history| history.add(contract.clone()))
+        .map_err(DeskError::History)?;
     entries.push(Entry::Contract { text: text.to_owned() });
     store.append(entries).await?;
     Ok(contract)
-}
-
-fn hospital_entry(contract: &Contract, key: PublicKey) -> Entry {
-    Entry::Hospital(Hospital { id: contract.parties.hospital.id.clone(), key: key.to_bytes().to_vec() })
 }
 
 /// Every contract version on file. One that was accepted stays readable.
 pub async fn contracts(store: &Store) -> Result<Vec<Contract>, StoreError> {
     let rows = store.contracts().await?;
     rows.iter().map(|row| Contract::parse(&row.text).map_err(|_| StoreError::Value("contract"))).collect()
+}
+
+/// The contracts with their versions, by contract.
+pub async fn histories(store: &Store) -> Result<Vec<ContractHistory>, StoreError> {
+    let mut by_id: BTreeMap<ContractId, ContractHistory> = BTreeMap::new();
+    for contract in contracts(store).await? {
+        let history = by_id.entry(contract.id.clone()).or_default();
+        history.add(contract).map_err(|_| StoreError::Value("contract"))?;
+    }
+    Ok(by_id.into_values().collect())
 }
 
 /// Files a statement of a hospital; `false` where it was on file already.

@@ -12,8 +12,11 @@ use super::{
     sqlite::{Columns, Store, insert, int, stored_batch},
 };
 use sqlx::{SqliteConnection, query, query_scalar};
-use std::{collections::BTreeMap, time::Duration};
-use tenken_collector_core::stream::{Entry, Stored};
+use std::collections::BTreeMap;
+use tenken_collector_core::{
+    sla::heartbeat,
+    stream::{Entry, Stored},
+};
 use tenken_common::{
     batch::Batch,
     id::{DeviceId, Name},
@@ -80,7 +83,8 @@ impl Page {
                 }
                 Ok(())
             }
-            Entry::Heartbeat | Entry::Started { .. } => beat(c, stored.committed).await,
+            Entry::Heartbeat => beat(c, stored.committed).await,
+            Entry::Started { .. } => begin_run(c, stored.committed).await,
             Entry::Hospital(_)
             | Entry::Contract { .. }
             | Entry::Statement { .. }
@@ -253,14 +257,17 @@ async fn beat(c: &mut SqliteConnection, at: Timestamp) -> Result<(), StoreError>
          WHERE first_us = (SELECT max(first_us) FROM heartbeat_run) AND first_us <= ?1 AND last_us >= ?2",
     )
     .bind(at.as_micros())
-    .bind(at.minus(HEARTBEAT_GAP_MAX).as_micros())
+    .bind(at.minus(heartbeat::GAP_MAX).as_micros())
     .execute(&mut *c)
     .await?;
-    if prolonged.rows_affected() == 0 {
-        query("INSERT OR IGNORE INTO heartbeat_run (first_us, last_us) VALUES (?1, ?1)")
-            .bind(at.as_micros())
-            .execute(c)
-            .await?;
-    }
+    if prolonged.rows_affected() == 0 { begin_run(c, at).await } else { Ok(()) }
+}
+
+/// A process that began to serve was not there before, however short the time without one was.
+async fn begin_run(c: &mut SqliteConnection, at: Timestamp) -> Result<(), StoreError> {
+    query("INSERT OR IGNORE INTO heartbeat_run (first_us, last_us) VALUES (?1, ?1)")
+        .bind(at.as_micros())
+        .execute(c)
+        .await?;
     Ok(())
 }

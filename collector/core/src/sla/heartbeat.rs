@@ -35,6 +35,11 @@ pub struct HeartbeatRuns {
     runs: Vec<Run>,
 }
 
+/// A collector's heartbeat is never slower than this.
+pub const INTERVAL: Duration = Duration::from_secs(10);
+/// A longer silence of the collector is a stop of the service.
+pub const GAP_MAX: Duration = Duration::from_secs(30);
+
 impl HeartbeatRuns {
     /// How many missed intervals make a stop, where the shell has no reason for another number.
     pub const GAP_INTERVALS: u32 = 3;
@@ -43,6 +48,12 @@ impl HeartbeatRuns {
     pub fn new(interval: Duration, gap_max: Duration) -> Self {
         let us = |d: Duration| i64::try_from(d.as_micros()).unwrap_or(i64::MAX);
         Self { interval_us: us(interval), gap_max_us: us(gap_max.max(interval)), runs: Vec::new() }
+    }
+
+    /// Runs that were folded before, in order: what lies between two of them is a stop, however
+    /// short, since a process that started anew was not there before.
+    pub fn of_runs(runs: impl IntoIterator<Item = Run>) -> Self {
+        Self { runs: runs.into_iter().collect(), ..Self::new(INTERVAL, GAP_MAX) }
     }
 
     pub fn runs(&self) -> &[Run] {
@@ -79,10 +90,10 @@ impl HeartbeatRuns {
             return vec![Labelled { span: until(Timestamp::MIN, as_of), label: Label::NoData }];
         };
         let mut out = vec![Labelled { span: until(Timestamp::MIN, first.first), label: Label::NoData }];
-        let restarts = self.runs.iter().skip(1).map(|run| run.first).chain([as_of]);
-        for (run, restart) in self.runs.iter().zip(restarts) {
-            if restart.micros_since(run.last) > self.gap_max_us {
-                let known = run.last.plus_micros(self.interval_us);
+        let restarts = self.runs.iter().skip(1).map(|run| (run.first, 0)).chain([(as_of, self.gap_max_us)]);
+        for (run, (restart, allowed)) in self.runs.iter().zip(restarts) {
+            if restart.micros_since(run.last) > allowed {
+                let known = run.last.plus_micros(self.interval_us).min(restart);
                 out.push(Labelled { span: until(run.last, known), label: Label::Undetermined });
                 out.push(Labelled { span: until(known, restart), label: Label::DownProvider });
             }
@@ -138,6 +149,20 @@ mod tests {
         let stopped =
             [(0, 0, Label::NoData), (60, 120, Label::Undetermined), (120, 241, Label::DownProvider)];
         assert_eq!(labels(&runs, 241), stopped);
+    }
+
+    #[test]
+    fn between_given_runs_lies_a_stop_however_short() {
+        let given = [(0, 1000), (1005, 1100), (1125, 1200)];
+        let runs = given.map(|(first, last)| Run { first: at(first), last: at(last) });
+        let runs = HeartbeatRuns::of_runs(runs);
+        let expected = [
+            (0, 0, Label::NoData),
+            (1000, 1005, Label::Undetermined),
+            (1100, 1110, Label::Undetermined),
+            (1110, 1125, Label::DownProvider),
+        ];
+        assert_eq!(labels(&runs, 1210), expected);
     }
 
     #[test]

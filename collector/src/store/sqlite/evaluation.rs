@@ -15,7 +15,10 @@ use crate::store::{
 };
 use sqlx::{query, sqlite::SqliteRow};
 use tenken_collector_core::desk::notice::IncidentId;
-use tenken_common::time::Timestamp;
+use tenken_common::{
+    id::{Hash, Name},
+    time::Timestamp,
+};
 
 impl Store {
     /// Keeps an evaluation, all or nothing, and notes how far it looked (checkpoint `evaluate`).
@@ -103,31 +106,37 @@ impl Store {
         rows.iter().map(outbox_row).collect()
     }
 
-    pub async fn notice_delivered(&self, id: i64, at: Timestamp) -> Result<(), StoreError> {
-        query("UPDATE outbox SET state = 1, attempts = attempts + 1, delivered_us = ?, last_error = NULL WHERE id = ?")
-            .bind(at.as_micros())
-            .bind(id)
-            .execute(self.writer())
-            .await?;
+    pub async fn notice_delivered(&self, notice: Hash, channel: &Name, at: Timestamp) -> Result<(), StoreError> {
+        query(
+            "UPDATE outbox SET state = 1, attempts = attempts + 1, delivered_us = ?, last_error = NULL
+             WHERE notice_id = ? AND channel = ?",
+        )
+        .bind(at.as_micros())
+        .bind(notice.as_bytes())
+        .bind(channel.as_str())
+        .execute(self.writer())
+        .await?;
         Ok(())
     }
 
     /// An attempt failed; `next` is when to try again, `None` gives up.
     pub async fn notice_failed(
         &self,
-        id: i64,
+        notice: Hash,
+        channel: &Name,
         error: &str,
         next: Option<Timestamp>,
     ) -> Result<(), StoreError> {
         let state = if next.is_some() { OutboxState::Waiting } else { OutboxState::Failed };
         query(
             "UPDATE outbox SET state = ?, attempts = attempts + 1, last_error = ?,
-                    next_attempt_us = coalesce(?, next_attempt_us) WHERE id = ?",
+                    next_attempt_us = coalesce(?, next_attempt_us) WHERE notice_id = ? AND channel = ?",
         )
         .bind(state as i64)
         .bind(error)
         .bind(next.map(Timestamp::as_micros))
-        .bind(id)
+        .bind(notice.as_bytes())
+        .bind(channel.as_str())
         .execute(self.writer())
         .await?;
         Ok(())

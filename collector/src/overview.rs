@@ -1,0 +1,349 @@
+//! Everything that listings, the screen of quickstart and the metrics show, read at one moment.
+//!
+//! Holds: it only reads. What is not known is absent; nothing here turns an unknown into a zero.
+
+use crate::{
+    desk,
+    metrics::{
+        Metrics,
+        snapshot::{
+            ContractFacts, DeviceCondition, DeviceFacts, ForecastFacts, IncidentCount, Snapshot,
+            Verdict as MetricVerdict,
+        },
+    },
+    store::{
+        Store, StoreError,
+        model::{DeviceStatus, OutboxState},
+    },
+    worker::evaluate::expected_interval,
+};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use tenken_collector_core::{
+    desk::{
+        incident::{Incident, Step},
+        notice::Severity,
+    },
+    evaluation::ForecastResult,
+    intake::device_state::{DeviceState, Liveness, Stretch, Uptime, judge},
+    predict::forecast::Outcome,
+    sla::{
+        calendar::DeadlineError,
+        contract::ContractHistory,
+        heartbeat::{HeartbeatRuns, Run},
+        indicator::{Indicator, IndicatorName, Verdict},
+        month::{self, Month, SlaInput, SlaMonth},
+        response::{IncidentEvent, IncidentEventKind, IncidentHistory},
+    },
+};
+use tenken_common::{
+    id::{ContractId, DeviceId, Hash, HospitalId, Name},
+    observation::{CheckState, ProbeState},
+    time::{ClockSource, Timestamp},
+    unit::Unit,
+};
+
+/// See the module's head.
+#[derive(Debug, Serialize)]
+pub struct Overview {
+    pub as_of: Timestamp,
+    pub devices: Vec<DeviceOverview>,
+    /// All that are not closed.
+    pub incidents: Vec<Incident>,
+    pub forecasts: Vec<ForecastResult>,
+    pub sla: Vec<ContractMonth>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct DeviceOverview {
+    pub device: DeviceId,
+    pub hospital: HospitalId,
+    pub label: Name,
+    pub status: &'static str,
+    pub fingerprint: Hash,
+    pub state: DeviceState,
+    pub last_received: Option<Timestamp>,
+    pub batches: u64,
+    pub records: u64,
+    pub gaps: u64,
+    pub missing_runs: u64,
+    pub quarantined: bool,
+    pub clock_offset_ms: Option<i64>,
+    pub agent_version: Option<String>,
+    pub probes: Vec<ProbeOverview>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct ProbeOverview {
+    pub probe: Name,
+    /// `None` where only values came and no report on the run yet.
+    pub state: Option<ProbeState>,
+    pub values: Vec<Value>,
+    pub checks: Vec<CheckValue>,
+}
+
+/// The newest point of a series.
+#[derive(Debug, Clone, Serialize)]
+pub struct Value {
+    pub subject: Name,
+    pub name: Name,
+    pub unit: Unit,
+    pub value: f64,
+    pub at: Timestamp,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct CheckValue {
+    pub subject: Name,
+    pub state: CheckState,
+    pub at: Timestamp,
+}
+
+/// One contract's figures.
+#[derive(Debug, Serialize)]
+pub struct ContractMonth {
+    pub contract: ContractId,
+    pub hospital: HospitalId,
+    pub service_name: String,
+    #[serde(flatten)]
+    pub figures: SlaMonth,
+}
+
+/// Reads everything; the SLA of the current month.
+pub async fn load(store: &Store, as_of: Timestamp) -> Result<Overview, StoreError> {
+    let incidents = store
+        .open_incidents()
+        .await?
+        .iter()
+        .map(|row| serde_json::from_str(&row.json).map_err(|_| StoreError::Value("incident")))
+        .collect::<Result<_, _>>()?;
+    Ok(Overview {
+        as_of,
+        devices: devices(store, as_of).await?,
+        incidents,
+        forecasts: forecasts(store).await?,
+        sla: sla(store, Month::of(as_of), as_of).await?,
+    })
+}
+
+pub async fn forecasts(store: &Store) -> Result<Vec<ForecastResult>, StoreError> {
+    let rows = store.forecasts().await?;
+    rows.iter().map(|row| serde_json::from_str(&row.json).map_err(|_| StoreError::Value("forecast"))).collect()
+}
+
+/// Every device, with what it reported last.
+pub async fn devices(store: &Store, as_of: Timestamp) -> Result<Vec<DeviceOverview>, StoreError> {
+    let seen: BTreeMap<_, _> = store.seen().await?.into_iter().map(|s| (s.device, s)).collect();
+    let counts: BTreeMap<_, _> = store.counts().await?.into_iter().map(|c| (c.device, c)).collect();
+    let runs = store.heartbeat_runs().await?;
+    let uptime = Uptime::new(runs.iter().map(|run| Stretch { from: run.first, to: run.last.min(as_of) }));
+    let mut probes = probes(store).await?;
+    let mut out = Vec::new();
+    for row in store.devices().await? {
+        let (seen, counts) = (seen.get(&row.id), counts.get(&row.id));
+        let all = store.series(row.id).await?;
+        let interval = expected_interval(store, &all).await?;
+        let last_received = seen.map(|s| s.received);
+        let mut of_device = probes.remove(&row.id).unwrap_or_default();
+        for series in all {
+            let Some((at, value)) = store.latest_sample(series.id).await? else { continue };
+            let probe = probe_of(&mut of_device, &series.probe);
+            let (subject, name, unit) = (series.subject, series.name, series.unit);
+            probe.values.push(Value { subject, name, unit, value, at });
+        }
+        out.push(DeviceOverview {
+            device: row.id,
+            status: match row.status() {
+                DeviceStatus::Pending => "pending",
+                DeviceStatus::Approved => "approved",
+                DeviceStatus::Revoked => "revoked",
+            },
+            fingerprint: row.key.fingerprint(),
+            state: judge(last_received, interval, as_of, &uptime),
+            last_received,
+            batches: counts.map_or(0, |c| c.batches),
+            records: counts.map_or(0, |c| c.records),
+            gaps: counts.map_or(0, |c| c.gaps),
+            missing_runs: counts.map_or(0, |c| c.missing_runs),
+            quarantined: counts.is_some_and(|c| c.quarantined),
+            clock_offset_ms: seen.and_then(|s| match s.clock.source {
+                ClockSource::Unknown => None,
+                ClockSource::SignedTime => Some(s.clock.offset_ms),
+            }),
+            agent_version: seen.map(|s| s.agent_version.clone()),
+            probes: of_device,
+            hospital: row.hospital,
+            label: row.label,
+        });
+    }
+    Ok(out)
+}
+
+/// Runs and checks; values are added by the caller.
+async fn probes(store: &Store) -> Result<BTreeMap<DeviceId, Vec<ProbeOverview>>, StoreError> {
+    let mut by_device: BTreeMap<DeviceId, Vec<ProbeOverview>> = BTreeMap::new();
+    for run in store.probe_runs().await? {
+        probe_of(by_device.entry(run.device).or_default(), &run.probe).state = Some(run.state);
+    }
+    for check in store.checks().await? {
+        let probe = probe_of(by_device.entry(check.device).or_default(), &check.probe);
+        probe.checks.push(CheckValue { subject: check.subject, state: check.state, at: check.at });
+    }
+    Ok(by_device)
+}
+
+fn probe_of<'a>(probes: &'a mut Vec<ProbeOverview>, name: &Name) -> &'a mut ProbeOverview {
+    let place = match probes.iter().position(|p| p.probe == *name) {
+        Some(place) => place,
+        None => {
+            let (values, checks) = (Vec::new(), Vec::new());
+            probes.push(ProbeOverview { probe: name.clone(), state: None, values, checks });
+            probes.len() - 1
+        }
+    };
+    probes.get_mut(place).expect("it was just found or pushed")
+}
+
+/// A month of every contract.
+pub async fn sla(store: &Store, month: Month, as_of: Timestamp) -> Result<Vec<ContractMonth>, StoreError> {
+    let runs = store.heartbeat_runs().await?;
+    let runs = runs.iter().map(|run| Run { first: run.first, last: run.last });
+    let heartbeats = HeartbeatRuns::of_runs(runs);
+    let incidents: Vec<Incident> = store
+        .incidents()
+        .await?
+        .iter()
+        .map(|row| serde_json::from_str(&row.json).map_err(|_| StoreError::Value("incident")))
+        .collect::<Result<_, _>>()?;
+    let mut out = Vec::new();
+    for history in desk::histories(store).await? {
+        let figures = figures(&history, &heartbeats, &incidents, month, as_of)
+            .map_err(|_| StoreError::Value("contract hours"))?;
+        let Some(newest) = history.versions().last() else { continue };
+        out.push(ContractMonth {
+            contract: newest.id.clone(),
+            hospital: newest.hospital.id.clone(),
+            service_name: newest.service_name.clone(),
+            figures,
+        });
+    }
+    Ok(out)
+}
+
+fn figures(
+    history: &ContractHistory,
+    heartbeats: &HeartbeatRuns,
+    incidents: &[Incident],
+    month: Month,
+    as_of: Timestamp,
+) -> Result<SlaMonth, DeadlineError> {
+    let hospital = history.versions().last().map(|c| &c.hospital.id);
+    let of_hospital: Vec<IncidentHistory> =
+        incidents.iter().filter(|i| Some(&i.hospital) == hospital).map(incident_history).collect();
+    let outages = &[];
+    month::evaluate(&SlaInput { contracts: history, heartbeats, outages, incidents: &of_hospital, month, as_of })
+}
+
+/// An incident as the response clock sees it. An escalation is a detection of the new severity.
+fn incident_history(incident: &Incident) -> IncidentHistory {
+    let escalated = incident.last(Step::Escalated).is_some();
+    let at_first = if escalated { Severity::Warning } else { incident.severity };
+    let events = incident.events.iter().filter_map(|event| {
+        let kind = match event.step {
+            Step::Detected | Step::Reopened => IncidentEventKind::Detected(at_first),
+            Step::Escalated => IncidentEventKind::Detected(incident.severity),
+            Step::Acknowledged => IncidentEventKind::Acknowledged,
+            Step::FirstResponseReported => IncidentEventKind::FirstResponseReported,
+            Step::Recovered => IncidentEventKind::Recovered,
+            Step::Closed => IncidentEventKind::Closed,
+        };
+        Some(IncidentEvent { at: event.at, kind })
+    });
+    IncidentHistory { incident: incident.id, events: events.collect() }
+}
+
+/// The outbox as a gauge.
+pub async fn show_outbox(store: &Store, metrics: &Metrics) -> Result<(), StoreError> {
+    let waiting: Vec<_> =
+        store.outbox().await?.into_iter().filter(|row| row.state == OutboxState::Waiting).collect();
+    let oldest = waiting.iter().map(|row| row.notice.decided_at).min();
+    metrics.set_outbox(u32::try_from(waiting.len()).unwrap_or(u32::MAX), oldest);
+    Ok(())
+}
+
+impl Overview {
+    /// What Prometheus is shown.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            devices: self.devices.iter().filter(|d| d.status == "approved").map(device_facts).collect(),
+            incidents: incident_counts(&self.incidents),
+            forecasts: self.forecasts.iter().map(|f| forecast_facts(f, self.as_of)).collect(),
+            contracts: self.sla.iter().map(contract_facts).collect(),
+        }
+    }
+}
+
+fn device_facts(d: &DeviceOverview) -> DeviceFacts {
+    DeviceFacts {
+        hospital: d.hospital.clone(),
+        device: d.device,
+        name: d.label.clone(),
+        condition: match d.state.liveness {
+            Liveness::Fresh => DeviceCondition::Fresh,
+            Liveness::Stale => DeviceCondition::Stale,
+            Liveness::Silent => DeviceCondition::Silent,
+            Liveness::Unknown => DeviceCondition::Unknown,
+        },
+        last_seen: d.last_received,
+        records_stored: d.records,
+        gaps: d.gaps,
+        clock_offset_seconds: d.clock_offset_ms.map(|ms| Timestamp::from_micros(ms.saturating_mul(1_000)).as_secs_f64()),
+    }
+}
+
+fn incident_counts(incidents: &[Incident]) -> Vec<IncidentCount> {
+    let mut counts: BTreeMap<(HospitalId, Severity, Name), u32> = BTreeMap::new();
+    for incident in incidents.iter().filter(|i| i.is_open()) {
+        let key = (incident.hospital.clone(), incident.severity, incident.rule.clone());
+        *counts.entry(key).or_default() += 1;
+    }
+    counts.into_iter().map(|((hospital, severity, rule), open)| IncidentCount { hospital, severity, rule, open }).collect()
+}
+
+fn forecast_facts(f: &ForecastResult, as_of: Timestamp) -> ForecastFacts {
+    let days = |at: Timestamp| at.saturating_since(as_of).as_secs_f64() / 86_400.0;
+    let (low, high) = match f.outcome {
+        Outcome::Crossing(c) => (Some(days(c.low)), Some(days(c.high))),
+        Outcome::AlreadyReached => (Some(0.0), Some(0.0)),
+        Outcome::Refused(_) => (None, None),
+    };
+    ForecastFacts {
+        device: f.device,
+        subject: f.subject.clone(),
+        days_left: f.days_left(as_of),
+        days_left_low: low,
+        days_left_high: high,
+    }
+}
+
+fn contract_facts(c: &ContractMonth) -> ContractFacts {
+    let of = |name| c.figures.indicators.iter().find(|i: &&Indicator| i.name == name);
+    let uptime = of(IndicatorName::Uptime);
+    ContractFacts {
+        hospital: c.hospital.clone(),
+        contract: c.contract.clone(),
+        uptime: uptime.and_then(|i| i.estimate.value),
+        uptime_min: uptime.and_then(|i| i.estimate.min),
+        uptime_max: uptime.and_then(|i| i.estimate.max),
+        target: uptime.and_then(|i| i.target),
+        coverage: uptime.and_then(|i| i.coverage),
+        verdict: match uptime.map(|i| i.verdict) {
+            Some(Verdict::Met) => MetricVerdict::Met,
+            Some(Verdict::Missed) => MetricVerdict::Missed,
+            Some(Verdict::Unknown | Verdict::NotApplicable) | None => MetricVerdict::Unknown,
+        },
+        response: of(IndicatorName::Response).and_then(|i| i.estimate.value),
+        responses_running: c.figures.responses.running,
+        responses_breached: c.figures.responses.breached,
+    }
+}

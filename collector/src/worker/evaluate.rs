@@ -1,0 +1,341 @@
+//! The evaluation at every tick: heartbeat, load, [`evaluate`], save.
+//!
+//! Holds: a tick is a heartbeat in the journal, and what is evaluated at it depends on the stream
+//! up to it and on nothing else, not on when the work is done nor by whom. So a collector that
+//! was down catches up tick by tick, and a rebuild comes to the same incidents. Its rows, its
+//! notices and its place in the stream are one transaction.
+//!
+//! Forecasts read weeks of history and change slowly: they are asked once a minute. In between
+//! their conditions stand as they are.
+
+use crate::{
+    ingest::commit::Committer,
+    metrics::Metrics,
+    notify::Outlets,
+    overview,
+    store::{
+        Store, StoreError,
+        model::{EvaluationRows, IncidentRow, NamedJson, Outgoing, SeriesRow},
+    },
+};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{collections::BTreeMap, future::Future, pin::pin, sync::Arc, time::Duration};
+use tenken_collector_core::{
+    desk::{
+        finding::Condition,
+        incident::{Incident, Phase},
+        rule::{Need, RuleSet},
+    },
+    evaluation::{CheckInput, ClockReading, DeviceInput, Evaluation, EvaluationInput, ForecastResult, evaluate},
+    intake::device_state::{Stretch, Uptime},
+    predict::series::{Series, SeriesKey},
+    stream::{Entry, IncidentAction, Stored},
+};
+use tenken_common::{
+    id::DeviceId,
+    telemetry::ErrorChain,
+    time::{ClockSource, Timestamp},
+};
+use tokio::sync::Notify;
+
+/// A device that has not said how often it reports.
+const INTERVAL_DEFAULT: Duration = Duration::from_secs(60);
+const FORECAST_EVERY_S: i64 = 60;
+/// Needs up to this reach back are cheap enough for every tick.
+const SHORT_HISTORY: Duration = Duration::from_secs(6 * 3_600);
+
+/// See the module's head.
+pub struct Evaluator {
+    store: Store,
+    committer: Committer,
+    outlets: Arc<Outlets>,
+    metrics: Arc<Metrics>,
+    /// Told when there is something to send.
+    wake: Arc<Notify>,
+}
+
+impl Evaluator {
+    pub fn new(
+        store: Store,
+        committer: Committer,
+        outlets: Arc<Outlets>,
+        metrics: Arc<Metrics>,
+        wake: Arc<Notify>,
+    ) -> Self {
+        Self { store, committer, outlets, metrics, wake }
+    }
+
+    /// A tick at once and then every `interval`, until `shutdown`. What is under way then is
+    /// finished.
+    pub async fn run(self, interval: Duration, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = pin!(shutdown);
+        let mut ticks = tokio::time::interval(interval);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut shutdown => return,
+                _ = ticks.tick() => {}
+            }
+            let result = self.tick().await;
+            if let Err(e) = &result {
+                tracing::error!(reason = %ErrorChain(e), "evaluation failed");
+            }
+            self.metrics.set_health(result.map_err(|e| ErrorChain(&e).to_string()));
+        }
+    }
+
+    async fn tick(&self) -> Result<(), TickError> {
+        self.committer.journal(Entry::Heartbeat).await?;
+        let clock = self.store.clock().clone();
+        let started = clock.mono();
+        let outgoing = advance(&self.store, &self.outlets).await?;
+        if outgoing > 0 {
+            self.wake.notify_one();
+        }
+        let now = clock.wall();
+        self.metrics.evaluated(clock.mono().saturating_since(started), now);
+        self.metrics.set_stream_position(self.store.position().await?);
+        overview::show_outbox(&self.store, &self.metrics).await?;
+        let overview = overview::load(&self.store, now).await?;
+        self.metrics.update(&overview.snapshot());
+        Ok(())
+    }
+}
+
+/// Why a tick was not evaluated; the next one catches up.
+#[derive(Debug, thiserror::Error)]
+pub enum TickError {
+    #[error("the heartbeat was not written")]
+    Heartbeat(#[from] crate::ingest::commit::CommitError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Evaluates every tick that was not yet; answers how many notices were queued.
+pub async fn advance(store: &Store, outlets: &Outlets) -> Result<usize, StoreError> {
+    let mut state = State::load(store).await?;
+    let mut position = store.checkpoint("evaluate").await?;
+    let mut queued = 0;
+    loop {
+        let steps = store.tick_after(position).await?;
+        let Some(tick) = steps.last() else { return Ok(queued) };
+        position = tick.position;
+        let actions = state.take(&steps);
+        store.project_until(position).await?;
+        queued += evaluate_tick(store, outlets, &mut state, tick, &actions).await?;
+    }
+}
+
+/// What the evaluation keeps from tick to tick.
+#[derive(Default)]
+struct State {
+    rules_text: String,
+    rules: Option<RuleSet>,
+    conditions: Vec<Condition>,
+    last_tick: Timestamp,
+}
+
+impl State {
+    async fn load(store: &Store) -> Result<Self, StoreError> {
+        let mut state = Self { last_tick: Timestamp::MIN, ..Self::default() };
+        for part in store.evaluation_state().await? {
+            match part.name.as_str() {
+                "rules" => state.use_rules(part.json),
+                "conditions" => state.conditions = read(&part.json, "conditions")?,
+                "last_tick" => state.last_tick = read(&part.json, "last_tick")?,
+                _ => return Err(StoreError::Value("evaluation state")),
+            }
+        }
+        Ok(state)
+    }
+
+    /// Takes in what steers this tick; answers what people did.
+    fn take(&mut self, steps: &[Stored]) -> Vec<IncidentAction> {
+        let mut actions = Vec::new();
+        for step in steps {
+            match &step.entry {
+                Entry::Rules { text } => self.use_rules(text.clone()),
+                Entry::IncidentAction(action) => actions.push(action.clone()),
+                Entry::Heartbeat
+                | Entry::Envelope { .. }
+                | Entry::Started { .. }
+                | Entry::Hospital(_)
+                | Entry::Contract { .. }
+                | Entry::Statement { .. }
+                | Entry::Enrolled(_)
+                | Entry::CertificateIssued { .. }
+                | Entry::Revoked { .. }
+                | Entry::Fork { .. } => {}
+            }
+        }
+        actions
+    }
+
+    fn use_rules(&mut self, text: String) {
+        // They were read before they were journaled; a later version that cannot read them any
+        // more judges nothing by them.
+        self.rules = RuleSet::parse(&text).ok();
+        self.rules_text = text;
+    }
+
+    fn rows(&self) -> Vec<NamedJson> {
+        vec![
+            NamedJson { name: "rules".to_owned(), json: self.rules_text.clone() },
+            NamedJson { name: "conditions".to_owned(), json: write(&self.conditions) },
+            NamedJson { name: "last_tick".to_owned(), json: write(&self.last_tick) },
+        ]
+    }
+}
+
+async fn evaluate_tick(
+    store: &Store,
+    outlets: &Outlets,
+    state: &mut State,
+    tick: &Stored,
+    actions: &[IncidentAction],
+) -> Result<usize, StoreError> {
+    let as_of = tick.committed;
+    let minute = |t: Timestamp| t.as_secs().div_euclid(FORECAST_EVERY_S);
+    let forecast_tick = minute(as_of) != minute(state.last_tick);
+    state.last_tick = as_of;
+    let Some(rules) = &state.rules else {
+        let rows = EvaluationRows { position: tick.position, state: state.rows(), ..EvaluationRows::default() };
+        store.save_evaluation(&rows).await?;
+        return Ok(0);
+    };
+    let needs: Vec<Need> =
+        rules.needs().into_iter().filter(|n| forecast_tick || n.history <= SHORT_HISTORY).collect();
+    let devices = load_devices(store, &needs, as_of).await?;
+    let incidents: Vec<Incident> = open_incidents(store).await?;
+    let uptime = uptime(store, as_of).await?;
+    let evaluation = evaluate(&EvaluationInput {
+        as_of,
+        rules,
+        uptime: &uptime,
+        devices: &devices,
+        conditions: &state.conditions,
+        incidents: &incidents,
+        actions,
+    });
+    state.conditions.clone_from(&evaluation.conditions);
+    let mut rows = rows_of(&evaluation, outlets, as_of);
+    rows.position = tick.position;
+    rows.state = state.rows();
+    if forecast_tick {
+        let kept: Vec<&String> = rows.forecasts.iter().map(|f| &f.name).collect();
+        let before = store.forecasts().await?.into_iter().map(|f| f.name);
+        rows.forecasts_gone = before.filter(|name| !kept.contains(&name)).collect();
+    } else {
+        rows.forecasts.clear();
+    }
+    let queued = rows.outbox.len();
+    store.save_evaluation(&rows).await?;
+    Ok(queued)
+}
+
+fn rows_of(evaluation: &Evaluation, outlets: &Outlets, as_of: Timestamp) -> EvaluationRows {
+    let incidents = evaluation.incidents.iter().map(|incident| IncidentRow {
+        id: incident.id,
+        open: incident.phase != Phase::Closed,
+        updated: as_of,
+        json: write(incident),
+    });
+    let forecasts = evaluation
+        .forecasts
+        .iter()
+        .map(|forecast| NamedJson { name: forecast_name(forecast), json: write(forecast) });
+    let outbox = evaluation.notices.iter().flat_map(|notice| {
+        outlets.wanting(notice).map(|channel| Outgoing { notice: notice.clone(), channel: channel.clone() })
+    });
+    EvaluationRows {
+        incidents: incidents.collect(),
+        forecasts: forecasts.collect(),
+        outbox: outbox.collect(),
+        ..EvaluationRows::default()
+    }
+}
+
+fn forecast_name(f: &ForecastResult) -> String { format!("{} {} {} {}", f.device, f.rule, f.subject, f.quantity) }
+
+async fn open_incidents(store: &Store) -> Result<Vec<Incident>, StoreError> {
+    store.open_incidents().await?.iter().map(|row| read(&row.json, "incident")).collect()
+}
+
+async fn uptime(store: &Store, as_of: Timestamp) -> Result<Uptime, StoreError> {
+    let runs = store.heartbeat_runs().await?;
+    // The newest run reaches to this tick, which is its newest beat.
+    Ok(Uptime::new(runs.iter().map(|run| Stretch { from: run.first, to: run.last.min(as_of) })))
+}
+
+async fn load_devices(store: &Store, needs: &[Need], as_of: Timestamp) -> Result<Vec<DeviceInput>, StoreError> {
+    let seen: BTreeMap<_, _> = store.seen().await?.into_iter().map(|s| (s.device, s)).collect();
+    let mut checks: BTreeMap<DeviceId, Vec<CheckInput>> = BTreeMap::new();
+    for row in store.checks().await? {
+        let (probe, subject, state, at) = (row.probe, row.subject, row.state, row.at);
+        checks.entry(row.device).or_default().push(CheckInput { probe, subject, state, at });
+    }
+    let mut devices = Vec::new();
+    for device in store.devices().await?.into_iter().filter(|d| d.approved.is_some() && d.revoked.is_none()) {
+        let all = store.series(device.id).await?;
+        let seen = seen.get(&device.id);
+        devices.push(DeviceInput {
+            device: device.id,
+            hospital: device.hospital,
+            label: device.label,
+            expected_interval: expected_interval(store, &all).await?,
+            last_received: seen.map(|s| s.received),
+            clock: seen.and_then(|s| match s.clock.source {
+                ClockSource::Unknown => None,
+                ClockSource::SignedTime => Some(ClockReading {
+                    offset_s: seconds(s.clock.offset_ms),
+                    uncertainty_s: seconds(i64::from(s.clock.uncertainty_ms)),
+                }),
+            }),
+            series: load_series(store, &all, needs, as_of).await?,
+            checks: checks.remove(&device.id).unwrap_or_default(),
+        });
+    }
+    Ok(devices)
+}
+
+/// As the device's own report says.
+pub async fn expected_interval(store: &Store, all: &[SeriesRow]) -> Result<Duration, StoreError> {
+    let row = all.iter().find(|s| s.probe.as_str() == "agent" && s.name.as_str() == "expected_interval_seconds");
+    let Some(row) = row else { return Ok(INTERVAL_DEFAULT) };
+    let latest = store.latest_sample(row.id).await?;
+    Ok(latest.map_or(INTERVAL_DEFAULT, |(_, s)| Duration::from_secs_f64(s.clamp(1.0, 86_400.0))))
+}
+
+async fn load_series(
+    store: &Store,
+    all: &[SeriesRow],
+    needs: &[Need],
+    as_of: Timestamp,
+) -> Result<Vec<Series>, StoreError> {
+    let mut loaded = Vec::new();
+    for row in all {
+        let need = needs.iter().find(|n| n.probe == row.probe && n.quantity == row.name);
+        let Some(need) = need else { continue };
+        let points = store.samples(row.id, as_of.minus(need.history)..as_of.plus_micros(1)).await?;
+        let key = SeriesKey {
+            device: row.device,
+            subject: row.subject.clone(),
+            probe: row.probe.clone(),
+            quantity: row.name.clone(),
+        };
+        loaded.push(Series::new(key, row.unit, points));
+    }
+    Ok(loaded)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "milliseconds of a clock's error are far below 2^53")]
+fn seconds(ms: i64) -> f64 { ms as f64 / 1e3 }
+
+fn write<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("values without maps of odd keys always encode")
+}
+
+fn read<T: DeserializeOwned>(json: &str, what: &'static str) -> Result<T, StoreError> {
+    serde_json::from_str(json).map_err(|_| StoreError::Value(what))
+}
