@@ -92,7 +92,14 @@ impl<D: Store> Engine for House<D> {
 
     fn scan(&self, from: &[u8], to: &[u8], max: usize) -> Result<Vec<Pair>, EngineError> {
         let store = self.store()?;
-        guard("scan", || store.scan(from, to, max))
+        let pairs = guard("scan", || store.scan(from, to, max))?;
+        // A damaged tree can lead back to where it came from; no reader may follow it for ever.
+        let inside = pairs.iter().all(|(key, _)| key.as_slice() >= from && key.as_slice() < to);
+        if inside && pairs.is_sorted_by(|(a, _), (b, _)| a < b) {
+            Ok(pairs)
+        } else {
+            Err(EngineError::new("scan", "keys come out of order"))
+        }
     }
 
     fn disk_bytes(&self) -> u64 {

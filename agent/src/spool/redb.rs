@@ -18,7 +18,10 @@ impl Store for RedbStore {
 
     fn open(dir: &Path) -> Result<Self, EngineError> {
         let db = Database::builder().set_cache_size(CACHE_BYTES).create(dir.join("redb"));
-        let store = Self(db.map_err(failed("open"))?);
+        let mut db = db.map_err(failed("open"))?;
+        // Pages carry checksums, but redb looks at them only when it is asked to.
+        db.check_integrity().map_err(failed("check integrity"))?;
+        let store = Self(db);
         super::house::sync_dir(dir).map_err(failed("sync a new store"))?;
         Ok(store)
     }

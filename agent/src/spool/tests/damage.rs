@@ -72,7 +72,7 @@ fn files() -> Vec<Bench> {
 
 #[test]
 fn flipped_bytes_anywhere_in_the_store() {
-    for round in 0..6usize {
+    for round in 0..12usize {
         for bench in files() {
             let mut collector = filled(&bench, round % 2 == 0);
             let file = data_file(&bench);
