@@ -311,18 +311,18 @@ fn incident_counts(incidents: &[Incident]) -> Vec<IncidentCount> {
 }
 
 fn forecast_facts(f: &ForecastResult, as_of: Timestamp) -> ForecastFacts {
-    let days = |at: Timestamp| at.saturating_since(as_of).as_secs_f64() / 86_400.0;
-    let (low, high) = match f.outcome {
-        Outcome::Crossing(c) => (Some(days(c.low)), Some(days(c.high))),
-        Outcome::AlreadyReached => (Some(0.0), Some(0.0)),
-        Outcome::Refused(_) => (None, None),
+    let left = |at: Timestamp| at.saturating_since(as_of).as_secs_f64();
+    let (at, low, high) = match f.outcome {
+        Outcome::Crossing(c) => (Some(left(c.at)), Some(left(c.low)), Some(left(c.high))),
+        Outcome::AlreadyReached => (Some(0.0), Some(0.0), Some(0.0)),
+        Outcome::Refused(_) => (None, None, None),
     };
     ForecastFacts {
         device: f.device,
         subject: f.subject.clone(),
-        days_left: f.days_left(as_of),
-        days_left_low: low,
-        days_left_high: high,
+        left_seconds: at,
+        left_low_seconds: low,
+        left_high_seconds: high,
     }
 }
 

@@ -119,6 +119,26 @@ catalogue! {
     DoctorLost { ja: "失われた記録は欠落として申告されます。長く送信できていないか、ディスクの故障が疑われます。", en: "Lost records are declared as gaps. Delivery was down for long, or the disk may be failing." }
     DoctorClock { ja: "時計が60秒以上ずれています。時刻同期（NTP）の設定を確認してください。", en: "The clock is off by more than 60 s. Check time synchronisation (NTP)." }
 
+    // The collector's commands.
+    CollectorInit { ja: "鍵と証明書を作成しました。\nルート証明書のSHA-256（病院の登録票に記載します）:\n{root}\n{offline} は、この機械から切り離した場所に保管してください。", en: "Keys and certificates were made.\nSHA-256 of the root certificate (for the hospital's slots):\n{root}\nKeep {offline} away from this machine." }
+    StatementFiled { ja: "受理しました: {path}", en: "Filed: {path}" }
+    StatementKnown { ja: "すでに受理済みです: {path}", en: "On file already: {path}" }
+    DeviceRevoked { ja: "装置 {device} からの受信を停止しました。", en: "Nothing more is taken from device {device}." }
+    ContractLoaded { ja: "契約 {contract} 第{version}版を登録しました（{from} から有効）。", en: "Contract {contract}, version {version}, is loaded (in force from {from})." }
+    IncidentStepped { ja: "{incident} に記録しました。次の評価で反映されます。", en: "Noted for {incident}; it shows after the next evaluation." }
+    RebuiltSame { ja: "記録 {position} 件から再構築しました。結果は以前と同じです。", en: "Rebuilt from {position} entries; the result is the same as before." }
+    RebuiltChanged { ja: "記録 {position} 件から再構築しました。結果が以前と異なります。以前のデータが壊れていた可能性があります。", en: "Rebuilt from {position} entries; the result differs from before, which may have been damaged." }
+    NoDevices { ja: "装置は登録されていません。", en: "No devices are enrolled." }
+    NoIncidents { ja: "インシデントはありません。", en: "No incidents." }
+    NoContracts { ja: "契約は登録されていません。", en: "No contracts are loaded." }
+    DeviceLastSeen { ja: "最終受信 {at}", en: "last received {at}" }
+    DeviceCounts { ja: "記録 {records} 件、{batches} 束、欠落 {gaps} 件", en: "{records} records, {batches} batches, {gaps} gaps" }
+    DeviceQuarantined { ja: "同一性に疑いがあるため隔離中です。", en: "In quarantine: its identity is in doubt." }
+    IndicatorLine { ja: "{name}: {value}（目標 {target}、{verdict}、把握率 {coverage}）", en: "{name}: {value} (target {target}, {verdict}, coverage {coverage})" }
+    PhaseOpen { ja: "発生中", en: "open" }
+    PhaseRecovered { ja: "復旧", en: "recovered" }
+    PhaseClosed { ja: "終了", en: "closed" }
+
     // The hospital's program.
     KeyMade { ja: "病院の鍵を作成しました。\n  秘密鍵: {secret}（この病院の外へ出さず、控えを金庫に保管してください）\n  公開鍵: {public}\n  契約書に記載する値: {key}\n  指紋: {fingerprint}", en: "The hospital's key was made.\n  secret: {secret} (keep it inside the hospital, with a copy in a safe)\n  public: {public}\n  value for the contract: {key}\n  fingerprint: {fingerprint}" }
     SlotMade { ja: "登録票を作成しました（有効期限 {expires}）。\n  装置用（秘密。手渡しで運んでください）: {device}\n  保守会社用: {collector}", en: "The enrollment slot was made (usable until {expires}).\n  for the device (secret; carry it by hand): {device}\n  for the vendor: {collector}" }
@@ -131,9 +151,9 @@ catalogue! {
     ConsentScopeDevice { ja: "装置 {device}", en: "device {device}" }
     ConsentShow { ja: "同意書 第{version}版（{hospital}）\n対象: {scope}\n期間: {from} から {to} まで\n収集間隔: {floor} 秒以上\n送信を認める区分:", en: "Consent, version {version} ({hospital})\nfor: {scope}\nfrom {from} to {to}\ncollected every {floor} s at most\ncategories that may leave:" }
     // Notices to the support desk.
-    NoticeSeverityInfo { ja: "情報", en: "info" }
-    NoticeSeverityWarning { ja: "警告", en: "warning" }
-    NoticeSeverityCritical { ja: "重大", en: "critical" }
+    SeverityInfo { ja: "情報", en: "info" }
+    SeverityWarning { ja: "警告", en: "warning" }
+    SeverityCritical { ja: "重大", en: "critical" }
     NoticeMarkOpened { ja: "{severity}", en: "{severity}" }
     NoticeMarkEscalated { ja: "悪化→{severity}", en: "now {severity}" }
     NoticeMarkRecovered { ja: "復旧", en: "recovered" }

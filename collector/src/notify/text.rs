@@ -4,7 +4,7 @@
 //! Times are Japanese Standard Time, which has no summer time.
 
 use std::time::Duration;
-use tenken_collector_core::desk::notice::{Notice, NotifyReason, Severity};
+use tenken_collector_core::desk::notice::{Notice, NotifyReason};
 use tenken_common::{
     message::{Language, Message},
     time::Timestamp,
@@ -29,7 +29,7 @@ pub fn render(notice: &Notice, language: Language) -> Rendered {
 }
 
 fn subject(notice: &Notice, language: Language) -> String {
-    let severity = severity_word(notice.severity).text(language);
+    let severity = notice.severity.message().text(language);
     let mark = match notice.reason {
         NotifyReason::Opened => Message::NoticeMarkOpened,
         NotifyReason::Escalated => Message::NoticeMarkEscalated,
@@ -62,7 +62,7 @@ fn body(notice: &Notice, language: Language) -> String {
     let facts = Message::NoticeFacts.fill(
         language,
         &[
-            ("severity", severity_word(notice.severity).text(language)),
+            ("severity", notice.severity.message().text(language)),
             ("hospital", notice.hospital.as_str()),
             ("label", notice.label.as_str()),
             ("device", &device),
@@ -82,14 +82,6 @@ fn body(notice: &Notice, language: Language) -> String {
     }
     parts.push(Message::NoticeFooter.fill(language, &[("notice", &notice.id().to_string())]));
     parts.join("\n\n") + "\n"
-}
-
-fn severity_word(severity: Severity) -> Message {
-    match severity {
-        Severity::Info => Message::NoticeSeverityInfo,
-        Severity::Warning => Message::NoticeSeverityWarning,
-        Severity::Critical => Message::NoticeSeverityCritical,
-    }
 }
 
 /// `2026-11-23 08:05 JST`.

@@ -7,7 +7,7 @@ use super::incident::{Incident, Phase};
 use serde::{Deserialize, Serialize};
 use tenken_common::{
     id::{DeviceId, Hash, HospitalId, Name},
-    message::Language,
+    message::{Language, Message},
     time::Timestamp,
 };
 
@@ -18,6 +18,19 @@ pub struct IncidentId(pub u64);
 impl std::fmt::Display for IncidentId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "INC-{}", self.0)
+    }
+}
+
+/// A text that names no incident.
+#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
+#[error("`{0}` names no incident (write it like INC-1234)")]
+pub struct BadIncidentId(String);
+
+impl std::str::FromStr for IncidentId {
+    type Err = BadIncidentId;
+    fn from_str(text: &str) -> Result<Self, BadIncidentId> {
+        let digits = text.strip_prefix("INC-").unwrap_or(text);
+        digits.parse().map(Self).map_err(|_| BadIncidentId(text.to_owned()))
     }
 }
 
@@ -36,6 +49,16 @@ impl Severity {
             Self::Info => "info",
             Self::Warning => "warning",
             Self::Critical => "critical",
+        }
+    }
+}
+
+impl Severity {
+    pub fn message(self) -> Message {
+        match self {
+            Self::Info => Message::SeverityInfo,
+            Self::Warning => Message::SeverityWarning,
+            Self::Critical => Message::SeverityCritical,
         }
     }
 }

@@ -1,0 +1,339 @@
+//! The commands of `tenken-collector`.
+//!
+//! Holds: every listing has a `--json` form with the same content. Commands work beside a serving
+//! collector, which takes notice by itself. Exit codes: 0 done, 2 not done and why.
+
+mod show;
+
+use crate::{
+    app,
+    config::CollectorConfig,
+    desk, overview,
+    store::Store,
+    worker,
+};
+use anyhow::{Context, bail};
+use clap::{Parser, Subcommand};
+use serde::Serialize;
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
+use tenken_collector_core::{
+    desk::{
+        incident::{Incident, Phase},
+        notice::IncidentId,
+    },
+    sla::month::Month,
+    stream::IncidentStep,
+};
+use tenken_common::{
+    config,
+    id::{DeviceId, Name},
+    message::{Language, Message},
+    statement, telemetry,
+    time::{Clock, SystemClock, Timestamp},
+};
+
+/// リモートサービスセンターの収集サーバー / the collector at the remote service centre
+#[derive(Debug, Parser)]
+#[command(name = "tenken-collector", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// Configuration file; without it the defaults hold
+    #[arg(long, short, global = true, env = "TENKEN_COLLECTOR_CONFIG")]
+    config: Option<PathBuf>,
+    /// Language of what is shown: ja or en (default: the configuration's)
+    #[arg(long, global = true, env = "TENKEN_LANG")]
+    language: Option<Language>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make this collector's keys and certificates, once
+    Init,
+    /// Serve until stopped
+    Serve,
+    /// Check configuration and rules and show every problem
+    CheckConfig,
+    /// Devices, and the hospital's statements about them
+    #[command(subcommand)]
+    Device(DeviceCommand),
+    /// Contracts, by version
+    #[command(subcommand)]
+    Contract(ContractCommand),
+    /// How the contracts were kept
+    Sla {
+        /// Month in Japan, e.g. 2026-11 (default: the present one)
+        #[arg(long)]
+        month: Option<Month>,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Incidents, and what people did about them
+    #[command(subcommand)]
+    Incident(IncidentCommand),
+    /// Derive everything again from log and journal; sends nothing
+    Rebuild,
+}
+
+#[derive(Debug, Subcommand)]
+enum DeviceCommand {
+    /// All devices, with their state and what they reported last
+    List {
+        #[arg(long)]
+        json: bool,
+    },
+    /// File statements that the hospital signed: slot tickets, approvals, consents
+    File {
+        #[arg(required = true)]
+        statements: Vec<PathBuf>,
+    },
+    /// Take nothing more from a device
+    Revoke { device: DeviceId },
+}
+
+#[derive(Debug, Subcommand)]
+enum ContractCommand {
+    /// Load a contract version
+    Load { file: PathBuf },
+    /// All versions on file
+    List {
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum IncidentCommand {
+    /// Incidents that are not closed, or all of them
+    List {
+        #[arg(long)]
+        all: bool,
+        #[arg(long)]
+        json: bool,
+    },
+    /// One incident with its events
+    Show {
+        incident: IncidentId,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Somebody looks after it (does not stop the response clock)
+    Ack(Step),
+    /// The cause was investigated and reported to the hospital: stops the response clock
+    Report(Step),
+    /// It is settled
+    Close(Step),
+}
+
+#[derive(Debug, clap::Args)]
+struct Step {
+    incident: IncidentId,
+    /// Who did it, as the hospital's register names them
+    #[arg(long)]
+    worker: Name,
+    /// When, if not now: 2026-11-23T09:30:00+09:00
+    #[arg(long)]
+    at: Option<Timestamp>,
+}
+
+/// Runs one command.
+pub fn main(cli: Cli) -> anyhow::Result<()> {
+    let config: CollectorConfig = match &cli.config {
+        Some(path) => config::load(path)?,
+        None => CollectorConfig::default(),
+    };
+    let language = cli.language.unwrap_or(config.language);
+    let serving = matches!(cli.command, Command::Serve);
+    telemetry::init(config.log_format, if serving { "info" } else { "warn" });
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
+    runtime.block_on(run(cli.command, config, language))
+}
+
+async fn run(command: Command, config: CollectorConfig, language: Language) -> anyhow::Result<()> {
+    match command {
+        Command::Init => {
+            let root = app::init(&config)?;
+            let (offline, root) = (config.pki_dir().join("offline").display().to_string(), root.to_string());
+            say(&Message::CollectorInit.fill(language, &[("root", &root), ("offline", &offline)]))
+        }
+        Command::CheckConfig => {
+            app::rules(&config)?;
+            say(Message::ConfigGood.text(language))
+        }
+        Command::Serve => serve(config).await,
+        Command::Rebuild => rebuild(&config, language).await,
+        Command::Device(command) => with_store(&config, async |store| device(command, store, language).await).await,
+        Command::Contract(command) => {
+            with_store(&config, async |store| contract(command, store, language).await).await
+        }
+        Command::Sla { month, json } => {
+            with_store(&config, async |store| {
+                let now = SystemClock::new().wall();
+                let months = overview::sla(store, month.unwrap_or_else(|| Month::of(now)), now).await?;
+                if json { print_json(&months) } else { say(&show::sla(&months, language)) }
+            })
+            .await
+        }
+        Command::Incident(command) => {
+            with_store(&config, async |store| incident(command, store, language).await).await
+        }
+    }
+}
+
+/// Opens the store, runs, closes it whatever came out.
+async fn with_store(
+    config: &CollectorConfig,
+    work: impl AsyncFnOnce(&Store) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    if !config.database().exists() && !config.pki_dir().exists() {
+        bail!("there is no collector in {}; `tenken-collector init` makes one", config.data_dir.display());
+    }
+    let store = app::open_store(config).await?;
+    let result = work(&store).await;
+    store.close().await;
+    result
+}
+
+async fn serve(config: CollectorConfig) -> anyhow::Result<()> {
+    let mut running = app::start(config).await?;
+    let addresses = running.addresses();
+    tracing::info!(
+        device = %addresses.device,
+        enroll = %addresses.enroll,
+        metrics = %addresses.metrics,
+        version = app::VERSION,
+        "collector serves"
+    );
+    let broken = tokio::select! {
+        () = terminated() => None,
+        part = running.part_ended() => Some(part),
+    };
+    running.stop().await?;
+    tracing::info!("collector stopped");
+    match broken {
+        None => Ok(()),
+        Some(part) => bail!("{part} ended by itself; the log says why"),
+    }
+}
+
+/// Completes when the service is told to stop.
+async fn terminated() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut term) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+            return;
+        }
+    }
+    drop(tokio::signal::ctrl_c().await);
+}
+
+async fn rebuild(config: &CollectorConfig, language: Language) -> anyhow::Result<()> {
+    let (_, _) = app::rules(config)?;
+    let outlets = crate::notify::Outlets::new(&config.notify)?;
+    with_store(config, async |store| {
+        let before = store.digest().await?;
+        store.reset_derived().await?;
+        worker::evaluate::advance(store, &outlets).await?;
+        store.project_all().await?;
+        let position = store.position().await?.to_string();
+        let same = before == store.digest().await?;
+        let message = if same { Message::RebuiltSame } else { Message::RebuiltChanged };
+        say(&message.fill(language, &[("position", &position)]))
+    })
+    .await
+}
+
+async fn device(command: DeviceCommand, store: &Store, language: Language) -> anyhow::Result<()> {
+    match command {
+        DeviceCommand::List { json } => {
+            let devices = overview::devices(store, SystemClock::new().wall()).await?;
+            if json { print_json(&devices) } else { say(&show::devices(&devices, language)) }
+        }
+        DeviceCommand::File { statements } => {
+            for path in statements {
+                let text = read(&path)?;
+                let envelope =
+                    statement::from_armour(&text).with_context(|| path.display().to_string())?;
+                let new = desk::file_statement(store, &envelope)
+                    .await
+                    .with_context(|| path.display().to_string())?;
+                let message = if new { Message::StatementFiled } else { Message::StatementKnown };
+                say(&message.fill(language, &[("path", &path.display().to_string())]))?;
+            }
+            Ok(())
+        }
+        DeviceCommand::Revoke { device } => {
+            desk::revoke(store, device).await?;
+            say(&Message::DeviceRevoked.fill(language, &[("device", &device.to_string())]))
+        }
+    }
+}
+
+async fn contract(command: ContractCommand, store: &Store, language: Language) -> anyhow::Result<()> {
+    match command {
+        ContractCommand::Load { file } => {
+            let loaded = desk::load_contract(store, &read(&file)?)
+                .await
+                .with_context(|| file.display().to_string())?;
+            let values = [
+                ("contract", loaded.id.to_string()),
+                ("version", loaded.version.to_string()),
+                ("from", loaded.effective_from.to_string()),
+            ];
+            let values: Vec<(&str, &str)> = values.iter().map(|(k, v)| (*k, v.as_str())).collect();
+            say(&Message::ContractLoaded.fill(language, &values))
+        }
+        ContractCommand::List { json } => {
+            let contracts = desk::contracts(store).await?;
+            let rows: Vec<show::ContractRow> = contracts.iter().map(show::ContractRow::of).collect();
+            if json { print_json(&rows) } else { say(&show::contracts(&rows)) }
+        }
+    }
+}
+
+async fn incident(command: IncidentCommand, store: &Store, language: Language) -> anyhow::Result<()> {
+    let (step, kind) = match command {
+        IncidentCommand::List { all, json } => {
+            let mut incidents = incidents(store).await?;
+            incidents.retain(|i| all || i.phase != Phase::Closed);
+            return if json { print_json(&incidents) } else { say(&show::incidents(&incidents, language)) };
+        }
+        IncidentCommand::Show { incident, json } => {
+            let found = incidents(store).await?.into_iter().find(|i| i.id == incident);
+            let found = found.ok_or(desk::DeskError::NoIncident(incident))?;
+            return if json { print_json(&found) } else { say(&show::incident(&found, language)) };
+        }
+        IncidentCommand::Ack(step) => (step, IncidentStep::Acknowledged),
+        IncidentCommand::Report(step) => (step, IncidentStep::FirstResponseReported),
+        IncidentCommand::Close(step) => (step, IncidentStep::Closed),
+    };
+    let at = step.at.unwrap_or_else(|| SystemClock::new().wall());
+    desk::step_incident(store, step.incident, kind, step.worker, at).await?;
+    say(&Message::IncidentStepped.fill(language, &[("incident", &step.incident.to_string())]))
+}
+
+async fn incidents(store: &Store) -> anyhow::Result<Vec<Incident>> {
+    let rows = store.incidents().await?;
+    rows.iter().map(|row| serde_json::from_str(&row.json).context("an incident in the store")).collect()
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn say(text: &str) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "{}", text.trim_end())?;
+    Ok(())
+}
+
+fn print_json<T: Serialize + ?Sized>(value: &T) -> anyhow::Result<()> {
+    say(&serde_json::to_string_pretty(value)?)
+}
