@@ -58,7 +58,9 @@ pub struct Shared {
 
 impl Shared {
     /// The time by which consent is judged.
-    pub fn authority(&self) -> Timestamp { self.device_clock.borrow().authority(self.clock.now()) }
+    pub fn authority(&self) -> Timestamp {
+        self.device_clock.borrow().authority(self.clock.now())
+    }
 
     /// Notes how delivery goes; `since` moves only when the state changes.
     pub fn delivery(&self, state: DeliveryState, why: Option<String>, failures: u64) {
@@ -83,7 +85,9 @@ impl Shared {
         self.spool_failure.replace(Some(text));
     }
 
-    pub fn spool_works(&self) { self.spool_failure.replace(None); }
+    pub fn spool_works(&self) {
+        self.spool_failure.replace(None);
+    }
 
     pub async fn write_status<'a>(&self, runs: impl Iterator<Item = &'a ProbeRun>) {
         let spool = match self.spool.snapshot().await {

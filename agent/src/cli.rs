@@ -4,8 +4,7 @@ use crate::{
     app,
     config::AgentConfig,
     doctor::{self, Verdict},
-    enroll,
-    probes,
+    enroll, probes,
     runner::Runner,
     status,
 };

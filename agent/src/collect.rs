@@ -17,7 +17,11 @@ use tenken_agent_core::{
     schedule::Schedule,
 };
 use tenken_common::{
-    category::Category, observation::{Class, Observation}, telemetry::ErrorChain, time::{Clock, Monotonic}, unit::Unit,
+    category::Category,
+    observation::{Class, Observation},
+    telemetry::ErrorChain,
+    time::{Clock, Monotonic},
+    unit::Unit,
 };
 
 /// How long the loop sleeps at most, so that a consent that was taken away is noticed soon.

@@ -121,7 +121,15 @@ mod tests {
                     [push]\ninterval = '0s'\nretry_first = '1h'\ntimeout = 'soon'";
         let problems = config::parse::<AgentConfig>(text).unwrap_err();
         let keys: Vec<_> = problems.iter().map(|p| p.key.as_str()).collect();
-        for key in ["state_dir", "speed", "spool.engine", "spool.cap", "push.interval", "push.retry_max", "push.timeout"] {
+        for key in [
+            "state_dir",
+            "speed",
+            "spool.engine",
+            "spool.cap",
+            "push.interval",
+            "push.retry_max",
+            "push.timeout",
+        ] {
             assert!(keys.contains(&key), "{key} in {keys:?}");
         }
     }

@@ -9,7 +9,9 @@ use tenken_agent_core::consent_gate::{ConsentError, ConsentGate};
 use tenken_common::statement::{self, ArmourError};
 
 /// Where it lies.
-pub fn path(state_dir: &Path) -> PathBuf { state_dir.join("consent.statement") }
+pub fn path(state_dir: &Path) -> PathBuf {
+    state_dir.join("consent.statement")
+}
 
 /// A file that was not taken; the gate keeps what it had.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +43,9 @@ pub struct ConsentWatch {
 }
 
 impl ConsentWatch {
-    pub fn new(state_dir: &Path) -> Self { Self { path: path(state_dir), seen: None, looked: false } }
+    pub fn new(state_dir: &Path) -> Self {
+        Self { path: path(state_dir), seen: None, looked: false }
+    }
 
     pub fn look(&mut self, gate: &mut ConsentGate) -> Result<Look, ConsentFileError> {
         let text = match std::fs::read_to_string(&self.path) {

@@ -4,7 +4,11 @@
 //! gates). Time is believed only from an answer that echoes the request's nonce; an answer that
 //! is not signed by the collector's acknowledgement key means no more than "again later".
 
-use crate::{app::{Shared, VERSION}, status::DeliveryState, transport::http::{Answer, HttpTransport}};
+use crate::{
+    app::{Shared, VERSION},
+    status::DeliveryState,
+    transport::http::{Answer, HttpTransport},
+};
 use std::{rc::Rc, time::Duration};
 use tenken_agent_core::{
     pusher::{Outcome, PushEffect, PushStep, PushView, Pusher},
@@ -181,7 +185,10 @@ impl Delivery {
             let now = self.shared.clock.now();
             let clock = self.shared.device_clock.borrow().quality(now);
             let device = self.shared.enrolled.device;
-            self.shared.spool.cut(BATCH_LIMIT, CutContext { device, at: now, clock, agent_version: VERSION }).await
+            self.shared
+                .spool
+                .cut(BATCH_LIMIT, CutContext { device, at: now, clock, agent_version: VERSION })
+                .await
         };
         match cut.await {
             Ok(cut) => {
@@ -206,7 +213,8 @@ impl Delivery {
             }
         };
         if let Some(category) = self.forbidden(&cut) {
-            let why = format!("a batch that is ready to go holds `{category}`, which the consent no longer names");
+            let why =
+                format!("a batch that is ready to go holds `{category}`, which the consent no longer names");
             self.shared.delivery(DeliveryState::Withheld, Some(why), self.pusher.failures());
             self.pusher.on_outcome(
                 self.shared.clock.mono(),
@@ -272,9 +280,19 @@ impl Delivery {
         Ok((answer, said))
     }
 
-    fn understand(&self, answer: &Answer, nonce: Nonce, sent: Moment, received: Moment) -> Result<Said, Silence> {
+    fn understand(
+        &self,
+        answer: &Answer,
+        nonce: Nonce,
+        sent: Moment,
+        received: Moment,
+    ) -> Result<Said, Silence> {
         let Ok(envelope) = Envelope::from_bytes(&answer.body) else {
-            return Err(if answer.status == 200 { Silence::Unsigned } else { Silence::Status(answer.status) });
+            return Err(if answer.status == 200 {
+                Silence::Unsigned
+            } else {
+                Silence::Status(answer.status)
+            });
         };
         let device = self.shared.enrolled.device;
         let kind = envelope.payload_type();

@@ -8,8 +8,7 @@ use std::{fmt::Write as _, path::Path, time::Duration};
 use tenken_common::{
     consent::ConsentManifest,
     id::Nonce,
-    key,
-    limit,
+    key, limit,
     message::{Language, Message},
     statement,
     telemetry::ErrorChain,
@@ -77,13 +76,9 @@ fn consent(dir: &Path, enrolled: &identity::Enrolled, now: Timestamp, language: 
         Ok(text) => text,
         Err(e) => return bad(what, e.to_string(), Message::DoctorConsentMissing, language),
     };
-    let opened = statement::from_armour(&text)
-        .map_err(|e| ErrorChain(&e).to_string())
-        .and_then(|envelope| {
-            envelope
-                .open::<ConsentManifest>(&enrolled.hospital_key)
-                .map_err(|e| ErrorChain(&e).to_string())
-        });
+    let opened = statement::from_armour(&text).map_err(|e| ErrorChain(&e).to_string()).and_then(|envelope| {
+        envelope.open::<ConsentManifest>(&enrolled.hospital_key).map_err(|e| ErrorChain(&e).to_string())
+    });
     match opened {
         Err(why) => bad(what, why, Message::DoctorConsentRefused, language),
         Ok(manifest) => match manifest.is_valid(now) {

@@ -24,9 +24,13 @@ const FILES: [&str; 2] = ["identity", "identity.copy"];
 /// An identity that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
-    #[error("this device is not enrolled yet; run `tenken-agent enroll --slot FILE` with the hospital's slot file")]
+    #[error(
+        "this device is not enrolled yet; run `tenken-agent enroll --slot FILE` with the hospital's slot file"
+    )]
     NotEnrolled,
-    #[error("the enrollment was begun and not finished; run `tenken-agent enroll` again with the same slot file")]
+    #[error(
+        "the enrollment was begun and not finished; run `tenken-agent enroll` again with the same slot file"
+    )]
     Unfinished,
     #[error("cannot read {}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
@@ -133,9 +137,13 @@ pub fn begin(
 }
 
 impl Applicant {
-    pub fn device_key(&self) -> &SecretKey { &self.device_key }
+    pub fn device_key(&self) -> &SecretKey {
+        &self.device_key
+    }
 
-    pub fn tls_key_der(&self) -> &[u8] { &self.stored.tls_key }
+    pub fn tls_key_der(&self) -> &[u8] {
+        &self.stored.tls_key
+    }
 
     /// Makes the grant durable.
     pub fn finish(

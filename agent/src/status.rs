@@ -94,7 +94,9 @@ pub enum StatusError {
     Parse { path: PathBuf, source: serde_json::Error },
 }
 
-fn path(state_dir: &Path) -> PathBuf { state_dir.join("status.json") }
+fn path(state_dir: &Path) -> PathBuf {
+    state_dir.join("status.json")
+}
 
 pub fn save(state_dir: &Path, status: &Status) -> Result<(), WriteError> {
     let text = serde_json::to_vec_pretty(status).expect("a status always encodes");

@@ -81,9 +81,13 @@ impl IngestObserver for Metrics {
         self.batch_accepted(count(records), count(bytes));
     }
 
-    fn refused(&self, reason: RejectReason) { Self::refused(self, reason); }
+    fn refused(&self, reason: RejectReason) {
+        Self::refused(self, reason);
+    }
 
-    fn duplicate(&self) { Self::duplicate(self); }
+    fn duplicate(&self) {
+        Self::duplicate(self);
+    }
 }
 
 /// Makes the keys of a new collector; prints nothing.
@@ -187,7 +191,9 @@ pub async fn start(config: CollectorConfig) -> anyhow::Result<Running> {
     Ok(Running { addresses, store, stop, listeners, workers, commits })
 }
 
-async fn run_commits(commits: CommitLoop) { commits.run().await; }
+async fn run_commits(commits: CommitLoop) {
+    commits.run().await;
+}
 
 /// What a start writes down: that it served, and by which rules.
 async fn announce(committer: &Committer, rules: String) -> anyhow::Result<()> {
@@ -238,9 +244,13 @@ async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 impl Running {
-    pub fn addresses(&self) -> Addresses { self.addresses }
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
 
-    pub fn store(&self) -> &Store { &self.store }
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
 
     pub async fn load_contract(&self, text: &str) -> Result<(), DeskError> {
         desk::load_contract(&self.store, text).await.map(drop)

@@ -79,13 +79,19 @@ impl Default for ListenSection {
 }
 
 impl Default for EvaluateSection {
-    fn default() -> Self { Self { interval: HumanDuration(heartbeat::INTERVAL), rules: None } }
+    fn default() -> Self {
+        Self { interval: HumanDuration(heartbeat::INTERVAL), rules: None }
+    }
 }
 
 impl CollectorConfig {
-    pub fn pki_dir(&self) -> PathBuf { self.data_dir.join("pki") }
+    pub fn pki_dir(&self) -> PathBuf {
+        self.data_dir.join("pki")
+    }
 
-    pub fn database(&self) -> PathBuf { self.data_dir.join("collector.sqlite") }
+    pub fn database(&self) -> PathBuf {
+        self.data_dir.join("collector.sqlite")
+    }
 
     /// Where devices are told to push, given the port that the device listener really has.
     pub fn push_url_at(&self, port: u16) -> String {
@@ -155,7 +161,15 @@ mod tests {
                     [evaluate]\ninterval = '10ms'\n[[notify.email]]\nname = 'desk'\nserver = ''\nfrom = 'x'\nto = []";
         let problems = config::parse::<CollectorConfig>(text).unwrap_err();
         let keys: Vec<_> = problems.iter().map(|p| p.key.as_str()).collect();
-        for key in ["names.0", "push_url", "port", "listen.enroll", "listen.metrics", "evaluate.interval", "notify.email.0.server"] {
+        for key in [
+            "names.0",
+            "push_url",
+            "port",
+            "listen.enroll",
+            "listen.metrics",
+            "evaluate.interval",
+            "notify.email.0.server",
+        ] {
             assert!(keys.contains(&key), "{key} in {keys:?}");
         }
     }

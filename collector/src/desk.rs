@@ -25,7 +25,9 @@ pub enum DeskError {
     Contract(Problems),
     #[error("the contract does not fit to the versions on file, which are never changed")]
     History(#[source] HistoryError),
-    #[error("the contract's hospital key differs from the one on file; a key is succeeded by the hospital's own statement only")]
+    #[error(
+        "the contract's hospital key differs from the one on file; a key is succeeded by the hospital's own statement only"
+    )]
     HospitalKey,
     #[error("no incident {0}; `tenken-collector incident list` shows them")]
     NoIncident(IncidentId),

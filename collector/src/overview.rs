@@ -128,7 +128,9 @@ pub async fn load(store: &Store, as_of: Timestamp) -> Result<Overview, StoreErro
 
 pub async fn forecasts(store: &Store) -> Result<Vec<ForecastResult>, StoreError> {
     let rows = store.forecasts().await?;
-    rows.iter().map(|row| serde_json::from_str(&row.json).map_err(|_| StoreError::Value("forecast"))).collect()
+    rows.iter()
+        .map(|row| serde_json::from_str(&row.json).map_err(|_| StoreError::Value("forecast")))
+        .collect()
 }
 
 /// Every device, with what it reported last.
@@ -241,7 +243,14 @@ fn figures(
     let of_hospital: Vec<IncidentHistory> =
         incidents.iter().filter(|i| Some(&i.hospital) == hospital).map(incident_history).collect();
     let outages = &[];
-    month::evaluate(&SlaInput { contracts: history, heartbeats, outages, incidents: &of_hospital, month, as_of })
+    month::evaluate(&SlaInput {
+        contracts: history,
+        heartbeats,
+        outages,
+        incidents: &of_hospital,
+        month,
+        as_of,
+    })
 }
 
 /// An incident as the response clock sees it. An escalation is a detection of the new severity.
@@ -297,7 +306,9 @@ fn device_facts(d: &DeviceOverview) -> DeviceFacts {
         last_seen: d.last_received,
         records_stored: d.records,
         gaps: d.gaps,
-        clock_offset_seconds: d.clock_offset_ms.map(|ms| Timestamp::from_micros(ms.saturating_mul(1_000)).as_secs_f64()),
+        clock_offset_seconds: d
+            .clock_offset_ms
+            .map(|ms| Timestamp::from_micros(ms.saturating_mul(1_000)).as_secs_f64()),
     }
 }
 
@@ -307,7 +318,10 @@ fn incident_counts(incidents: &[Incident]) -> Vec<IncidentCount> {
         let key = (incident.hospital.clone(), incident.severity, incident.rule.clone());
         *counts.entry(key).or_default() += 1;
     }
-    counts.into_iter().map(|((hospital, severity, rule), open)| IncidentCount { hospital, severity, rule, open }).collect()
+    counts
+        .into_iter()
+        .map(|((hospital, severity, rule), open)| IncidentCount { hospital, severity, rule, open })
+        .collect()
 }
 
 fn forecast_facts(f: &ForecastResult, as_of: Timestamp) -> ForecastFacts {

@@ -28,7 +28,8 @@ pub struct WriteError {
 
 /// Replaces `path` with `content`, durably; makes its folder where it is missing.
 pub fn write(path: &Path, content: &[u8], access: Access) -> Result<(), WriteError> {
-    place(path, content, access, Durability::Now).map_err(|source| WriteError { path: path.to_owned(), source })
+    place(path, content, access, Durability::Now)
+        .map_err(|source| WriteError { path: path.to_owned(), source })
 }
 
 /// Like [`write`], but leaves it to the system when the content reaches the disk: for what is

@@ -139,6 +139,32 @@ catalogue! {
     PhaseRecovered { ja: "復旧", en: "recovered" }
     PhaseClosed { ja: "終了", en: "closed" }
 
+    // The screen of quickstart.
+    ScreenLine { ja: "{at}  装置 {device}  作成 {appended} 件、保存 {stored} 件、受領確認 {acked} 束、欠落 {gaps} 件", en: "{at}  device {device}  {appended} records made, {stored} stored, {acked} batches acknowledged, {gaps} gaps" }
+    ScreenProbes { ja: "■ 装置からの報告", en: "# What the device reported" }
+    ScreenFindings { ja: "■ 検知した異常", en: "# Findings" }
+    ScreenForecasts { ja: "■ 予測", en: "# Forecasts" }
+    ScreenSla { ja: "■ 今月のSLA", en: "# SLA of this month" }
+    ScreenMetrics { ja: "Prometheus用の指標: {url}", en: "For Prometheus: {url}" }
+    ScreenStop { ja: "Ctrl-C で終了します。", en: "Ctrl-C ends it." }
+    ScreenNothing { ja: "（なし）", en: "(none)" }
+    ProbeNoData { ja: "該当なし", en: "nothing there" }
+    ProbeUnsupported { ja: "非対応", en: "unsupported" }
+    ProbeTimedOut { ja: "時間切れ", en: "timed out" }
+    ProbeFailed { ja: "失敗", en: "failed" }
+    ProbeNotConsented { ja: "同意なし", en: "not consented" }
+    ForecastCrossing { ja: "{what}: {day} に限界に達する見込み（{low} ～ {high}）", en: "{what}: reaches its limit about {day} ({low} to {high})" }
+    ForecastReached { ja: "{what}: すでに限界に達しています", en: "{what}: is at its limit already" }
+    ForecastRefused { ja: "{what}: 予測しません（{why}）", en: "{what}: no forecast ({why})" }
+
+    // Why there is no forecast.
+    RefusalTooShort { ja: "履歴が短すぎます", en: "the history is too short" }
+    RefusalStale { ja: "最新の値が古すぎます", en: "the newest value is too old" }
+    RefusalNoTrend { ja: "限界に向かう傾向はありません", en: "nothing moves towards the limit" }
+    RefusalUnsteady { ja: "動きが一定していません", en: "it does not move steadily" }
+    RefusalFallsBack { ja: "定期的に戻っています", en: "it falls back regularly" }
+    RefusalTooFar { ja: "限界は遠い先です", en: "the limit is far ahead" }
+
     // The hospital's program.
     KeyMade { ja: "病院の鍵を作成しました。\n  秘密鍵: {secret}（この病院の外へ出さず、控えを金庫に保管してください）\n  公開鍵: {public}\n  契約書に記載する値: {key}\n  指紋: {fingerprint}", en: "The hospital's key was made.\n  secret: {secret} (keep it inside the hospital, with a copy in a safe)\n  public: {public}\n  value for the contract: {key}\n  fingerprint: {fingerprint}" }
     SlotMade { ja: "登録票を作成しました（有効期限 {expires}）。\n  装置用（秘密。手渡しで運んでください）: {device}\n  保守会社用: {collector}", en: "The enrollment slot was made (usable until {expires}).\n  for the device (secret; carry it by hand): {device}\n  for the vendor: {collector}" }

@@ -8,7 +8,7 @@
 //! Does not: read a clock unless a [`SystemClock`] was made on purpose.
 
 use crate::id::{BootId, Hash};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{
     fmt,
     str::FromStr,
@@ -16,10 +16,37 @@ use std::{
     time::Duration,
 };
 
-/// Microseconds since 1970-01-01T00:00:00Z, as wire and store hold them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[serde(transparent)]
+/// Microseconds since 1970-01-01T00:00:00Z, as wire and store hold them; in forms for people
+/// (JSON) RFC 3339, as far as that reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match jiff::Timestamp::from_microsecond(self.0) {
+            Ok(t) if s.is_human_readable() => s.collect_str(&t),
+            Ok(_) | Err(_) => s.serialize_i64(self.0),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            Micros(i64),
+            Text(String),
+        }
+        if !d.is_human_readable() {
+            return i64::deserialize(d).map(Self);
+        }
+        match Form::deserialize(d)? {
+            Form::Micros(us) => Ok(Self(us)),
+            Form::Text(text) => text.parse().map_err(de::Error::custom),
+        }
+    }
+}
 
 impl Timestamp {
     pub const EPOCH: Self = Self(0);

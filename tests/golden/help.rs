@@ -21,13 +21,21 @@ fn check(program: &str, args: &[&str], file: &str) {
 }
 
 #[test]
-fn tenken_agent() { check("tenken-agent", &["--help"], "tenken-agent.help"); }
+fn tenken_agent() {
+    check("tenken-agent", &["--help"], "tenken-agent.help");
+}
 
 #[test]
-fn tenken_collector() { check("tenken-collector", &["--help"], "tenken-collector.help"); }
+fn tenken_collector() {
+    check("tenken-collector", &["--help"], "tenken-collector.help");
+}
 
 #[test]
-fn tenken_hospital() { check("tenken-hospital", &["--help"], "tenken-hospital.help"); }
+fn tenken_hospital() {
+    check("tenken-hospital", &["--help"], "tenken-hospital.help");
+}
 
 #[test]
-fn quickstart() { check("quickstart", &["--help"], "quickstart.help"); }
+fn quickstart() {
+    check("quickstart", &["--help"], "quickstart.help");
+}

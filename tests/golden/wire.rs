@@ -14,7 +14,9 @@ use tenken_common::{
     wire::v1::{ReceivedBatch, RecordV1, encode_batch},
 };
 
-fn name(text: &str) -> Name { Name::new(text).expect("a good name") }
+fn name(text: &str) -> Name {
+    Name::new(text).expect("a good name")
+}
 
 fn quantity(text: &str, unit: Unit, value: f64) -> Quantity {
     Quantity::new(name(text), unit, value).expect("a finite value")
@@ -33,7 +35,10 @@ fn batch() -> Batch {
     };
     let sample = Sample {
         probe: name("disk"),
-        quantities: vec![quantity("used_bytes", Unit::Bytes, 1.5e9), quantity("used_ratio", Unit::Ratio, 0.25)],
+        quantities: vec![
+            quantity("used_bytes", Unit::Bytes, 1.5e9),
+            quantity("used_ratio", Unit::Ratio, 0.25),
+        ],
     };
     let check = CheckResult { probe: name("services"), state: CheckState::Critical };
     let report = SelfReport {
@@ -67,7 +72,8 @@ fn the_plain_bytes_of_a_batch_are_frozen() {
     let batch = batch();
     let records = batch.records.iter().map(RecordV1::of).collect::<Result<_, _>>().expect("records encode");
     let plain = encode_batch(&batch, records).expect("a batch encodes");
-    let wrapped: Vec<String> = hex(&plain).as_bytes().chunks(100).map(|c| String::from_utf8_lossy(c).into()).collect();
+    let wrapped: Vec<String> =
+        hex(&plain).as_bytes().chunks(100).map(|c| String::from_utf8_lossy(c).into()).collect();
     assert_eq!(wrapped.join("\n"), PLAIN.trim(), "version 1 has changed: that would be a new version");
 }
 

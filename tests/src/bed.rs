@@ -32,19 +32,12 @@ impl Default for BedPlan {
     fn default() -> Self {
         Self {
             collector: "[evaluate]\ninterval = \"1s\"\n".into(),
-            agent: "[push]\ninterval = \"1s\"\nreport = \"1s\"\nretry_first = \"100ms\"\nretry_max = \"1s\"\n\
+            agent:
+                "[push]\ninterval = \"1s\"\nreport = \"1s\"\nretry_first = \"100ms\"\nretry_max = \"1s\"\n\
                     [probes.intervals]\ncpu = \"1s\"\ndisk = \"1s\"\nmemory = \"1s\"\nnetwork = \"1s\"\n\
                     clock = \"1s\"\nuptime = \"1s\"\nsensors = \"1s\"\nservices = \"1s\"\n"
-                .into(),
-            categories: vec![
-                "performance",
-                "disk",
-                "network",
-                "sensor",
-                "clock",
-                "service",
-                "agent",
-            ],
+                    .into(),
+            categories: vec!["performance", "disk", "network", "sensor", "clock", "service", "agent"],
             effective_from: "2026-04-01".into(),
         }
     }
@@ -95,11 +88,17 @@ impl Bed {
         bed
     }
 
-    pub fn dir(&self) -> &Path { self.dir.path() }
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
 
-    pub fn path(&self, name: &str) -> String { self.dir.path().join(name).display().to_string() }
+    pub fn path(&self, name: &str) -> String {
+        self.dir.path().join(name).display().to_string()
+    }
 
-    fn collector_config(&self) -> String { self.path("collector.toml") }
+    fn collector_config(&self) -> String {
+        self.path("collector.toml")
+    }
 
     fn collector_text(&self) -> String {
         format!(
@@ -119,11 +118,12 @@ impl Bed {
         let key = tenken_common::key::PublicKey::from_pem(&key).unwrap();
         let mut document: toml::Table = toml::from_str(CONTRACT).unwrap();
         document.insert("effective_from".into(), effective_from.into());
-        let hospital = document["parties"]["hospital"].as_table_mut().unwrap();
+        let hospital = document["hospital"].as_table_mut().unwrap();
         hospital.insert("id".into(), HOSPITAL.into());
         hospital.insert("key".into(), tenken_common::id::hex(&key.to_bytes()).into());
         document.insert("all_devices".into(), true.into());
         document.remove("devices");
+        document.remove("device_groups");
         toml::to_string(&document).unwrap()
     }
 
@@ -227,7 +227,11 @@ impl Bed {
     /// Starts an agent; its log names every record whose append returned.
     pub fn start_agent(&self, home: &Home) -> Process {
         let mut command = Command::new(workspace_bin("tenken-agent"));
-        command.arg("--config").arg(&home.config).arg("run").env("TENKEN_LOG", "info,tenken_agent::spool=debug");
+        command
+            .arg("--config")
+            .arg(&home.config)
+            .arg("run")
+            .env("TENKEN_LOG", "info,tenken_agent::spool=debug");
         Process::start(self.dir(), &self.name("agent"), &mut command)
     }
 

@@ -115,6 +115,11 @@ pub fn all(options: &ProbeOptions) -> Vec<Factory> {
     factories.collect()
 }
 
+/// What every probe declares.
+pub fn infos() -> Vec<ProbeInfo> {
+    all(&ProbeOptions::default()).iter().map(|make| make().info().clone()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -52,7 +52,9 @@ pub enum Entry {
     /// What a person did to an incident.
     IncidentAction(IncidentAction),
     /// The rules by which later ticks are evaluated, the file as it was loaded.
-    Rules { text: String },
+    Rules {
+        text: String,
+    },
     /// A batch of a second chain with this device's identity, the envelope as it came: evidence,
     /// and the reason why nothing more is taken from the device.
     Fork {

@@ -3,15 +3,9 @@
 //! Holds: every listing has a `--json` form with the same content. Commands work beside a serving
 //! collector, which takes notice by itself. Exit codes: 0 done, 2 not done and why.
 
-mod show;
+pub mod show;
 
-use crate::{
-    app,
-    config::CollectorConfig,
-    desk, overview,
-    store::Store,
-    worker,
-};
+use crate::{app, config::CollectorConfig, desk, overview, store::Store, worker};
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
@@ -165,7 +159,9 @@ async fn run(command: Command, config: CollectorConfig, language: Language) -> a
         }
         Command::Serve => serve(config).await,
         Command::Rebuild => rebuild(&config, language).await,
-        Command::Device(command) => with_store(&config, async |store| device(command, store, language).await).await,
+        Command::Device(command) => {
+            with_store(&config, async |store| device(command, store, language).await).await
+        }
         Command::Contract(command) => {
             with_store(&config, async |store| contract(command, store, language).await).await
         }
@@ -260,8 +256,7 @@ async fn device(command: DeviceCommand, store: &Store, language: Language) -> an
         DeviceCommand::File { statements } => {
             for path in statements {
                 let text = read(&path)?;
-                let envelope =
-                    statement::from_armour(&text).with_context(|| path.display().to_string())?;
+                let envelope = statement::from_armour(&text).with_context(|| path.display().to_string())?;
                 let new = desk::file_statement(store, &envelope)
                     .await
                     .with_context(|| path.display().to_string())?;

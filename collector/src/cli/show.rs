@@ -68,7 +68,9 @@ pub fn probe(probe: &ProbeOverview) -> String {
     format!("{:<9} {:<12} {}", probe.probe.as_str(), state, values.join(", "))
 }
 
-fn check_word(state: CheckState) -> &'static str { state.as_str() }
+fn check_word(state: CheckState) -> &'static str {
+    state.as_str()
+}
 
 /// One version of a contract.
 #[derive(Debug, Serialize)]

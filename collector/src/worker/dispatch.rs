@@ -13,7 +13,9 @@ pub struct StoreOutbox {
 }
 
 impl StoreOutbox {
-    pub fn new(store: Store) -> Self { Self { store } }
+    pub fn new(store: Store) -> Self {
+        Self { store }
+    }
 }
 
 impl Outbox for StoreOutbox {

@@ -26,7 +26,9 @@ use tenken_collector_core::{
         incident::{Incident, Phase},
         rule::{Need, RuleSet},
     },
-    evaluation::{CheckInput, ClockReading, DeviceInput, Evaluation, EvaluationInput, ForecastResult, evaluate},
+    evaluation::{
+        CheckInput, ClockReading, DeviceInput, Evaluation, EvaluationInput, ForecastResult, evaluate,
+    },
     intake::device_state::{Stretch, Uptime},
     predict::series::{Series, SeriesKey},
     stream::{Entry, IncidentAction, Stored},
@@ -200,7 +202,8 @@ async fn evaluate_tick(
     let forecast_tick = minute(as_of) != minute(state.last_tick);
     state.last_tick = as_of;
     let Some(rules) = &state.rules else {
-        let rows = EvaluationRows { position: tick.position, state: state.rows(), ..EvaluationRows::default() };
+        let rows =
+            EvaluationRows { position: tick.position, state: state.rows(), ..EvaluationRows::default() };
         store.save_evaluation(&rows).await?;
         return Ok(0);
     };
@@ -256,7 +259,9 @@ fn rows_of(evaluation: &Evaluation, outlets: &Outlets, as_of: Timestamp) -> Eval
     }
 }
 
-fn forecast_name(f: &ForecastResult) -> String { format!("{} {} {} {}", f.device, f.rule, f.subject, f.quantity) }
+fn forecast_name(f: &ForecastResult) -> String {
+    format!("{} {} {} {}", f.device, f.rule, f.subject, f.quantity)
+}
 
 async fn open_incidents(store: &Store) -> Result<Vec<Incident>, StoreError> {
     store.open_incidents().await?.iter().map(|row| read(&row.json, "incident")).collect()
@@ -268,7 +273,11 @@ async fn uptime(store: &Store, as_of: Timestamp) -> Result<Uptime, StoreError> {
     Ok(Uptime::new(runs.iter().map(|run| Stretch { from: run.first, to: run.last.min(as_of) })))
 }
 
-async fn load_devices(store: &Store, needs: &[Need], as_of: Timestamp) -> Result<Vec<DeviceInput>, StoreError> {
+async fn load_devices(
+    store: &Store,
+    needs: &[Need],
+    as_of: Timestamp,
+) -> Result<Vec<DeviceInput>, StoreError> {
     let seen: BTreeMap<_, _> = store.seen().await?.into_iter().map(|s| (s.device, s)).collect();
     let mut checks: BTreeMap<DeviceId, Vec<CheckInput>> = BTreeMap::new();
     for row in store.checks().await? {
@@ -301,7 +310,8 @@ async fn load_devices(store: &Store, needs: &[Need], as_of: Timestamp) -> Result
 
 /// As the device's own report says.
 pub async fn expected_interval(store: &Store, all: &[SeriesRow]) -> Result<Duration, StoreError> {
-    let row = all.iter().find(|s| s.probe.as_str() == "agent" && s.name.as_str() == "expected_interval_seconds");
+    let row =
+        all.iter().find(|s| s.probe.as_str() == "agent" && s.name.as_str() == "expected_interval_seconds");
     let Some(row) = row else { return Ok(INTERVAL_DEFAULT) };
     let latest = store.latest_sample(row.id).await?;
     Ok(latest.map_or(INTERVAL_DEFAULT, |(_, s)| Duration::from_secs_f64(s.clamp(1.0, 86_400.0))))
@@ -330,7 +340,9 @@ async fn load_series(
 }
 
 #[expect(clippy::cast_precision_loss, reason = "milliseconds of a clock's error are far below 2^53")]
-fn seconds(ms: i64) -> f64 { ms as f64 / 1e3 }
+fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1e3
+}
 
 fn write<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("values without maps of odd keys always encode")

@@ -26,7 +26,7 @@ use tenken_common::{
     key::SecretKey,
     limit,
     message::Language,
-    time::{Clock, SystemClock, Timestamp},
+    time::{Clock, SystemClock, Timestamp, jst_date},
 };
 use tenken_hospital::{
     consent,
@@ -65,7 +65,7 @@ struct Ports {
 /// Starts everything in `dir`.
 pub async fn begin(dir: &Path, metrics_port: u16, language: Language) -> anyhow::Result<Party> {
     let clock = SystemClock::new();
-    let (collector, enroll_url, pki_root) = start_collector(dir, metrics_port, language, &clock).await?;
+    let (collector, enroll_url, pki_root) = start_collector(dir, metrics_port, language).await?;
     let agent_config = agent_config(dir, language);
     if let Err(identity::IdentityError::NotEnrolled | identity::IdentityError::Unfinished) =
         identity::load(&agent_config.state_dir)
@@ -81,7 +81,6 @@ async fn start_collector(
     dir: &Path,
     metrics_port: u16,
     language: Language,
-    clock: &SystemClock,
 ) -> anyhow::Result<(Running, String, tenken_common::id::Hash)> {
     let ports_file = dir.join("ports.json");
     let known: Option<Ports> =
@@ -97,12 +96,10 @@ async fn start_collector(
     config.listen.device = local(known.map_or(0, |p| p.device));
     config.listen.enroll = local(known.map_or(0, |p| p.enroll));
     config.evaluate.interval = HumanDuration(INTERVAL);
-    let pki = if config.pki_dir().exists() {
-        Pki::load(&config.pki_dir())?
-    } else {
-        Pki::create(&config.pki_dir(), &config.names, clock.wall())?
+    let root = match config.pki_dir().exists() {
+        true => Pki::load(&config.pki_dir())?.root_sha256(),
+        false => app::init(&config)?,
     };
-    let root = pki.root_sha256();
     let collector = app::start(config).await?;
     let addresses = collector.addresses();
     let ports = Ports { device: addresses.device.port(), enroll: addresses.enroll.port() };
@@ -191,19 +188,17 @@ fn demonstration_consent(hospital: &HospitalId, now: Timestamp) -> ConsentManife
     }
 }
 
-/// The example contract, for this hospital, in force from today.
+/// The example contract, for this hospital and all its devices, in force from today.
 fn demonstration_contract(hospital_key: &SecretKey, now: Timestamp) -> anyhow::Result<String> {
     let mut document: toml::Table = toml::from_str(CONTRACT)?;
-    document.insert("effective_from".into(), tenken_common::time::jst_date(now).into());
-    let hospital = document
-        .get_mut("parties")
-        .and_then(|parties| parties.get_mut("hospital"))
-        .and_then(toml::Value::as_table_mut)
-        .context("the example contract names no hospital")?;
-    hospital.insert("id".into(), HOSPITAL.into());
-    hospital.insert("key".into(), hex(&hospital_key.public().to_bytes()).into());
+    document.insert("effective_from".into(), jst_date(now).into());
     document.insert("all_devices".into(), true.into());
     document.remove("devices");
+    document.remove("device_groups");
+    let hospital = document.get_mut("hospital").and_then(toml::Value::as_table_mut);
+    let hospital = hospital.context("the example contract names no hospital")?;
+    hospital.insert("id".into(), HOSPITAL.into());
+    hospital.insert("key".into(), hex(&hospital_key.public().to_bytes()).into());
     Ok(toml::to_string(&document)?)
 }
 
@@ -245,5 +240,7 @@ impl Party {
         }
     }
 
-    pub async fn stop_collector(self) -> anyhow::Result<()> { self.collector.stop().await }
+    pub async fn stop_collector(self) -> anyhow::Result<()> {
+        self.collector.stop().await
+    }
 }

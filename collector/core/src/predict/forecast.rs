@@ -18,7 +18,7 @@ use super::{
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
-use tenken_common::time::Timestamp;
+use tenken_common::{message::Message, time::Timestamp};
 
 /// Points that a line is laid through: 7,140 pairs, about 60 µs.
 pub const BINS: usize = 120;
@@ -124,6 +124,18 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Why, in words for a person.
+    pub fn message(self) -> Message {
+        match self {
+            Self::TooFew { .. } | Self::TooShort { .. } => Message::RefusalTooShort,
+            Self::Stale { .. } => Message::RefusalStale,
+            Self::NoTrend => Message::RefusalNoTrend,
+            Self::Unsteady => Message::RefusalUnsteady,
+            Self::FallsBack { .. } => Message::RefusalFallsBack,
+            Self::TooFar { .. } => Message::RefusalTooFar,
+        }
+    }
+
     /// Whether this says that the limit is not in sight, and not merely that nothing can be said.
     pub fn is_all_clear(&self) -> bool {
         match self {

@@ -188,7 +188,9 @@ impl Tx<'_> {
                     .await?;
                 Ok(())
             }
-            Entry::Heartbeat | Entry::Started { .. } | Entry::IncidentAction(_) | Entry::Rules { .. } => Ok(()),
+            Entry::Heartbeat | Entry::Started { .. } | Entry::IncidentAction(_) | Entry::Rules { .. } => {
+                Ok(())
+            }
             Entry::Hospital(hospital) => self.apply_hospital(position, hospital).await,
             Entry::Contract { text } => {
                 query("INSERT INTO contract (position, loaded_us, text) VALUES (?, ?, ?)")

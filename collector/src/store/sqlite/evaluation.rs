@@ -106,7 +106,12 @@ impl Store {
         rows.iter().map(outbox_row).collect()
     }
 
-    pub async fn notice_delivered(&self, notice: Hash, channel: &Name, at: Timestamp) -> Result<(), StoreError> {
+    pub async fn notice_delivered(
+        &self,
+        notice: Hash,
+        channel: &Name,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
         query(
             "UPDATE outbox SET state = 1, attempts = attempts + 1, delivered_us = ?, last_error = NULL
              WHERE notice_id = ? AND channel = ?",

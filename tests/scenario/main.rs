@@ -1,0 +1,1 @@
+//! The real programs against real peers, on real files, on loopback.
