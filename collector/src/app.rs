@@ -269,8 +269,8 @@ impl Running {
     pub async fn part_ended(&mut self) -> &'static str {
         let (listeners, workers) = (&mut self.listeners, &mut self.workers);
         tokio::select! {
-            _ = any(listeners) => "a listener",
-            _ = any(workers) => "a worker",
+            () = any(listeners) => "a listener",
+            () = any(workers) => "a worker",
             _ = &mut self.commits => "the committer",
         }
     }

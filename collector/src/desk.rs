@@ -21,7 +21,7 @@ use tenken_common::{
 /// Why an entry was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum DeskError {
-    #[error("the contract has {} problem(s):{}", .0.iter().count(), .0.iter().map(|p| format!("\n  {}: {}", p.key, p.text)).collect::<String>())]
+    #[error("the contract has {0}")]
     Contract(Problems),
     #[error("the contract does not fit to the versions on file, which are never changed")]
     History(#[source] HistoryError),

@@ -195,14 +195,11 @@ async fn probes(store: &Store) -> Result<BTreeMap<DeviceId, Vec<ProbeOverview>>,
 }
 
 fn probe_of<'a>(probes: &'a mut Vec<ProbeOverview>, name: &Name) -> &'a mut ProbeOverview {
-    let place = match probes.iter().position(|p| p.probe == *name) {
-        Some(place) => place,
-        None => {
-            let (values, checks) = (Vec::new(), Vec::new());
-            probes.push(ProbeOverview { probe: name.clone(), state: None, values, checks });
-            probes.len() - 1
-        }
-    };
+    let place = probes.iter().position(|p| p.probe == *name).unwrap_or_else(|| {
+        let (values, checks) = (Vec::new(), Vec::new());
+        probes.push(ProbeOverview { probe: name.clone(), state: None, values, checks });
+        probes.len() - 1
+    });
     probes.get_mut(place).expect("it was just found or pushed")
 }
 
@@ -257,7 +254,7 @@ fn figures(
 fn incident_history(incident: &Incident) -> IncidentHistory {
     let escalated = incident.last(Step::Escalated).is_some();
     let at_first = if escalated { Severity::Warning } else { incident.severity };
-    let events = incident.events.iter().filter_map(|event| {
+    let events = incident.events.iter().map(|event| {
         let kind = match event.step {
             Step::Detected | Step::Reopened => IncidentEventKind::Detected(at_first),
             Step::Escalated => IncidentEventKind::Detected(incident.severity),
@@ -266,7 +263,7 @@ fn incident_history(incident: &Incident) -> IncidentHistory {
             Step::Recovered => IncidentEventKind::Recovered,
             Step::Closed => IncidentEventKind::Closed,
         };
-        Some(IncidentEvent { at: event.at, kind })
+        IncidentEvent { at: event.at, kind }
     });
     IncidentHistory { incident: incident.id, events: events.collect() }
 }

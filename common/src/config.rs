@@ -43,26 +43,25 @@ impl Problems {
     }
 }
 
+impl fmt::Display for Problems {
+    /// `2 problems:` and a line for each.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} problem{}:", self.0.len(), if self.0.len() == 1 { "" } else { "s" })?;
+        for p in &self.0 {
+            let colon = if p.key.is_empty() { "" } else { ": " };
+            write!(f, "\n  {}{colon}{}", p.key, p.text)?;
+        }
+        Ok(())
+    }
+}
+
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error("cannot read {}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("{}", list(path, problems))]
+    #[error("{} has {problems}", path.display())]
     Invalid { path: PathBuf, problems: Problems },
-}
-
-fn list(path: &Path, problems: &Problems) -> String {
-    let mut out = format!("{} has {} problem(s):", path.display(), problems.0.len());
-    for p in &problems.0 {
-        out.push_str("\n  ");
-        if !p.key.is_empty() {
-            out.push_str(&p.key);
-            out.push_str(": ");
-        }
-        out.push_str(&p.text);
-    }
-    out
 }
 
 /// Reads, parses and checks a file.

@@ -163,7 +163,7 @@ impl Entry {
             Self::Heartbeat => (kind, None, Vec::new()),
             Self::Started { version } => (kind, None, codec::to_vec(version)?),
             Self::Hospital(h) => (kind, None, codec::to_vec(h)?),
-            Self::Contract { text } => (kind, None, codec::to_vec(text)?),
+            Self::Contract { text } | Self::Rules { text } => (kind, None, codec::to_vec(text)?),
             Self::Statement { hospital, bytes } => {
                 (kind, None, codec::to_vec(&(hospital, ByteBuf::from(bytes.clone())))?)
             }
@@ -173,7 +173,6 @@ impl Entry {
             }
             Self::Revoked { device } => (kind, Some(*device), Vec::new()),
             Self::IncidentAction(a) => (kind, None, codec::to_vec(a)?),
-            Self::Rules { text } => (kind, None, codec::to_vec(text)?),
         })
     }
 

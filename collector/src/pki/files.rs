@@ -1,12 +1,11 @@
-//! Private files: how keys and certificates get onto the disk.
+//! The folder of keys and certificates: made beside its place and renamed once it is whole.
 //!
-//! Holds: a file is readable by its owner only (0600, folders 0700) from its first byte on; it is
-//! written beside its place, synced, renamed, and the folder synced, so that a crash leaves the
-//! old content or the new.
+//! Holds: only its owner can enter it (0700), from the moment it exists; a crash leaves no folder
+//! or a finished one.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, Write},
+    fs::{self, DirBuilder, File},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -16,24 +15,6 @@ pub fn create_private_dir(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path)
-}
-
-/// Writes or replaces one file; see the module's head.
-pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    let new = beside(path)?;
-    match fs::remove_file(&new) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-        Ok(()) | Err(_) => {}
-    }
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&new)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    sync_parent(path)
 }
 
 /// Moves a finished folder to its place, which must be free or an empty folder.

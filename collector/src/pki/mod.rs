@@ -32,6 +32,7 @@ use std::{
 use tenken_common::{
     codec::CodecError,
     envelope::{Envelope, EnvelopeError},
+    file::{self, Access, WriteError},
     id::{DeviceId, Hash},
     key::{KeyError, SecretKey},
     statement::{self, ArmourError, TrustDocument},
@@ -60,6 +61,8 @@ pub enum PkiError {
     Read { path: PathBuf, source: io::Error },
     #[error("cannot write {}", path.display())]
     Write { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    File(#[from] WriteError),
     #[error("{} is damaged: {what}; restore it from the backup", path.display())]
     Damaged { path: PathBuf, what: &'static str },
     #[error("{} holds no key that can be used", path.display())]
@@ -300,8 +303,7 @@ fn pem(label: &str, der: &[u8]) -> String {
 }
 
 fn put(path: &Path, text: &str) -> Result<(), PkiError> {
-    files::write_private(path, text.as_bytes())
-        .map_err(|source| PkiError::Write { path: path.to_owned(), source })
+    Ok(file::write(path, text.as_bytes(), Access::Private)?)
 }
 
 fn read(path: &Path) -> Result<String, PkiError> {
