@@ -165,6 +165,16 @@ catalogue! {
     RefusalFallsBack { ja: "定期的に戻っています", en: "it falls back regularly" }
     RefusalTooFar { ja: "限界は遠い先です", en: "the limit is far ahead" }
 
+    // Words inside sentences.
+    CheckOk { ja: "正常", en: "ok" }
+    CheckWarning { ja: "警告", en: "warning" }
+    CheckCritical { ja: "停止・重大", en: "critical" }
+    CheckUnknown { ja: "不明", en: "unknown" }
+    SpanDays { ja: "{n} 日", en: "{n} days" }
+    SpanHours { ja: "{n} 時間", en: "{n} hours" }
+    SpanMinutes { ja: "{n} 分", en: "{n} minutes" }
+    SpanSeconds { ja: "{n} 秒", en: "{n} seconds" }
+
     // The hospital's program.
     KeyMade { ja: "病院の鍵を作成しました。\n  秘密鍵: {secret}（この病院の外へ出さず、控えを金庫に保管してください）\n  公開鍵: {public}\n  契約書に記載する値: {key}\n  指紋: {fingerprint}", en: "The hospital's key was made.\n  secret: {secret} (keep it inside the hospital, with a copy in a safe)\n  public: {public}\n  value for the contract: {key}\n  fingerprint: {fingerprint}" }
     SlotMade { ja: "登録票を作成しました（有効期限 {expires}）。\n  装置用（秘密。手渡しで運んでください）: {device}\n  保守会社用: {collector}", en: "The enrollment slot was made (usable until {expires}).\n  for the device (secret; carry it by hand): {device}\n  for the vendor: {collector}" }

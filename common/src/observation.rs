@@ -7,6 +7,7 @@
 use crate::{
     category::Category,
     id::{Name, RecId},
+    message::Message,
     time::Moment,
     unit::Quantity,
 };
@@ -101,6 +102,16 @@ impl CheckState {
             Self::Warning => "warning",
             Self::Critical => "critical",
             Self::Unknown => "unknown",
+        }
+    }
+
+    /// The state in words for a person.
+    pub fn message(self) -> Message {
+        match self {
+            Self::Ok => Message::CheckOk,
+            Self::Warning => Message::CheckWarning,
+            Self::Critical => Message::CheckCritical,
+            Self::Unknown => Message::CheckUnknown,
         }
     }
 }

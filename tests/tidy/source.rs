@@ -43,6 +43,10 @@ impl Source {
         let (mut all, mut shipped, mut test_modules) = (Vec::new(), Vec::new(), Vec::new());
         flatten(without_docs(stream.clone()), &mut all);
         flatten(without_docs(without_tests(stream, &mut test_modules)), &mut shipped);
+        // A crate's own integration tests lie beside its src.
+        if path.contains("/tests/") {
+            shipped.clear();
+        }
         Self { path: path.to_owned(), text: text.to_owned(), shipped, all, test_modules }
     }
 

@@ -19,10 +19,11 @@ enum Direction {
 }
 
 /// Every payload that can stand in an envelope.
-const PAYLOADS: [(&str, Direction); 9] = [
+const PAYLOADS: [(&str, Direction); 10] = [
     ("Ack", ToDevice),
     ("Reject", ToDevice),
     ("ResumeReply", ToDevice),
+    ("SignedTime", ToDevice),
     ("TrustDocument", ToDevice),
     ("ReceivedBatch", ToCollector),
     ("ResumeRequest", ToCollector),
@@ -33,7 +34,7 @@ const PAYLOADS: [(&str, Direction); 9] = [
 
 /// Every field of what the collector sends: facts about what it holds, and when to come again.
 /// `Grant` is the reply to an enrollment, the one message that travels without an envelope.
-const SENT: [(&str, &[&str]); 5] = [
+const SENT: [(&str, &[&str]); 6] = [
     (
         "Ack",
         &[
@@ -54,6 +55,7 @@ const SENT: [(&str, &[&str]); 5] = [
         "ResumeReply",
         &["device", "epoch", "committed_seq", "committed_hash", "missing", "server", "echo_nonce"],
     ),
+    ("SignedTime", &["server", "echo_nonce"]),
     ("TrustDocument", &["version", "roots", "ack_key", "next_signer", "issued"]),
     ("Grant", &["device", "epoch", "certificates", "trust", "push_url", "server"]),
 ];

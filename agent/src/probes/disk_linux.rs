@@ -176,7 +176,7 @@ mod tests {
 28 27 0:25 / /mnt/tools ro,nosuid - tmpfs tools ro,size=4k
 29 27 254:16 / /var/lib/images rw - ext4 /dev/vdb rw
 30 27 254:16 /a /srv rw - ext4 /dev/vdb rw
-31 27 254:0 /home/x /data/deep rw - ext4 /dev/vda rw
+31 27 254:0 /export/x /data/deep rw - ext4 /dev/vda rw
 32 27 0:50 / /mnt/pacs rw - nfs4 10.0.0.9:/pacs rw,vers=4.2
 33 27 0:51 / /mnt/ssh rw - fuse.sshfs host:/ rw
 34 27 7:0 / /snap/core/1 ro - squashfs /dev/loop0 ro

@@ -202,13 +202,7 @@ impl Bench<'_> {
             j.severity = Severity::Critical;
         }
         j.values.same("probe", &check.probe);
-        let ja = match check.state {
-            CheckState::Ok => "正常",
-            CheckState::Warning => "警告",
-            CheckState::Critical => "停止・重大",
-            CheckState::Unknown => "不明",
-        };
-        j.values.set("state", ja, check.state.as_str());
+        j.values.word("state", check.state.message());
         j
     }
 

@@ -5,6 +5,7 @@
 use super::notice::Bilingual;
 use std::collections::BTreeMap;
 use tenken_common::{
+    message::{Language, Message},
     time::{Timestamp, jst_date, jst_minute},
     unit::Unit,
 };
@@ -105,18 +106,23 @@ impl Values {
 
     /// A number of days (from seconds), or hours where it is less than two days.
     pub fn time_span(&mut self, name: &'static str, seconds: f64) {
-        if seconds >= 172_800.0 {
-            let days = seconds / 86_400.0;
-            self.set(name, format!("{days:.0} 日"), format!("{days:.0} days"));
+        let (message, n) = if seconds >= 172_800.0 {
+            (Message::SpanDays, seconds / 86_400.0)
         } else if seconds >= 7_200.0 {
-            let hours = seconds / 3_600.0;
-            self.set(name, format!("{hours:.0} 時間"), format!("{hours:.0} hours"));
+            (Message::SpanHours, seconds / 3_600.0)
         } else if seconds >= 120.0 {
-            let minutes = seconds / 60.0;
-            self.set(name, format!("{minutes:.0} 分"), format!("{minutes:.0} minutes"));
+            (Message::SpanMinutes, seconds / 60.0)
         } else {
-            self.set(name, format!("{seconds:.0} 秒"), format!("{seconds:.0} seconds"));
-        }
+            (Message::SpanSeconds, seconds)
+        };
+        let n = format!("{n:.0}");
+        let fill = |language| message.fill(language, &[("n", &n)]);
+        self.set(name, fill(Language::Ja), fill(Language::En));
+    }
+
+    /// A text of the catalogue.
+    pub fn word(&mut self, name: &'static str, message: Message) {
+        self.set(name, message.text(Language::Ja), message.text(Language::En));
     }
 
     pub fn amount(&mut self, name: &'static str, unit: Unit, value: f64) {
