@@ -6,8 +6,8 @@
 use crate::{config::AgentConfig, consent_file, identity, status, transport::http::HttpTransport};
 use std::{fmt::Write as _, path::Path, time::Duration};
 use tenken_common::{
-    consent::ConsentManifest,
     column,
+    consent::ConsentManifest,
     id::Nonce,
     key, limit,
     message::{Language, Message},
@@ -110,10 +110,7 @@ async fn collector(
             .map_err(|e| ErrorChain(&e).to_string())?;
         let nonce = Nonce(key::random().map_err(|e| ErrorChain(&e).to_string())?);
         // An empty body is refused by every collector; that it answers is what is asked here.
-        transport
-            .post("/v1/resume", Vec::new(), &nonce)
-            .await
-            .map_err(|e| ErrorChain(&e).to_string())
+        transport.post("/v1/resume", Vec::new(), &nonce).await.map_err(|e| ErrorChain(&e).to_string())
     };
     match asked.await {
         Ok(_) => ok(what, Message::DoctorCollectorFound.fill(language, &[("url", &enrolled.push_url)])),
@@ -124,9 +121,7 @@ async fn collector(
 /// What the running agent's own status tells.
 fn running(dir: &Path, now: Timestamp, language: Language) -> Vec<Examined> {
     let status = match status::load(dir) {
-        Ok(status)
-            if status.stopped.is_none() && now.saturating_since(status.written) <= STATUS_AGE_MAX =>
-        {
+        Ok(status) if status.stopped.is_none() && now.saturating_since(status.written) <= STATUS_AGE_MAX => {
             status
         }
         Ok(status) => {

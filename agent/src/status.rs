@@ -9,8 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 use tenken_common::{
-    file::{self, Access, WriteError},
     column,
+    file::{self, Access, WriteError},
     id::{DeviceId, Hash},
     key::grouped,
     message::{Language, Message},

@@ -296,8 +296,11 @@ mod tests {
         ];
         let check =
             CheckValue { subject: Name::new("pacs").unwrap(), state: CheckState::Ok, at: Timestamp::EPOCH };
-        let expected =
-            ["/: used_ratio 50.0 %, available_bytes 1.0 KiB, inodes_total 9", "/data: used_ratio 25.0 %", "pacs: ok"];
+        let expected = [
+            "/: used_ratio 50.0 %, available_bytes 1.0 KiB, inodes_total 9",
+            "/data: used_ratio 25.0 %",
+            "pacs: ok",
+        ];
         assert_eq!(probe(&values, &[check]), expected);
     }
 

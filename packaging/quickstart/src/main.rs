@@ -120,7 +120,10 @@ async fn watch(args: &Args, party: &party::Party, terminal: bool) -> anyhow::Res
             every.tick().await;
             let summary = summary::take(party).await?;
             if let Some(why) = &summary.spool_failing {
-                bail!("the agent cannot keep its records in {}: {why}", party.agent_config.state_dir.display());
+                bail!(
+                    "the agent cannot keep its records in {}: {why}",
+                    party.agent_config.state_dir.display()
+                );
             }
             match &page {
                 Some(page) => page.show(&screen::draw(&summary, args.language, true, terminal::room()))?,

@@ -81,7 +81,14 @@ pub async fn begin(dir: &Path, metrics_port: u16, language: Language) -> anyhow:
     }
     let metrics_url = format!("http://{}/metrics", collector.addresses().metrics);
     let (agent, agent_over) = start_agent(agent_config.clone())?;
-    Ok(Party { collector, agent_config, metrics_url, agent: Mutex::new(Some(agent)), agent_over, _lock: lock })
+    Ok(Party {
+        collector,
+        agent_config,
+        metrics_url,
+        agent: Mutex::new(Some(agent)),
+        agent_over,
+        _lock: lock,
+    })
 }
 
 fn place(dir: &Path) -> String {
@@ -234,7 +241,8 @@ fn demonstration_contract(hospital_key: &SecretKey, now: Timestamp) -> anyhow::R
     document.remove("devices");
     document.remove("device_groups");
     let days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
-    let weekly: toml::Table = days.map(|day| (day.to_owned(), vec!["00:00-24:00"].into())).into_iter().collect();
+    let weekly: toml::Table =
+        days.map(|day| (day.to_owned(), vec!["00:00-24:00"].into())).into_iter().collect();
     let hours = [("closed_on_national_holidays", false.into()), ("weekly", weekly.into())];
     let hours: toml::Table = hours.map(|(key, value)| (key.to_owned(), value)).into_iter().collect();
     document.insert("service_hours".into(), hours.into());
