@@ -6,7 +6,12 @@ use std::fmt::Write as _;
 use tenken_collector_core::{
     desk::incident::{Incident, Phase, Step},
     intake::device_state::Liveness,
-    sla::{calendar::BusinessDuration, contract::Contract, indicator::Indicator, partition::Label},
+    sla::{
+        calendar::BusinessDuration,
+        contract::Contract,
+        indicator::{Indicator, Verdict},
+        partition::Label,
+    },
 };
 use tenken_common::{
     column,
@@ -210,7 +215,12 @@ pub fn indicator(i: &Indicator, language: Language) -> String {
         (None, Some(reason)) => reason.message().text(language).to_owned(),
         (value, _) => {
             let (min, max) = (percent(i.estimate.min), percent(i.estimate.max));
-            format!("{} [{min} – {max}]", percent(value))
+            // A figure of what little was measured must not look like the month's.
+            if i.verdict == Verdict::Unknown {
+                format!("{min} – {max}")
+            } else {
+                format!("{} [{min} – {max}]", percent(value))
+            }
         }
     };
     Message::IndicatorLine.fill(
