@@ -1,6 +1,9 @@
 //! Builds the agent's parts, starts them and ends them in order.
 //!
-//! Order at the end: collection, delivery, then the spool, which gives back what it reserved.
+//! Order at the end: collection; delivery, which sends once more what waits; then the spool, which
+//! gives back what it reserved. That last push takes two seconds at most and is not tried where
+//! delivery fails already: many devices are switched off in the evening, and what they saw last
+//! should not wait until the morning, but a device must not wait for its agent.
 //! One current-thread runtime carries both loops; the spool and the probes have threads of their
 //! own, so that a slow disk or a hanging probe does not stop delivery.
 
@@ -17,7 +20,13 @@ use crate::{
     transport::http::HttpTransport,
 };
 use anyhow::Context;
-use std::{cell::RefCell, future::Future, path::PathBuf, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    future::Future,
+    path::PathBuf,
+    rc::Rc,
+    time::Duration,
+};
 use tenken_agent_core::{
     consent_gate::ConsentGate,
     device_clock::DeviceClock,
@@ -38,6 +47,8 @@ use tokio::sync::Notify;
 
 /// What this program calls itself on the wire.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// For the last push before the end.
+const LAST_PUSH_WITHIN: Duration = Duration::from_secs(2);
 
 /// What both loops share. Single-threaded: nothing is borrowed across an await.
 pub struct Shared {
@@ -53,6 +64,7 @@ pub struct Shared {
     pub wake: Notify,
     state_dir: PathBuf,
     started: Timestamp,
+    stopped: Cell<Option<Timestamp>>,
     spool_failure: RefCell<Option<String>>,
 }
 
@@ -113,6 +125,7 @@ impl Shared {
             fingerprint: self.enrolled.device_key.public().fingerprint(),
             started: self.started,
             written: now.wall,
+            stopped: self.stopped.get(),
             consent: self.consent_status(),
             spool,
             delivery: self.delivery.borrow().clone(),
@@ -171,6 +184,7 @@ pub async fn run(config: AgentConfig, shutdown: impl Future<Output = ()>) -> any
 
     let shared = Rc::new(Shared {
         started: clock.wall(),
+        stopped: Cell::default(),
         clock,
         gate: RefCell::new(gate),
         device_clock: RefCell::new(device_clock),
@@ -198,6 +212,9 @@ pub async fn run(config: AgentConfig, shutdown: impl Future<Output = ()>) -> any
         () = delivery.run() => {}
         () = shutdown => {}
     }
+    delivery.push_last(LAST_PUSH_WITHIN).await;
+    shared.stopped.set(Some(shared.clock.wall()));
+    collection.write_status().await;
     drop((collection, delivery));
     let shared = Rc::into_inner(shared).context("a loop still holds the spool")?;
     shared.spool.close().await.context("the spool did not close cleanly")?;

@@ -34,7 +34,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 #[command(name = "tenken-agent", version, about, max_term_width = 100)]
 pub struct Cli {
     /// Configuration file; without it the defaults hold
-    #[arg(long, short, global = true, env = "TENKEN_AGENT_CONFIG")]
+    #[arg(long, short, global = true, value_name = "FILE", env = "TENKEN_AGENT_CONFIG")]
     config: Option<PathBuf>,
     /// Language of what is shown: ja or en (default: the configuration's)
     #[arg(long, global = true, env = "TENKEN_LANG")]
@@ -53,21 +53,25 @@ enum Command {
     Probe {
         /// Only this one
         name: Option<String>,
+        /// As JSON
         #[arg(long)]
         json: bool,
     },
     /// Show how the running agent is
     Status {
+        /// As JSON
         #[arg(long)]
         json: bool,
     },
     /// Redeem the hospital's slot file, once
     Enroll {
-        #[arg(long)]
+        /// The file that the hospital made with `tenken-hospital slot`
+        #[arg(long, value_name = "FILE")]
         slot: PathBuf,
     },
     /// Look for known faults and name the next step
     Doctor {
+        /// As JSON
         #[arg(long)]
         json: bool,
     },
@@ -115,7 +119,7 @@ pub fn main(cli: Cli) -> anyhow::Result<ExitCode> {
             if json {
                 writeln!(out, "{}", serde_json::to_string_pretty(&all)?)?;
             } else {
-                write!(out, "{}", doctor::print(&all))?;
+                write!(out, "{}", doctor::print(&all, language))?;
             }
             let sound = all.iter().all(|e| e.verdict == Verdict::Ok);
             Ok(if sound { ExitCode::SUCCESS } else { ExitCode::from(1) })

@@ -63,6 +63,11 @@ impl Collection {
         if !observations.is_empty() {
             self.append(observations).await;
         }
+        self.write_status().await;
+    }
+
+    /// Writes down how the agent is.
+    pub async fn write_status(&self) {
         self.shared.write_status(self.recorder.runs()).await;
     }
 

@@ -81,6 +81,33 @@ impl Delivery {
         }
     }
 
+    /// Sends what waits before the end; gives up where anything fails or asks for patience.
+    pub async fn push_last(&mut self, within: Duration) {
+        let pushed = tokio::time::timeout(within, async {
+            let mut before = None;
+            while self.pusher.failing_since().is_none() && self.withheld().is_none() {
+                let Ok(view) = self.view().await else { return };
+                self.pusher.hurry();
+                let step = self.pusher.poll(self.shared.clock.mono(), &view);
+                // The same step twice from the same state leads nowhere.
+                if before.replace((step, view)) == Some((step, view)) {
+                    return;
+                }
+                match step {
+                    PushStep::Wait(_) => return,
+                    PushStep::Resume => self.resume(&view).await,
+                    PushStep::Cut => {
+                        self.cut(&view).await;
+                    }
+                    PushStep::Send => self.send(&view).await,
+                }
+            }
+        });
+        if pushed.await.is_err() {
+            tracing::debug!("the last push took too long; the records are kept");
+        }
+    }
+
     /// One step; how long to wait before the next.
     async fn step(&mut self) -> Duration {
         if let Some(wait) = self.withheld() {

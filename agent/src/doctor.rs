@@ -6,13 +6,14 @@
 use crate::{config::AgentConfig, consent_file, identity, status, transport::http::HttpTransport};
 use std::{fmt::Write as _, path::Path, time::Duration};
 use tenken_common::{
+    column,
     consent::ConsentManifest,
     id::Nonce,
     key, limit,
     message::{Language, Message},
     statement,
     telemetry::ErrorChain,
-    time::{Clock, SystemClock, Timestamp},
+    time::{Clock, SystemClock, Timestamp, jst_minute},
     tls,
 };
 
@@ -74,7 +75,10 @@ fn consent(dir: &Path, enrolled: &identity::Enrolled, now: Timestamp, language: 
     let what = "consent";
     let text = match std::fs::read_to_string(consent_file::path(dir)) {
         Ok(text) => text,
-        Err(e) => return bad(what, e.to_string(), Message::DoctorConsentMissing, language),
+        Err(e) => {
+            let found = format!("{}: {e}", consent_file::path(dir).display());
+            return bad(what, found, Message::DoctorConsentMissing, language);
+        }
     };
     let opened = statement::from_armour(&text).map_err(|e| ErrorChain(&e).to_string()).and_then(|envelope| {
         envelope.open::<ConsentManifest>(&enrolled.hospital_key).map_err(|e| ErrorChain(&e).to_string())
@@ -83,7 +87,11 @@ fn consent(dir: &Path, enrolled: &identity::Enrolled, now: Timestamp, language: 
         Err(why) => bad(what, why, Message::DoctorConsentRefused, language),
         Ok(manifest) => match manifest.is_valid(now) {
             Err(refusal) => bad(what, refusal.to_string(), Message::DoctorConsentExpired, language),
-            Ok(()) => ok(what, format!("version {}, until {}", manifest.version, manifest.valid_to)),
+            Ok(()) => {
+                let (version, to) = (manifest.version.to_string(), minute(manifest.valid_to));
+                let values = [("version", version.as_str()), ("to", &to)];
+                ok(what, Message::DoctorConsentFound.fill(language, &values))
+            }
         },
     }
 }
@@ -102,14 +110,10 @@ async fn collector(
             .map_err(|e| ErrorChain(&e).to_string())?;
         let nonce = Nonce(key::random().map_err(|e| ErrorChain(&e).to_string())?);
         // An empty body is refused by every collector; that it answers is what is asked here.
-        transport
-            .post("/v1/resume", Vec::new(), &nonce)
-            .await
-            .map(|answer| answer.status)
-            .map_err(|e| ErrorChain(&e).to_string())
+        transport.post("/v1/resume", Vec::new(), &nonce).await.map_err(|e| ErrorChain(&e).to_string())
     };
     match asked.await {
-        Ok(status) => ok(what, format!("{} (HTTP {status})", enrolled.push_url)),
+        Ok(_) => ok(what, Message::DoctorCollectorFound.fill(language, &[("url", &enrolled.push_url)])),
         Err(why) => bad(what, format!("{}: {why}", enrolled.push_url), Message::DoctorCollector, language),
     }
 }
@@ -117,9 +121,11 @@ async fn collector(
 /// What the running agent's own status tells.
 fn running(dir: &Path, now: Timestamp, language: Language) -> Vec<Examined> {
     let status = match status::load(dir) {
-        Ok(status) if now.saturating_since(status.written) <= STATUS_AGE_MAX => status,
+        Ok(status) if status.stopped.is_none() && now.saturating_since(status.written) <= STATUS_AGE_MAX => {
+            status
+        }
         Ok(status) => {
-            let found = status.written.to_string();
+            let found = minute(status.stopped.unwrap_or(status.written));
             let mut all = vec![bad("agent", found, Message::DoctorNotRunning, language)];
             all.extend(["delivery", "spool", "clock"].map(|what| unknown(what, language)));
             return all;
@@ -132,7 +138,7 @@ fn running(dir: &Path, now: Timestamp, language: Language) -> Vec<Examined> {
         }
     };
     vec![
-        ok("agent", status.agent_version.clone()),
+        ok("agent", Message::DoctorAgentFound.fill(language, &[("version", &status.agent_version)])),
         delivery(&status.delivery, language),
         spool(&status.spool, language),
         clock_skew(&status, language),
@@ -144,10 +150,10 @@ fn delivery(delivery: &status::DeliveryStatus, language: Language) -> Examined {
     let what = "delivery";
     let found = delivery.why.clone().unwrap_or_default();
     match delivery.state {
-        DeliveryState::Ok | DeliveryState::Starting => ok(what, found),
+        DeliveryState::Ok | DeliveryState::Starting => ok(what, status::delivery(delivery, language)),
         DeliveryState::Failing => bad(what, found, Message::DoctorCollector, language),
         DeliveryState::Halted => bad(what, found, Message::DoctorHalted, language),
-        DeliveryState::Withheld => bad(what, found, Message::DoctorConsentExpired, language),
+        DeliveryState::Withheld => bad(what, found, Message::DoctorWithheld, language),
     }
 }
 
@@ -199,22 +205,48 @@ fn unknown(what: &'static str, language: Language) -> Examined {
 }
 
 /// For a person.
-pub fn print(all: &[Examined]) -> String {
+pub fn print(all: &[Examined], language: Language) -> String {
     let mut out = String::new();
+    let marks = [Message::DoctorOk, Message::DoctorWarning, Message::DoctorBad, Message::DoctorNotKnown];
+    let widest = |texts: &mut dyn Iterator<Item = &'static str>| texts.map(column::width).max().unwrap_or(0);
+    let mark_width = widest(&mut marks.iter().map(|m| m.text(language)));
+    let label_width = widest(&mut all.iter().map(|one| label(one.what, language)));
     for one in all {
         let mark = match one.verdict {
-            Verdict::Ok => "ok     ",
-            Verdict::Warning => "WARNING",
-            Verdict::Bad => "BAD    ",
-            Verdict::Unknown => "unknown",
+            Verdict::Ok => Message::DoctorOk,
+            Verdict::Warning => Message::DoctorWarning,
+            Verdict::Bad => Message::DoctorBad,
+            Verdict::Unknown => Message::DoctorNotKnown,
         };
+        let mark = column::pad(mark.text(language), mark_width);
+        let label = column::pad(label(one.what, language), label_width);
         // Writing to a String cannot fail.
-        let _ = writeln!(out, "{mark} {:<10} {}", one.what, one.found);
+        let _ = writeln!(out, "{mark}  {label}  {}", one.found);
         if let Some(next) = &one.next {
-            let _ = writeln!(out, "                   -> {next}");
+            let _ = writeln!(out, "{}-> {next}", " ".repeat(mark_width + label_width + 4));
         }
     }
     out
+}
+
+/// What was looked at; JSON has the code itself.
+fn label(what: &'static str, language: Language) -> &'static str {
+    let message = match what {
+        "state_dir" => Message::DoctorWhatStateDir,
+        "identity" => Message::DoctorWhatIdentity,
+        "consent" => Message::DoctorWhatConsent,
+        "collector" => Message::DoctorWhatCollector,
+        "agent" => Message::DoctorWhatAgent,
+        "delivery" => Message::DoctorWhatDelivery,
+        "spool" => Message::DoctorWhatSpool,
+        "clock" => Message::DoctorWhatClock,
+        other => return other,
+    };
+    message.text(language)
+}
+
+fn minute(at: Timestamp) -> String {
+    format!("{} JST", jst_minute(at))
 }
 
 #[cfg(test)]
@@ -237,6 +269,6 @@ mod tests {
         let config = AgentConfig { state_dir: "/proc/nowhere".into(), ..AgentConfig::default() };
         let all = examine(&config, Language::Ja).await;
         assert_eq!((all[0].what, all[0].verdict), ("state_dir", Verdict::Bad));
-        assert!(print(&all).contains("/proc/nowhere"));
+        assert!(print(&all, Language::Ja).contains("/proc/nowhere"));
     }
 }

@@ -45,6 +45,10 @@ pub enum EnrollError {
     Tls(#[source] TlsError),
     #[error("enrollment at {url} failed")]
     Transport { url: String, source: TransportError },
+    #[error(
+        "the collector does not know this slot: the vendor files its half first, with `tenken-collector device file`; then enroll again"
+    )]
+    UnknownSlot,
     #[error("the collector refused the enrollment (HTTP {status}): {text}")]
     Refused { status: u16, text: String },
     #[error("the collector's reply is not to be believed")]
@@ -83,6 +87,9 @@ pub async fn enroll(
     let failed = |source| EnrollError::Transport { url: slot.collector.clone(), source };
     let transport = HttpTransport::new(&slot.collector, tls, timeout).map_err(failed)?;
     let answer = transport.post("/v1/enroll", request.bytes().to_vec(), &nonce).await.map_err(failed)?;
+    if answer.status == 404 {
+        return Err(EnrollError::UnknownSlot);
+    }
     if answer.status != 200 {
         let text: String = String::from_utf8_lossy(&answer.body).chars().take(200).collect();
         return Err(EnrollError::Refused { status: answer.status, text });

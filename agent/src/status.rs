@@ -9,12 +9,13 @@ use std::{
     path::{Path, PathBuf},
 };
 use tenken_common::{
+    column,
     file::{self, Access, WriteError},
     id::{DeviceId, Hash},
     key::grouped,
     message::{Language, Message},
     observation::ProbeRun,
-    time::{ClockQuality, ClockSource, Timestamp},
+    time::{ClockQuality, ClockSource, Timestamp, jst_minute},
 };
 
 /// See the module's head.
@@ -25,6 +26,9 @@ pub struct Status {
     pub fingerprint: Hash,
     pub started: Timestamp,
     pub written: Timestamp,
+    /// When it ended in order; while it runs, nothing.
+    #[serde(default)]
+    pub stopped: Option<Timestamp>,
     pub consent: ConsentStatus,
     pub spool: SpoolStatus,
     pub delivery: DeliveryStatus,
@@ -117,20 +121,35 @@ pub fn load(state_dir: &Path) -> Result<Status, StatusError> {
 
 /// For a person, at `now`.
 pub fn print(status: &Status, language: Language, now: Timestamp) -> String {
+    let lines = [
+        (Message::StatusDevice, status.device.to_string()),
+        (Message::StatusFingerprint, grouped(&status.fingerprint)),
+        (Message::StatusWritten, written(status, language, now)),
+        (Message::StatusConsent, consent(&status.consent, language)),
+        (Message::StatusDelivery, delivery(&status.delivery, language)),
+        (Message::StatusSpool, spool(&status.spool, language)),
+        (Message::StatusClock, clock(&status.clock, language)),
+        (Message::StatusProbes, probes(&status.probes)),
+    ];
+    let label_width = lines.iter().map(|(label, _)| column::width(label.text(language))).max().unwrap_or(0);
     let mut out = String::new();
-    let mut line = |label: Message, value: String| {
+    for (label, value) in lines {
         // Writing to a String cannot fail.
-        let _ = writeln!(out, "{}: {value}", label.text(language));
-    };
-    line(Message::StatusDevice, format!("{} ({})", status.device, grouped(&status.fingerprint)));
-    let age = now.saturating_since(status.written).as_secs();
-    line(Message::StatusWritten, Message::StatusAgo.fill(language, &[("seconds", &age.to_string())]));
-    line(Message::StatusConsent, consent(&status.consent, language));
-    line(Message::StatusDelivery, delivery(&status.delivery, language));
-    line(Message::StatusSpool, spool(&status.spool, language));
-    line(Message::StatusClock, clock(&status.clock, language));
-    line(Message::StatusProbes, probes(&status.probes));
+        let _ = writeln!(out, "{}  {value}", column::pad(label.text(language), label_width));
+    }
     out
+}
+
+fn written(status: &Status, language: Language, now: Timestamp) -> String {
+    if let Some(stopped) = status.stopped {
+        return Message::StatusStopped.fill(language, &[("at", &minute(stopped))]);
+    }
+    let age = now.saturating_since(status.written).as_secs();
+    Message::StatusAgo.fill(language, &[("seconds", &age.to_string())])
+}
+
+fn minute(at: Timestamp) -> String {
+    format!("{} JST", jst_minute(at))
 }
 
 fn consent(consent: &ConsentStatus, language: Language) -> String {
@@ -138,7 +157,7 @@ fn consent(consent: &ConsentStatus, language: Language) -> String {
     let mut text = match (&consent.closed, &consent.valid_to) {
         (Some(why), _) => Message::StatusConsentClosed.fill(language, &[("version", &version), ("why", why)]),
         (None, to) => {
-            let to = to.map(|t| t.to_string()).unwrap_or_default();
+            let to = to.map(minute).unwrap_or_default();
             let categories = consent.categories.join(", ");
             let values = [("version", version.as_str()), ("to", &to), ("categories", &categories)];
             Message::StatusConsentOpen.fill(language, &values)
@@ -150,7 +169,8 @@ fn consent(consent: &ConsentStatus, language: Language) -> String {
     text
 }
 
-fn delivery(delivery: &DeliveryStatus, language: Language) -> String {
+/// How delivery stands, in one line.
+pub fn delivery(delivery: &DeliveryStatus, language: Language) -> String {
     let message = match delivery.state {
         DeliveryState::Starting => Message::DeliveryStarting,
         DeliveryState::Ok => Message::DeliveryOk,
@@ -158,7 +178,7 @@ fn delivery(delivery: &DeliveryStatus, language: Language) -> String {
         DeliveryState::Halted => Message::DeliveryHalted,
         DeliveryState::Withheld => Message::DeliveryWithheld,
     };
-    let at = |t: Option<Timestamp>| t.map_or_else(|| "-".to_owned(), |t| t.to_string());
+    let at = |t: Option<Timestamp>| t.map_or_else(|| "-".to_owned(), minute);
     let values = [
         ("last", at(delivery.last_ack)),
         ("since", at(delivery.since)),
@@ -212,6 +232,7 @@ mod tests {
             fingerprint: Hash([2; 32]),
             started: Timestamp::EPOCH,
             written: Timestamp::from_secs(100),
+            stopped: None,
             consent: ConsentStatus {
                 version: 3,
                 closed: None,
@@ -236,11 +257,18 @@ mod tests {
     fn it_says_since_when_and_why_in_both_languages() {
         for language in [Language::Ja, Language::En] {
             let text = print(&status(), language, Timestamp::from_secs(160));
-            for part in ["1970-01-01T00:00:40Z", "connection refused", "60"] {
+            for part in ["1970-01-01 09:00 JST", "connection refused", "60"] {
                 assert!(text.contains(part), "{part} in {text}");
             }
             assert!(!text.contains('{'), "an unfilled placeholder in {text}");
         }
+    }
+
+    #[test]
+    fn an_agent_that_was_stopped_is_not_shown_as_a_running_one() {
+        let stopped = Status { stopped: Some(Timestamp::from_secs(100)), ..status() };
+        let text = print(&stopped, Language::En, Timestamp::from_secs(101));
+        assert!(text.contains("stopped") && !text.contains("1 s ago"), "{text}");
     }
 
     #[test]

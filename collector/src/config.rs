@@ -179,4 +179,28 @@ mod tests {
         let text = include_str!("../../packaging/config/collector.example.toml");
         config::parse::<CollectorConfig>(text).unwrap();
     }
+
+    #[test]
+    fn what_is_commented_out_in_the_example_is_valid_too() {
+        let text = include_str!("../../packaging/config/collector.example.toml");
+        // An example is a line that is TOML once its mark is gone; prose has no ` = ` and no bracket.
+        let uncommented: String = text
+            .lines()
+            .map(|line| match line.strip_prefix("# ") {
+                Some(rest)
+                    if rest.starts_with('[')
+                        || rest
+                            .split_once(" = ")
+                            .is_some_and(|(k, _)| k.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')) =>
+                {
+                    rest
+                }
+                _ => line,
+            })
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let config = config::parse::<CollectorConfig>(&uncommented).unwrap();
+        assert_eq!((config.notify.email.len(), config.notify.webhook.len()), (1, 1));
+        assert!(config.push_url.is_some() && config.evaluate.rules.is_some());
+    }
 }

@@ -11,6 +11,7 @@ pub mod ack;
 pub mod batch;
 pub mod category;
 pub mod codec;
+pub mod column;
 pub mod config;
 pub mod consent;
 pub mod enrollment;

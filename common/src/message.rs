@@ -83,8 +83,10 @@ catalogue! {
 
     // The agent's status.
     StatusDevice { ja: "装置", en: "Device" }
+    StatusFingerprint { ja: "指紋", en: "Fingerprint" }
     StatusWritten { ja: "状態の時刻", en: "As of" }
     StatusAgo { ja: "{seconds} 秒前", en: "{seconds} s ago" }
+    StatusStopped { ja: "停止中（{at} に正常終了）", en: "stopped (in order, at {at})" }
     StatusConsent { ja: "同意", en: "Consent" }
     StatusConsentOpen { ja: "第{version}版、{to} まで有効（{categories}）", en: "version {version}, valid until {to} ({categories})" }
     StatusConsentClosed { ja: "送信できません（第{version}版まで確認済み）: {why}", en: "nothing may leave (seen up to version {version}): {why}" }
@@ -96,16 +98,31 @@ catalogue! {
     DeliveryHalted { ja: "{since} から停止しています: {why}。記録は装置内に保管しています", en: "stopped since {since}: {why}; records are kept on the device" }
     DeliveryWithheld { ja: "同意により送信していません: {why}", en: "withheld by the consent: {why}" }
     StatusSpool { ja: "保管", en: "Spool" }
-    StatusSpoolLine { ja: "未送信 {waiting} 件、確認待ち {in_flight} 束、{kib} KiB、容量超過で破棄 {evicted} 件、破損 {corrupt} 件", en: "{waiting} records waiting, {in_flight} batches in flight, {kib} KiB, {evicted} evicted, {corrupt} corrupt" }
+    StatusSpoolLine { ja: "未送信 {waiting} 件、受領確認待ち {in_flight} バッチ、使用 {kib} KiB、容量超過で破棄 {evicted} 件、破損 {corrupt} 件", en: "{waiting} records waiting, {in_flight} batches in flight, {kib} KiB used, {evicted} evicted, {corrupt} corrupt" }
     StatusClock { ja: "時計", en: "Clock" }
     StatusClockUnknown { ja: "ずれは不明（署名つき時刻を未受信）", en: "offset unknown (no signed time yet)" }
-    StatusClockKnown { ja: "サーバーとの差 {offset} ミリ秒（±{within}）", en: "{offset} ms behind the collector (±{within})" }
+    StatusClockKnown { ja: "リモートサービスセンターとの差 {offset} ミリ秒（±{within}）", en: "{offset} ms behind the collector (±{within})" }
     StatusProbes { ja: "診断", en: "Probes" }
 
     // The agent's commands.
     ConfigGood { ja: "設定に問題はありません。", en: "The configuration is good." }
     Enrolled { ja: "登録しました。装置 {device}\n指紋: {fingerprint}\nこの指紋を病院の管理者に伝え、`tenken-hospital approve` で承認を受けてください。", en: "Enrolled as device {device}\nfingerprint: {fingerprint}\nTell the hospital's administrator this fingerprint, to be approved with `tenken-hospital approve`." }
     DoctorUnknown { ja: "確認できませんでした", en: "could not be looked at" }
+    DoctorOk { ja: "正常", en: "ok" }
+    DoctorWarning { ja: "注意", en: "WARNING" }
+    DoctorBad { ja: "異常", en: "BAD" }
+    DoctorNotKnown { ja: "不明", en: "unknown" }
+    DoctorWhatStateDir { ja: "状態フォルダー", en: "state folder" }
+    DoctorWhatIdentity { ja: "装置の登録", en: "identity" }
+    DoctorWhatConsent { ja: "同意", en: "consent" }
+    DoctorWhatCollector { ja: "接続先", en: "collector" }
+    DoctorWhatAgent { ja: "エージェント", en: "agent" }
+    DoctorWhatDelivery { ja: "送信", en: "delivery" }
+    DoctorWhatSpool { ja: "保管", en: "spool" }
+    DoctorWhatClock { ja: "時計", en: "clock" }
+    DoctorConsentFound { ja: "第{version}版、{to} まで有効", en: "version {version}, valid until {to}" }
+    DoctorCollectorFound { ja: "{url} から応答あり", en: "{url} answers" }
+    DoctorAgentFound { ja: "動作中（版 {version}）", en: "running (version {version})" }
     DoctorStateDir { ja: "フォルダーの存在と書き込み権限、ディスクの空きを確認してください。", en: "Check that the folder exists, that the service's account may write there, and that the disk has room." }
     DoctorEnroll { ja: "病院の登録票を受け取り、`tenken-agent enroll --slot ファイル` を実行してください。", en: "Get a slot file from the hospital and run `tenken-agent enroll --slot FILE`." }
     DoctorConsentMissing { ja: "同意書がないため何も送信しません。病院の管理者に署名済みの同意書を求め、状態フォルダーの consent.statement に置いてください。", en: "Without a consent nothing is sent. Ask the hospital's administrator for the signed consent and put it into the state folder as consent.statement." }
@@ -113,6 +130,7 @@ catalogue! {
     DoctorConsentExpired { ja: "同意の期間外です。病院の管理者に新しい版の同意書を求めてください。記録は装置内に保管しています。", en: "Outside the consent's period. Ask the hospital's administrator for a newer version; records are kept on the device." }
     DoctorCollector { ja: "ネットワーク、プロキシ、ファイアウォール（外向き通信）を確認してください。記録は装置内に保管し、自動で再送します。", en: "Check network, proxy and firewall (outbound). Records are kept on the device and sent again by themselves." }
     DoctorHalted { ja: "保守会社に連絡してください。ディスクを復元または複製した場合は、その旨を伝えてください。", en: "Call the vendor. If this disk was restored or copied, say so." }
+    DoctorWithheld { ja: "同意により送信を止めています。病院の管理者に、有効な同意書を状態フォルダーに置いていただくよう依頼してください。記録は装置内に保管しています。", en: "The consent holds delivery back. Ask the hospital's administrator for a valid consent in the state folder; records are kept on the device." }
     DoctorNotRunning { ja: "エージェントが動作していません。サービスを起動してください（systemctl start tenken-agent）。", en: "The agent is not running. Start its service (systemctl start tenken-agent)." }
     DoctorSpool { ja: "保管領域に書き込めません。ディスクの空きと故障を確認してください。", en: "The spool cannot be written. Check the disk's space and health." }
     DoctorDegraded { ja: "停電時に記録を失うおそれがあります。保守会社に連絡してください。", en: "A power cut could lose records. Call the vendor." }
@@ -120,7 +138,7 @@ catalogue! {
     DoctorClock { ja: "時計が60秒以上ずれています。時刻同期（NTP）の設定を確認してください。", en: "The clock is off by more than 60 s. Check time synchronisation (NTP)." }
 
     // The collector's commands.
-    CollectorInit { ja: "鍵と証明書を作成しました。\nルート証明書のSHA-256（病院の登録票に記載します）:\n{root}\n{offline} は、この機械から切り離した場所に保管してください。", en: "Keys and certificates were made.\nSHA-256 of the root certificate (for the hospital's slots):\n{root}\nKeep {offline} away from this machine." }
+    CollectorInit { ja: "鍵と証明書を作成しました。\nルート証明書のSHA-256（病院の登録票に記載します）:\n{root}\n{offline} は、このコンピューターから切り離した場所に保管してください。", en: "Keys and certificates were made.\nSHA-256 of the root certificate (for the hospital's slots):\n{root}\nKeep {offline} away from this computer." }
     StatementFiled { ja: "受理しました: {path}", en: "Filed: {path}" }
     StatementKnown { ja: "すでに受理済みです: {path}", en: "On file already: {path}" }
     DeviceRevoked { ja: "装置 {device} からの受信を停止しました。", en: "Nothing more is taken from device {device}." }
@@ -132,22 +150,43 @@ catalogue! {
     NoIncidents { ja: "インシデントはありません。", en: "No incidents." }
     NoContracts { ja: "契約は登録されていません。", en: "No contracts are loaded." }
     DeviceLastSeen { ja: "最終受信 {at}", en: "last received {at}" }
-    DeviceCounts { ja: "記録 {records} 件、{batches} 束、欠落 {gaps} 件", en: "{records} records, {batches} batches, {gaps} gaps" }
+    DeviceCounts { ja: "記録 {records} 件、バッチ {batches} 個、欠落 {gaps} 件", en: "{records} records, {batches} batches, {gaps} gaps" }
     DeviceQuarantined { ja: "同一性に疑いがあるため隔離中です。", en: "In quarantine: its identity is in doubt." }
-    IndicatorLine { ja: "{name}: {value}（目標 {target}、{verdict}、把握率 {coverage}）", en: "{name}: {value} (target {target}, {verdict}, coverage {coverage})" }
+    DeviceFingerprint { ja: "指紋: {fingerprint}", en: "fingerprint: {fingerprint}" }
+    DevicePending { ja: "病院の承認待ち", en: "waits for the hospital's approval" }
+    DeviceApprovedStatus { ja: "承認済み", en: "approved" }
+    DeviceRevokedStatus { ja: "失効", en: "revoked" }
+    LivenessFresh { ja: "通信正常", en: "heard" }
+    LivenessStale { ja: "通信遅延", en: "late" }
+    LivenessSilent { ja: "通信途絶", en: "silent" }
+    LivenessUnknown { ja: "通信状態不明", en: "not heard yet" }
+    ContractLine { ja: "{contract} 第{version}版  {from} から有効  {hospital}  {service}  目標稼働率 {target}", en: "{contract} version {version}  in force from {from}  {hospital}  {service}  uptime target {target}" }
+    IndicatorLine { ja: "{name}: {verdict}、{value}（目標 {target}、把握率 {coverage}）", en: "{name}: {verdict}, {value} (target {target}, coverage {coverage})" }
     PhaseOpen { ja: "発生中", en: "open" }
     PhaseRecovered { ja: "復旧", en: "recovered" }
     PhaseClosed { ja: "終了", en: "closed" }
+    StepDetected { ja: "検知", en: "detected" }
+    StepReopened { ja: "再発", en: "came back" }
+    StepEscalated { ja: "悪化", en: "got worse" }
+    StepAcknowledged { ja: "受付", en: "acknowledged" }
+    StepReported { ja: "第一次対応（原因調査の報告）", en: "first response (cause reported)" }
+    StepRecovered { ja: "復旧", en: "recovered" }
+    StepClosed { ja: "終了", en: "closed" }
 
     // The screen of quickstart.
-    ScreenLine { ja: "{at}  装置 {device}  作成 {appended} 件、保存 {stored} 件、受領確認 {acked} 束、欠落 {gaps} 件", en: "{at}  device {device}  {appended} records made, {stored} stored, {acked} batches acknowledged, {gaps} gaps" }
+    ScreenStarting { ja: "点検を起動しています…", en: "Tenken is starting…" }
+    ScreenHead { ja: "点検  {at}  装置 {device}", en: "Tenken  {at}  device {device}" }
+    ScreenCounts { ja: "記録: 作成 {appended} 件、サーバー保存 {stored} 件、受領確認 {acked} バッチ、欠落 {gaps} 件", en: "Records: {appended} made, {stored} stored, {acked} batches acknowledged, {gaps} gaps" }
     ScreenProbes { ja: "■ 装置からの報告", en: "# What the device reported" }
     ScreenFindings { ja: "■ 検知した異常", en: "# Findings" }
     ScreenForecasts { ja: "■ 予測", en: "# Forecasts" }
     ScreenSla { ja: "■ 今月のSLA", en: "# SLA of this month" }
-    ScreenMetrics { ja: "Prometheus用の指標: {url}", en: "For Prometheus: {url}" }
+    ScreenMetrics { ja: "Prometheus 用の指標: {url}", en: "For Prometheus: {url}" }
     ScreenStop { ja: "Ctrl-C で終了します。", en: "Ctrl-C ends it." }
     ScreenNothing { ja: "（なし）", en: "(none)" }
+    ScreenNoFindings { ja: "異常は検知していません。", en: "Nothing is wrong." }
+    ScreenNotYet { ja: "まだ報告がありません。", en: "Nothing has arrived yet." }
+    ProbeOk { ja: "正常", en: "ok" }
     ProbeNoData { ja: "該当なし", en: "nothing there" }
     ProbeUnsupported { ja: "非対応", en: "unsupported" }
     ProbeTimedOut { ja: "時間切れ", en: "timed out" }
@@ -218,7 +257,7 @@ catalogue! {
     SlaNoData { ja: "データなし", en: "no data" }
     // SLA: indicators and verdicts.
     SlaUptime { ja: "サービス稼働率", en: "service uptime" }
-    SlaResponse { ja: "障害対応時間（第一次対応の期限内達成率）", en: "incident response (share of first responses in time)" }
+    SlaResponse { ja: "障害対応時間（期限内達成率）", en: "incident response (share in time)" }
     SlaMet { ja: "達成", en: "met" }
     SlaMissed { ja: "未達成", en: "missed" }
     SlaUnknown { ja: "判定不能", en: "cannot be told" }

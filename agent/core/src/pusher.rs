@@ -216,6 +216,11 @@ impl Pusher {
         self.not_before = Monotonic(0);
     }
 
+    /// What waits is cut now, not at its interval; what the collector asked for still holds.
+    pub fn hurry(&mut self) {
+        self.last_cut = None;
+    }
+
     /// Pushes that had no believable answer, since the start.
     pub fn failures(&self) -> u64 {
         self.failures
@@ -321,6 +326,9 @@ mod tests {
         p.on_outcome(NOW, &view(9, 0, 0), &Outcome::Cut);
         assert_eq!(p.poll(NOW, &view(9, 0, 0)), PushStep::Wait(Duration::from_secs(60)));
         assert_eq!(p.poll(NOW, &view(9, 1, 0)), PushStep::Cut);
+        p.hurry();
+        assert_eq!(p.poll(NOW, &view(9, 0, 0)), PushStep::Cut);
+        p.on_outcome(NOW, &view(9, 0, 0), &Outcome::Cut);
         assert_eq!(p.poll(NOW, &view(1_000, 0, 0)), PushStep::Cut);
         assert_eq!(p.poll(NOW, &view(0, 0, 0)), PushStep::Wait(Duration::from_secs(60)));
     }

@@ -21,7 +21,7 @@ use tenken_common::{
     key::{self, PublicKey, SecretKey},
     message::{Language, Message},
     statement,
-    time::{Clock, SystemClock},
+    time::{Clock, SystemClock, jst_minute},
 };
 
 /// 病院側（甲）の管理者が使うプログラム / the hospital administrator's program
@@ -53,11 +53,13 @@ struct SlotArgs {
     /// The hospital's secret key
     #[arg(long)]
     key: PathBuf,
+    /// The hospital's id, as the contract names it
     #[arg(long)]
     hospital: HospitalId,
     /// What people call the device, e.g. CT-1
     #[arg(long)]
     label: Name,
+    /// The group of devices it belongs to, where the contract or the consent names groups
     #[arg(long)]
     group: Option<Name>,
     /// The collector's enrollment address, https://host:port
@@ -85,6 +87,7 @@ struct ApproveArgs {
     /// The hospital's secret key
     #[arg(long)]
     key: PathBuf,
+    /// The hospital's id, as the contract names it
     #[arg(long)]
     hospital: HospitalId,
     /// The device's id, as `tenken-agent enroll` and the collector show it
@@ -102,8 +105,10 @@ struct ApproveArgs {
 enum ConsentCommand {
     /// Write a manifest to edit
     New {
+        /// The hospital's id, as the contract names it
         #[arg(long)]
         hospital: HospitalId,
+        /// Where the manifest goes
         #[arg(long)]
         out: PathBuf,
     },
@@ -112,14 +117,18 @@ enum ConsentCommand {
         /// The hospital's secret key
         #[arg(long)]
         key: PathBuf,
+        /// The edited manifest
         manifest: PathBuf,
+        /// Where the signed consent goes
         #[arg(long)]
         out: PathBuf,
     },
     /// Show a signed consent, checked against the hospital's public key
     Show {
+        /// The hospital's public key
         #[arg(long)]
         public: PathBuf,
+        /// The signed consent
         statement: PathBuf,
     },
 }
@@ -149,7 +158,7 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> anyhow::Result<()> {
             let values = [
                 ("device", args.for_device.display().to_string()),
                 ("collector", args.for_collector.display().to_string()),
-                ("expires", slot.for_device.expires.to_string()),
+                ("expires", format!("{} JST", jst_minute(slot.for_device.expires))),
             ];
             say(out, Message::SlotMade, language, &values)
         }

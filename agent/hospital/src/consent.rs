@@ -13,7 +13,7 @@ use tenken_common::{
     id::{DeviceId, HospitalId, Name},
     key::SecretKey,
     message::{Language, Message},
-    time::Timestamp,
+    time::{Timestamp, jst_date, jst_minute},
 };
 
 /// The file. Its keys are the manifest's, in words.
@@ -121,8 +121,8 @@ pub fn template(hospital: &HospitalId, now: Timestamp, language: Language) -> St
     line(&format!("hospital = \"{hospital}\""));
     line("version = 1");
     line("interval_floor = \"60s\"");
-    line(&format!("valid_from = \"{}\"", whole_second(now)));
-    line(&format!("valid_to = \"{}\"", whole_second(now.plus(year))));
+    line(&format!("valid_from = \"{}\"", start_of_day(now)));
+    line(&format!("valid_to = \"{}\"", start_of_day(now.plus(year))));
     line("heartbeat = true");
     line("categories = [");
     for category in Category::ALL {
@@ -132,8 +132,9 @@ pub fn template(hospital: &HospitalId, now: Timestamp, language: Language) -> St
     out
 }
 
-fn whole_second(t: Timestamp) -> Timestamp {
-    Timestamp::from_secs(t.as_secs())
+/// The beginning of a day in Japan, as the administrator would write it.
+fn start_of_day(t: Timestamp) -> String {
+    format!("{}T00:00:00+09:00", jst_date(t))
 }
 
 /// Signs a manifest.
@@ -156,8 +157,8 @@ pub fn show(manifest: &ConsentManifest, language: Language) -> String {
             ("hospital", manifest.hospital.as_str()),
             ("version", &manifest.version.to_string()),
             ("scope", &scope),
-            ("from", &manifest.valid_from.to_string()),
-            ("to", &manifest.valid_to.to_string()),
+            ("from", &format!("{} JST", jst_minute(manifest.valid_from))),
+            ("to", &format!("{} JST", jst_minute(manifest.valid_to))),
             ("floor", &manifest.interval_floor_s.to_string()),
         ],
     );

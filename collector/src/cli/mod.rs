@@ -34,7 +34,7 @@ use tenken_common::{
 #[command(name = "tenken-collector", version, about, max_term_width = 100)]
 pub struct Cli {
     /// Configuration file; without it the defaults hold
-    #[arg(long, short, global = true, env = "TENKEN_COLLECTOR_CONFIG")]
+    #[arg(long, short, global = true, value_name = "FILE", env = "TENKEN_COLLECTOR_CONFIG")]
     config: Option<PathBuf>,
     /// Language of what is shown: ja or en (default: the configuration's)
     #[arg(long, global = true, env = "TENKEN_LANG")]
@@ -62,6 +62,7 @@ enum Command {
         /// Month in Japan, e.g. 2026-11 (default: the present one)
         #[arg(long)]
         month: Option<Month>,
+        /// As JSON
         #[arg(long)]
         json: bool,
     },
@@ -76,12 +77,13 @@ enum Command {
 enum DeviceCommand {
     /// All devices, with their state and what they reported last
     List {
+        /// As JSON
         #[arg(long)]
         json: bool,
     },
     /// File statements that the hospital signed: slot tickets, approvals, consents
     File {
-        #[arg(required = true)]
+        #[arg(required = true, value_name = "FILE")]
         statements: Vec<PathBuf>,
     },
     /// Take nothing more from a device
@@ -94,6 +96,7 @@ enum ContractCommand {
     Load { file: PathBuf },
     /// All versions on file
     List {
+        /// As JSON
         #[arg(long)]
         json: bool,
     },
@@ -103,14 +106,17 @@ enum ContractCommand {
 enum IncidentCommand {
     /// Incidents that are not closed, or all of them
     List {
+        /// Closed ones too
         #[arg(long)]
         all: bool,
+        /// As JSON
         #[arg(long)]
         json: bool,
     },
     /// One incident with its events
     Show {
         incident: IncidentId,
+        /// As JSON
         #[arg(long)]
         json: bool,
     },
@@ -289,7 +295,7 @@ async fn contract(command: ContractCommand, store: &Store, language: Language) -
         ContractCommand::List { json } => {
             let contracts = desk::contracts(store).await?;
             let rows: Vec<show::ContractRow> = contracts.iter().map(show::ContractRow::of).collect();
-            if json { print_json(&rows) } else { say(&show::contracts(&rows)) }
+            if json { print_json(&rows) } else { say(&show::contracts(&rows, language)) }
         }
     }
 }

@@ -1,19 +1,46 @@
 //! Listings as a person reads them. Pure.
 
-use crate::overview::{ContractMonth, DeviceOverview, ProbeOverview};
+use crate::overview::{CheckValue, ContractMonth, DeviceOverview, ProbeOverview, Value};
 use serde::Serialize;
 use std::fmt::Write as _;
 use tenken_collector_core::{
-    desk::incident::{Incident, Phase},
-    sla::{calendar::BusinessDuration, contract::Contract, indicator::Indicator, partition::Label},
+    desk::incident::{Incident, Phase, Step},
+    intake::device_state::Liveness,
+    sla::{
+        calendar::BusinessDuration,
+        contract::Contract,
+        indicator::{Indicator, Verdict},
+        partition::Label,
+    },
 };
 use tenken_common::{
+    column,
+    id::Name,
     key::grouped,
     message::{Language, Message},
-    observation::CheckState,
+    observation::ProbeState,
     time::jst_minute,
     unit::Unit,
 };
+
+/// Quantities that tell most about a device come first; the others follow by name.
+const TELLING: [&str; 15] = [
+    "used_ratio",
+    "available_bytes",
+    "celsius",
+    "critical_celsius",
+    "receive_bytes_per_second",
+    "transmit_bytes_per_second",
+    "errors_per_second",
+    "drops_per_second",
+    "load1",
+    "iowait_ratio",
+    "rss_bytes",
+    "cpu_seconds",
+    "spool_waiting",
+    "spool_disk_bytes",
+    "total_bytes",
+];
 
 pub fn devices(devices: &[DeviceOverview], language: Language) -> String {
     if devices.is_empty() {
@@ -25,16 +52,18 @@ pub fn devices(devices: &[DeviceOverview], language: Language) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(
             out,
-            "{} {} {} [{}] {} {}",
+            "{}  {}  {}\n  {} / {} / {}",
             d.hospital,
             d.label,
             d.device,
-            d.status,
-            d.state.liveness.as_str(),
+            status(d.status).text(language),
+            liveness(d.state.liveness).text(language),
             Message::DeviceLastSeen.fill(language, &[("at", &seen)]),
         );
         if d.status == "pending" {
-            let _ = writeln!(out, "  {}", grouped(&d.fingerprint));
+            let fingerprint = grouped(&d.fingerprint);
+            let text = Message::DeviceFingerprint.fill(language, &[("fingerprint", &fingerprint)]);
+            let _ = writeln!(out, "  {text}");
         }
         let counts = [
             ("records", d.records.to_string()),
@@ -46,30 +75,74 @@ pub fn devices(devices: &[DeviceOverview], language: Language) -> String {
         if d.quarantined {
             let _ = writeln!(out, "  {}", Message::DeviceQuarantined.text(language));
         }
-        for probe in &d.probes {
-            let _ = writeln!(out, "  {}", self::probe(probe));
+        let state_width = d.probes.iter().map(|p| column::width(state_word(p, language))).max().unwrap_or(0);
+        for p in &d.probes {
+            let state = column::pad(state_word(p, language), state_width);
+            let mut lines = probe(&p.values, &p.checks).into_iter();
+            let first = lines.next().unwrap_or_default();
+            let _ = writeln!(out, "  {}", format!("{:<9} {state}  {first}", p.probe.as_str()).trim_end());
+            for line in lines {
+                let _ = writeln!(out, "  {}{line}", " ".repeat(state_width + 12));
+            }
         }
     }
     out
 }
 
-/// One line: the probe's state and what it saw.
-pub fn probe(probe: &ProbeOverview) -> String {
-    let state = probe.state.map_or("", |s| s.as_str());
-    let mut values: Vec<String> = probe
-        .values
-        .iter()
-        .map(|v| match v.subject.as_str() {
-            "device" | "agent" => format!("{} {}", v.name, v.unit.display(v.value)),
-            subject => format!("{subject} {} {}", v.name, v.unit.display(v.value)),
-        })
-        .collect();
-    values.extend(probe.checks.iter().map(|c| format!("{} {}", c.subject, check_word(c.state))));
-    format!("{:<9} {:<12} {}", probe.probe.as_str(), state, values.join(", "))
+fn status(status: &str) -> Message {
+    match status {
+        "pending" => Message::DevicePending,
+        "revoked" => Message::DeviceRevokedStatus,
+        _ => Message::DeviceApprovedStatus,
+    }
 }
 
-fn check_word(state: CheckState) -> &'static str {
-    state.as_str()
+fn liveness(liveness: Liveness) -> Message {
+    match liveness {
+        Liveness::Fresh => Message::LivenessFresh,
+        Liveness::Stale => Message::LivenessStale,
+        Liveness::Silent => Message::LivenessSilent,
+        Liveness::Unknown => Message::LivenessUnknown,
+    }
+}
+
+fn state_word(probe: &ProbeOverview, language: Language) -> &'static str {
+    probe.state.map_or("", |state| state_message(state).text(language))
+}
+
+pub fn state_message(state: ProbeState) -> Message {
+    match state {
+        ProbeState::Ok => Message::ProbeOk,
+        ProbeState::NoData => Message::ProbeNoData,
+        ProbeState::Unsupported => Message::ProbeUnsupported,
+        ProbeState::TimedOut => Message::ProbeTimedOut,
+        ProbeState::Failed => Message::ProbeFailed,
+        ProbeState::NotConsented => Message::ProbeNotConsented,
+    }
+}
+
+/// What a probe saw: one text for each subject, the most telling value first.
+pub fn probe(values: &[Value], checks: &[CheckValue]) -> Vec<String> {
+    let mut subjects: Vec<(&Name, Vec<&Value>)> = Vec::new();
+    for value in values {
+        match subjects.iter_mut().find(|(subject, _)| **subject == value.subject) {
+            Some((_, of_subject)) => of_subject.push(value),
+            None => subjects.push((&value.subject, vec![value])),
+        }
+    }
+    let mut texts: Vec<String> = Vec::new();
+    for (subject, mut of_subject) in subjects {
+        let rank = |v: &Value| TELLING.iter().position(|name| *name == v.name.as_str());
+        of_subject.sort_by_key(|v| rank(v).unwrap_or(TELLING.len()));
+        let shown = of_subject.iter().map(|v| format!("{} {}", v.name, v.unit.display(v.value)));
+        let shown = shown.collect::<Vec<_>>().join(", ");
+        texts.push(match subject.as_str() {
+            "device" | "agent" => shown,
+            subject => format!("{subject}: {shown}"),
+        });
+    }
+    texts.extend(checks.iter().map(|c| format!("{}: {}", c.subject, c.state.as_str())));
+    texts
 }
 
 /// One version of a contract.
@@ -96,21 +169,23 @@ impl ContractRow {
     }
 }
 
-pub fn contracts(rows: &[ContractRow]) -> String {
-    let mut out = String::new();
-    for r in rows {
-        let _ = writeln!(
-            out,
-            "{} v{} {} {} {} {}",
-            r.contract,
-            r.version,
-            r.effective_from,
-            r.hospital,
-            r.service_name,
-            Unit::Ratio.display(r.uptime_target),
-        );
+pub fn contracts(rows: &[ContractRow], language: Language) -> String {
+    if rows.is_empty() {
+        return Message::NoContracts.text(language).to_owned();
     }
-    out
+    let line = |r: &ContractRow| {
+        let (version, target) = (r.version.to_string(), Unit::Ratio.display(r.uptime_target).to_string());
+        let values = [
+            ("contract", r.contract.as_str()),
+            ("version", &version),
+            ("from", &r.effective_from),
+            ("hospital", &r.hospital),
+            ("service", &r.service_name),
+            ("target", &target),
+        ];
+        Message::ContractLine.fill(language, &values)
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 pub fn sla(months: &[ContractMonth], language: Language) -> String {
@@ -140,7 +215,12 @@ pub fn indicator(i: &Indicator, language: Language) -> String {
         (None, Some(reason)) => reason.message().text(language).to_owned(),
         (value, _) => {
             let (min, max) = (percent(i.estimate.min), percent(i.estimate.max));
-            format!("{} [{min} – {max}]", percent(value))
+            // A figure of what little was measured must not look like the month's.
+            if i.verdict == Verdict::Unknown {
+                format!("{min} – {max}")
+            } else {
+                format!("{} [{min} – {max}]", percent(value))
+            }
         }
     };
     Message::IndicatorLine.fill(
@@ -163,7 +243,7 @@ pub fn incidents(incidents: &[Incident], language: Language) -> String {
     for i in incidents {
         let _ = writeln!(
             out,
-            "{} {} {} {} {} {}",
+            "{}  {}  {}  {}  {}  {}",
             i.id,
             i.severity.message().text(language),
             phase(i.phase).text(language),
@@ -180,10 +260,22 @@ pub fn incident(i: &Incident, language: Language) -> String {
     let _ = writeln!(out, "{}", i.action.text(language));
     for event in &i.events {
         let worker = event.worker.as_ref().map_or("", |w| w.as_str());
-        let step = serde_json::to_string(&event.step).unwrap_or_default();
-        let _ = writeln!(out, "  {} {} {worker}", jst_minute(event.at), step.trim_matches('"'));
+        let step = step(event.step).text(language);
+        let _ = writeln!(out, "{}", format!("  {}  {step}  {worker}", jst_minute(event.at)).trim_end());
     }
     out
+}
+
+fn step(step: Step) -> Message {
+    match step {
+        Step::Detected => Message::StepDetected,
+        Step::Escalated => Message::StepEscalated,
+        Step::Acknowledged => Message::StepAcknowledged,
+        Step::FirstResponseReported => Message::StepReported,
+        Step::Recovered => Message::StepRecovered,
+        Step::Reopened => Message::StepReopened,
+        Step::Closed => Message::StepClosed,
+    }
 }
 
 fn phase(p: Phase) -> Message {
@@ -191,5 +283,43 @@ fn phase(p: Phase) -> Message {
         Phase::Open => Message::PhaseOpen,
         Phase::Recovered => Message::PhaseRecovered,
         Phase::Closed => Message::PhaseClosed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tenken_common::{observation::CheckState, time::Timestamp};
+
+    fn value(subject: &str, name: &str, unit: Unit, value: f64) -> Value {
+        let (subject, name) = (Name::new(subject).unwrap(), Name::new(name).unwrap());
+        Value { subject, name, unit, value, at: Timestamp::EPOCH }
+    }
+
+    #[test]
+    fn the_most_telling_value_of_each_subject_comes_first() {
+        let values = [
+            value("/", "inodes_total", Unit::Count, 9.0),
+            value("/", "available_bytes", Unit::Bytes, 1_024.0),
+            value("/", "used_ratio", Unit::Ratio, 0.5),
+            value("/data", "used_ratio", Unit::Ratio, 0.25),
+        ];
+        let check =
+            CheckValue { subject: Name::new("pacs").unwrap(), state: CheckState::Ok, at: Timestamp::EPOCH };
+        let expected = [
+            "/: used_ratio 50.0 %, available_bytes 1.0 KiB, inodes_total 9",
+            "/data: used_ratio 25.0 %",
+            "pacs: ok",
+        ];
+        assert_eq!(probe(&values, &[check]), expected);
+    }
+
+    #[test]
+    fn an_empty_listing_says_so() {
+        for language in [Language::Ja, Language::En] {
+            assert!(!contracts(&[], language).is_empty());
+            assert!(!incidents(&[], language).is_empty());
+            assert!(!devices(&[], language).is_empty());
+        }
     }
 }

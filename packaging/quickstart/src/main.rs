@@ -8,8 +8,9 @@
 mod party;
 mod screen;
 mod summary;
+mod terminal;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Parser;
 use std::{
     io::{IsTerminal, Write},
@@ -19,7 +20,7 @@ use std::{
 };
 use tenken_common::{
     config::HumanDuration,
-    message::Language,
+    message::{Language, Message},
     telemetry::{self, ErrorChain, LogFormat},
 };
 
@@ -39,7 +40,7 @@ struct Args {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Keep the data in this folder for the next run
-    #[arg(long)]
+    #[arg(long, value_name = "FOLDER")]
     dir: Option<PathBuf>,
     /// Port of /metrics on 127.0.0.1
     #[arg(long, default_value_t = 9464)]
@@ -60,7 +61,8 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {
-    telemetry::init(LogFormat::Human, "error");
+    // What goes wrong is said in one sentence at the end; TENKEN_LOG brings the logs back.
+    telemetry::init(LogFormat::Human, "off");
     let temporary = match args.dir {
         Some(_) => None,
         None => Some(tempfile::tempdir().context("no temporary folder can be made; name one with --dir")?),
@@ -68,7 +70,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let dir = match (&args.dir, &temporary) {
         (Some(dir), _) => dir.clone(),
         (None, Some(temporary)) => temporary.path().to_owned(),
-        (None, None) => anyhow::bail!("no folder"),
+        (None, None) => bail!("no folder"),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -81,15 +83,21 @@ fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 async fn show(args: &Args, dir: &std::path::Path) -> anyhow::Result<()> {
+    let terminal = std::io::stdout().is_terminal();
+    if terminal {
+        println!("{}", Message::ScreenStarting.text(args.language));
+    }
     let party = party::begin(dir, args.port, args.language).await?;
-    let watched = watch(args, &party).await;
+    let watched = watch(args, &party, terminal).await;
     let agent = party.stop_agent().await;
     let last = summary::take(&party).await;
-    party.stop_collector().await?;
-    agent?;
+    let collector = party.stop_collector().await;
     watched?;
+    agent?;
+    collector?;
     let last = last?;
-    print!("{}", screen::draw(&last, args.language, false));
+    let room = screen::Room { rows: None, ..terminal::room() };
+    println!("{}", screen::draw(&last, args.language, false, room));
     if let Some(path) = &args.json {
         let text = serde_json::to_vec_pretty(&last)?;
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
@@ -98,7 +106,7 @@ async fn show(args: &Args, dir: &std::path::Path) -> anyhow::Result<()> {
 }
 
 /// Draws until the time is over, Ctrl-C is pressed, or the agent ends by itself.
-async fn watch(args: &Args, party: &party::Party) -> anyhow::Result<()> {
+async fn watch(args: &Args, party: &party::Party, terminal: bool) -> anyhow::Result<()> {
     let over = async {
         match args.duration {
             Some(d) => tokio::time::sleep(d.0).await,
@@ -106,25 +114,27 @@ async fn watch(args: &Args, party: &party::Party) -> anyhow::Result<()> {
         }
     };
     let draw = async {
-        let terminal = std::io::stdout().is_terminal();
+        let page = if terminal { Some(terminal::Terminal::enter()?) } else { None };
         let mut every = tokio::time::interval(if terminal { REFRESH } else { REPORT });
         loop {
             every.tick().await;
             let summary = summary::take(party).await?;
-            let mut out = std::io::stdout();
-            if terminal {
-                // Home, clear to the end: the screen does not flicker.
-                write!(out, "\x1b[H\x1b[J{}", screen::draw(&summary, args.language, true))?;
-            } else {
-                writeln!(out, "{}", screen::line(&summary, args.language))?;
+            if let Some(why) = &summary.spool_failing {
+                bail!(
+                    "the agent cannot keep its records in {}: {why}",
+                    party.agent_config.state_dir.display()
+                );
             }
-            out.flush()?;
+            match &page {
+                Some(page) => page.show(&screen::draw(&summary, args.language, true, terminal::room()))?,
+                None => writeln!(std::io::stdout(), "{}", screen::line(&summary, args.language))?,
+            }
         }
     };
     tokio::select! {
         result = draw => result,
         () = over => Ok(()),
         () = tenken_agent::cli::terminated() => Ok(()),
-        () = party.agent_ended() => anyhow::bail!("the agent ended by itself"),
+        () = party.agent_ended() => bail!("the agent ended by itself"),
     }
 }

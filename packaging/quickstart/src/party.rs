@@ -48,6 +48,8 @@ pub struct Party {
     pub metrics_url: String,
     agent: Mutex<Option<AgentThread>>,
     agent_over: watch::Receiver<bool>,
+    /// Nobody else uses the folder as long as this file is open.
+    _lock: std::fs::File,
 }
 
 struct AgentThread {
@@ -65,16 +67,58 @@ struct Ports {
 /// Starts everything in `dir`.
 pub async fn begin(dir: &Path, metrics_port: u16, language: Language) -> anyhow::Result<Party> {
     let clock = SystemClock::new();
-    let (collector, enroll_url, pki_root) = start_collector(dir, metrics_port, language).await?;
+    let lock = take(dir)?;
+    free(metrics_port)?;
+    let begun = start_collector(dir, metrics_port, language).await;
+    let (collector, enroll_url, pki_root) = begun.with_context(|| place(dir))?;
     let agent_config = agent_config(dir, language);
     if let Err(identity::IdentityError::NotEnrolled | identity::IdentityError::Unfinished) =
         identity::load(&agent_config.state_dir)
     {
-        introduce(dir, &collector, &agent_config, enroll_url, pki_root, &clock).await?;
+        introduce(dir, &collector, &agent_config, enroll_url, pki_root, &clock)
+            .await
+            .with_context(|| place(dir))?;
     }
     let metrics_url = format!("http://{}/metrics", collector.addresses().metrics);
     let (agent, agent_over) = start_agent(agent_config.clone())?;
-    Ok(Party { collector, agent_config, metrics_url, agent: Mutex::new(Some(agent)), agent_over })
+    Ok(Party {
+        collector,
+        agent_config,
+        metrics_url,
+        agent: Mutex::new(Some(agent)),
+        agent_over,
+        _lock: lock,
+    })
+}
+
+fn place(dir: &Path) -> String {
+    format!("cannot begin in {}", dir.display())
+}
+
+/// Takes the folder for this run.
+fn take(dir: &Path) -> anyhow::Result<std::fs::File> {
+    std::fs::create_dir_all(dir)
+        .and_then(|()| std::fs::File::create(dir.join("lock")))
+        .with_context(|| place(dir))
+        .and_then(|file| match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(std::fs::TryLockError::WouldBlock) => bail!(
+                "another quickstart is using the folder {}; end it, or name another folder with --dir",
+                dir.display()
+            ),
+            Err(std::fs::TryLockError::Error(e)) => Err(e).with_context(|| place(dir)),
+        })
+}
+
+/// Asked before anything is made, so that the answer can name the option.
+fn free(port: u16) -> anyhow::Result<()> {
+    match std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+        Err(e) if e.kind() == std::io::ErrorKind::AddrInUse => {
+            bail!("port {port} on 127.0.0.1 is in use by another program; name another with --port")
+        }
+        Err(e) => Err(e).with_context(|| format!("cannot listen on port {port} of 127.0.0.1")),
+        Ok(_) => Ok(()),
+    }
 }
 
 async fn start_collector(
@@ -188,13 +232,20 @@ fn demonstration_consent(hospital: &HospitalId, now: Timestamp) -> ConsentManife
     }
 }
 
-/// The example contract, for this hospital and all its devices, in force from today.
+/// The example contract, for this hospital and all its devices, in force from today, and round the
+/// clock, so that there is something to see at night and on a holiday too.
 fn demonstration_contract(hospital_key: &SecretKey, now: Timestamp) -> anyhow::Result<String> {
     let mut document: toml::Table = toml::from_str(CONTRACT)?;
     document.insert("effective_from".into(), jst_date(now).into());
     document.insert("all_devices".into(), true.into());
     document.remove("devices");
     document.remove("device_groups");
+    let days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+    let weekly: toml::Table =
+        days.map(|day| (day.to_owned(), vec!["00:00-24:00"].into())).into_iter().collect();
+    let hours = [("closed_on_national_holidays", false.into()), ("weekly", weekly.into())];
+    let hours: toml::Table = hours.map(|(key, value)| (key.to_owned(), value)).into_iter().collect();
+    document.insert("service_hours".into(), hours.into());
     let hospital = document.get_mut("hospital").and_then(toml::Value::as_table_mut);
     let hospital = hospital.context("the example contract names no hospital")?;
     hospital.insert("id".into(), HOSPITAL.into());

@@ -28,6 +28,9 @@ pub struct Summary {
     pub forecasts: Vec<ForecastResult>,
     pub sla: Vec<SlaLine>,
     pub metrics_url: String,
+    /// Why the agent cannot keep records, where that is so.
+    #[serde(skip)]
+    pub spool_failing: Option<String>,
     #[serde(skip)]
     pub overview: Overview,
 }
@@ -81,6 +84,7 @@ pub async fn take(party: &Party) -> anyhow::Result<Summary> {
         forecasts: overview.forecasts.clone(),
         sla: sla.collect(),
         metrics_url: party.metrics_url.clone(),
+        spool_failing: status.and_then(|s| s.spool.failing),
         overview,
     })
 }
