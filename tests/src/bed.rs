@@ -3,7 +3,6 @@
 
 use crate::{Process, free_port, wait_until, workspace_bin};
 use std::{
-    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -92,6 +91,18 @@ impl Bed {
         self.dir.path()
     }
 
+    /// Whether the folder stays when the bed goes.
+    pub fn keep_folder(&mut self, keep: bool) {
+        self.dir.disable_cleanup(keep);
+    }
+
+    /// The collector's store; to be read while the collector is stopped.
+    pub fn database(&self) -> PathBuf {
+        let text = self.collector_text();
+        let config: tenken_collector::config::CollectorConfig = toml::from_str(&text).unwrap();
+        config.database()
+    }
+
     pub fn path(&self, name: &str) -> String {
         self.dir.path().join(name).display().to_string()
     }
@@ -157,11 +168,16 @@ impl Bed {
 
     /// Starts the collector and waits until it serves.
     pub fn start_collector(&self) -> Process {
-        let mut command = Command::new(workspace_bin("tenken-collector"));
-        command.args(["--config", &self.collector_config(), "serve"]).env("TENKEN_LOG", "info");
-        let mut process = Process::start(self.dir(), &self.name("collector"), &mut command);
+        let mut process = self.spawn_collector();
         process.wait_for_text(BOUND, "collector serves");
         process
+    }
+
+    /// Starts the collector, which will serve a little later.
+    pub fn spawn_collector(&self) -> Process {
+        let mut command = Command::new(workspace_bin("tenken-collector"));
+        command.args(["--config", &self.collector_config(), "serve"]).env("TENKEN_LOG", "info");
+        Process::start(self.dir(), &self.name("collector"), &mut command)
     }
 
     /// A slot, its redemption and the hospital's approval; needs a running collector.
@@ -212,10 +228,14 @@ impl Bed {
         stdout(&self.collector(&["device", "file", &ticket]));
         let state = self.dir().join(label);
         let config = self.dir().join(format!("{label}.toml"));
-        let mut text = String::new();
-        write!(text, "state_dir = \"{}\"\n{}", state.display(), self.plan.agent).unwrap();
-        fs::write(&config, text).unwrap();
-        Home { config, state, device: String::new() }
+        let home = Home { config, state, device: String::new() };
+        self.write_agent(&home, &self.plan.agent);
+        home
+    }
+
+    /// Writes an agent's configuration around `text`.
+    pub fn write_agent(&self, home: &Home, text: &str) {
+        fs::write(&home.config, format!("state_dir = \"{}\"\n{text}", home.state.display())).unwrap();
     }
 
     /// Runs one command of an agent.

@@ -6,17 +6,21 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test bench fails a test by panicking")]
 
+mod account;
 mod bed;
 mod binary;
 pub mod http;
+mod kill;
 mod mail;
 mod process;
 mod prometheus;
 mod wait;
 mod webhook;
 
-pub use bed::{Bed, BedPlan, Home};
+pub use account::Account;
+pub use bed::{Bed, BedPlan, Home, stdout};
 pub use binary::workspace_bin;
+pub use kill::{KillPlan, KillResult, kill_campaign};
 pub use mail::{MailMessage, MailServer};
 pub use process::Process;
 pub use prometheus::{PromSample, Prometheus, promtool};

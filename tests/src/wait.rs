@@ -2,6 +2,7 @@
 
 use std::{
     net::TcpListener,
+    sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
 };
 
@@ -26,10 +27,21 @@ pub fn wait_until<T>(bound: Duration, what: &str, mut condition: impl FnMut(&mut
     }
 }
 
+/// Lets time pass until a moment that was drawn at random. No test waits for anything like this.
+pub fn let_pass(duration: Duration) {
+    std::thread::sleep(duration);
+}
+
 /// A TCP port of loopback that was free a moment ago. Bind to port 0 instead wherever you can.
+///
+/// It lies below the ports that the system gives to clients, so that none of them gets it while
+/// the program that listens on it is down.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
-    listener.local_addr().expect("a bound listener has an address").port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let own = u16::try_from(std::process::id() % 2_000).expect("below 2000") * 10;
+    let tries = (0..20_000).map(|_| 10_000 + (own + NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000);
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    { tries }.find(free).expect("loopback has free ports")
 }
 
 #[cfg(test)]
