@@ -256,11 +256,11 @@ fn figures(
 /// An incident as the response clock sees it. An escalation is a detection of the new severity.
 fn incident_history(incident: &Incident) -> IncidentHistory {
     let escalated = incident.last(Step::Escalated).is_some();
-    let at_first = if escalated { Severity::Warning } else { incident.severity };
+    let at_first = if escalated { Severity::Warning } else { incident.worst };
     let events = incident.events.iter().filter_map(|event| {
         let kind = match event.step {
             Step::Detected | Step::Reopened => IncidentEventKind::Detected(at_first),
-            Step::Escalated => IncidentEventKind::Detected(incident.severity),
+            Step::Escalated => IncidentEventKind::Detected(incident.worst),
             Step::Acknowledged => IncidentEventKind::Acknowledged,
             Step::FirstResponseReported => IncidentEventKind::FirstResponseReported,
             Step::Recovered => IncidentEventKind::Recovered,
@@ -334,6 +334,7 @@ fn forecast_facts(f: &ForecastResult, as_of: Timestamp) -> ForecastFacts {
     ForecastFacts {
         device: f.device,
         subject: f.subject.clone(),
+        quantity: f.quantity.clone(),
         left_seconds: at,
         left_low_seconds: low,
         left_high_seconds: high,
