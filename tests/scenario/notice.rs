@@ -120,8 +120,8 @@ fn a_mail_server_that_says_later_gets_it_later() {
         let line = "tenken_notice_attempts_total{outlet=\"desk\",result=\"delivered\"} 1";
         state.contains(line).then(|| state.clone())
     });
-    let retried = metrics_line(&text, "tenken_notice_attempts_total{outlet=\"desk\",result=\"retry");
-    assert!(retried.ends_with(" 2"), "{retried}\n{text}");
+    let deferred = metrics_line(&text, "tenken_notice_attempts_total{outlet=\"desk\",result=\"deferred\"}");
+    assert!(deferred.ends_with(" 2"), "{deferred}\n{text}");
     office.wait_for_ticks(2);
     assert_eq!((mail.messages().len(), office.hook.requests().len()), (1, 1));
     let notice = verified(&office.hook.requests()[0]);

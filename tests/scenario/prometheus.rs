@@ -74,7 +74,7 @@ fn prometheus_sees_devices_agreements_and_incidents() {
 fn load_closed_contract(bed: &Bed) {
     let mut document: toml::Table = toml::from_str(&bed.contract("2026-04-01")).unwrap();
     document.insert("id".into(), "minato-closed".into());
-    let hours = "[weekly]\n[extra_open]\n\"2026-04-05\" = ['09:00-12:00']\n";
+    let hours = "[weekly]\n[extra_open]\n\"2026-04-05\" = ['09:00-17:00']\n";
     document.insert("service_hours".into(), toml::from_str::<toml::Table>(hours).unwrap().into());
     fs::write(bed.path("closed.toml"), toml::to_string(&document).unwrap()).unwrap();
     stdout(&bed.collector(&["contract", "load", &bed.path("closed.toml")]));
