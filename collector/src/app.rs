@@ -88,6 +88,14 @@ impl IngestObserver for Metrics {
     fn duplicate(&self) {
         Self::duplicate(self);
     }
+
+    fn acknowledged(&self, took: Duration) {
+        Self::acknowledged(self, took);
+    }
+
+    fn group_committed(&self, took: Duration) {
+        Self::group_committed(self, took);
+    }
 }
 
 /// Makes the keys of a new collector; prints nothing.
@@ -153,7 +161,7 @@ pub async fn start(config: CollectorConfig) -> anyhow::Result<Running> {
     };
 
     let (stop, stopped) = watch::channel(false);
-    let commits = tokio::spawn(run_commits(commit_loop));
+    let commits = tokio::spawn(run_commits(commit_loop.observed(metrics.clone())));
     announce(&committer, rules_text).await?;
 
     let wake = Arc::new(Notify::new());

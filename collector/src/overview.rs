@@ -253,11 +253,11 @@ fn figures(
 /// An incident as the response clock sees it. An escalation is a detection of the new severity.
 fn incident_history(incident: &Incident) -> IncidentHistory {
     let escalated = incident.last(Step::Escalated).is_some();
-    let at_first = if escalated { Severity::Warning } else { incident.severity };
+    let at_first = if escalated { Severity::Warning } else { incident.worst };
     let events = incident.events.iter().map(|event| {
         let kind = match event.step {
             Step::Detected | Step::Reopened => IncidentEventKind::Detected(at_first),
-            Step::Escalated => IncidentEventKind::Detected(incident.severity),
+            Step::Escalated => IncidentEventKind::Detected(incident.worst),
             Step::Acknowledged => IncidentEventKind::Acknowledged,
             Step::FirstResponseReported => IncidentEventKind::FirstResponseReported,
             Step::Recovered => IncidentEventKind::Recovered,
@@ -331,6 +331,7 @@ fn forecast_facts(f: &ForecastResult, as_of: Timestamp) -> ForecastFacts {
     ForecastFacts {
         device: f.device,
         subject: f.subject.clone(),
+        quantity: f.quantity.clone(),
         left_seconds: at,
         left_low_seconds: low,
         left_high_seconds: high,
@@ -356,5 +357,103 @@ fn contract_facts(c: &ContractMonth) -> ContractFacts {
         response: of(IndicatorName::Response).and_then(|i| i.estimate.value),
         responses_running: c.figures.responses.running,
         responses_breached: c.figures.responses.breached,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tenken_collector_core::{
+        desk::{
+            finding::Finding,
+            notice::{Bilingual, IncidentId},
+        },
+        predict::forecast::{Crossing, Refusal},
+    };
+
+    fn at(s: i64) -> Timestamp {
+        Timestamp::from_secs(1_790_000_000 + s)
+    }
+
+    fn name(text: &str) -> Name {
+        Name::new(text).unwrap()
+    }
+
+    fn incident(severity: Severity) -> Incident {
+        let text = || Bilingual { ja: "満杯".to_owned(), en: "full".to_owned() };
+        let finding = Finding {
+            rule: name("disk-filling"),
+            device: DeviceId([1; 16]),
+            severity,
+            since: at(0),
+            last: at(0),
+            numbers: BTreeMap::new(),
+            finding: text(),
+            action: text(),
+            subject: name("/var"),
+        };
+        Incident::open(&finding, HospitalId(name("minato")), name("ct-1"), at(5))
+    }
+
+    #[test]
+    fn an_escalation_starts_the_clock_of_its_severity_when_it_is_seen() {
+        let mut incident = incident(Severity::Warning);
+        let worse = Finding {
+            rule: incident.rule.clone(),
+            device: incident.device,
+            severity: Severity::Critical,
+            since: at(0),
+            last: at(60),
+            numbers: BTreeMap::new(),
+            finding: incident.finding.clone(),
+            action: incident.action.clone(),
+            subject: incident.subject.clone(),
+        };
+        incident.update(&worse, at(60));
+        let history = incident_history(&incident);
+        let expected = [(at(5), Severity::Warning), (at(60), Severity::Critical)]
+            .map(|(at, severity)| IncidentEvent { at, kind: IncidentEventKind::Detected(severity) });
+        assert_eq!(history.events, expected);
+        assert_eq!(history.incident, incident.id);
+    }
+
+    #[test]
+    fn an_incident_that_came_back_milder_keeps_the_clock_of_its_worst_time() {
+        let mut incident = incident(Severity::Critical);
+        incident.severity = Severity::Warning;
+        let first = incident_history(&incident).events.into_iter().next().unwrap();
+        assert_eq!(first.kind, IncidentEventKind::Detected(Severity::Critical));
+    }
+
+    #[test]
+    fn open_incidents_are_counted_by_hospital_severity_and_rule() {
+        let mut recovered = incident(Severity::Critical);
+        recovered.recover(at(9));
+        let mut second = incident(Severity::Critical);
+        second.id = IncidentId(7);
+        let counts = incident_counts(&[incident(Severity::Critical), second, recovered]);
+        let [only] = counts.as_slice() else { panic!("{counts:?}") };
+        assert_eq!((only.open, only.severity, only.rule.as_str()), (2, Severity::Critical, "disk-filling"));
+    }
+
+    #[test]
+    fn a_refused_forecast_has_no_time_left_and_a_reached_limit_none_more() {
+        let forecast = |outcome| ForecastResult {
+            device: DeviceId([1; 16]),
+            rule: name("inodes-filling"),
+            subject: name("/var"),
+            quantity: name("inodes_used"),
+            value: 1.0,
+            limit: 2.0,
+            outcome,
+        };
+        let left = |outcome| forecast_facts(&forecast(outcome), at(0)).left_seconds;
+        let crossing = Crossing { at: at(3_600), low: at(1_800), high: at(7_200), per_day: 1.0 };
+        assert_eq!(left(Outcome::Crossing(crossing)), Some(3_600.0));
+        assert_eq!(left(Outcome::AlreadyReached), Some(0.0));
+        assert_eq!(left(Outcome::Refused(Refusal::NoTrend)), None);
+        let facts = forecast_facts(&forecast(Outcome::Crossing(crossing)), at(0));
+        assert_eq!(facts.quantity, name("inodes_used"));
+        assert_eq!((facts.left_low_seconds, facts.left_high_seconds), (Some(1_800.0), Some(7_200.0)));
     }
 }

@@ -4,3 +4,9 @@
 
 mod kill;
 mod rebuild;
+mod forecast;
+mod notice;
+mod office;
+mod prometheus;
+mod silence;
+mod sla;

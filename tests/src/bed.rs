@@ -13,6 +13,10 @@ use tempfile::TempDir;
 const CONTRACT: &str = include_str!("../../packaging/config/contract.example.toml");
 const BOUND: Duration = Duration::from_secs(30);
 pub const HOSPITAL: &str = "minato";
+/// Service hours without an end.
+pub const ROUND_THE_CLOCK: &str = "closed_on_national_holidays = false\n[weekly]\n\
+    mon = ['00:00-24:00']\ntue = ['00:00-24:00']\nwed = ['00:00-24:00']\nthu = ['00:00-24:00']\n\
+    fri = ['00:00-24:00']\nsat = ['00:00-24:00']\nsun = ['00:00-24:00']\n";
 
 /// What differs from test to test.
 #[derive(Debug, Clone)]
@@ -25,6 +29,8 @@ pub struct BedPlan {
     pub categories: Vec<&'static str>,
     /// The day from which the contract holds.
     pub effective_from: String,
+    /// The contract's service hours as TOML; without it the example's.
+    pub hours: Option<&'static str>,
 }
 
 impl Default for BedPlan {
@@ -38,6 +44,7 @@ impl Default for BedPlan {
                     .into(),
             categories: vec!["performance", "disk", "network", "sensor", "clock", "service", "agent"],
             effective_from: "2026-04-01".into(),
+            hours: None,
         }
     }
 }
@@ -135,6 +142,10 @@ impl Bed {
         document.insert("all_devices".into(), true.into());
         document.remove("devices");
         document.remove("device_groups");
+        if let Some(hours) = self.plan.hours {
+            let hours: toml::Table = toml::from_str(hours).unwrap();
+            document.insert("service_hours".into(), hours.into());
+        }
         toml::to_string(&document).unwrap()
     }
 

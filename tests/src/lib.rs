@@ -7,7 +7,7 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test bench fails a test by panicking")]
 
 mod account;
-mod bed;
+pub mod bed;
 mod binary;
 pub mod http;
 mod kill;

@@ -9,7 +9,7 @@
 //! does the committer linger for more, between 20 and 100 ms; a single device waits for nobody.
 
 use super::{
-    CertificateIssuer,
+    CertificateIssuer, IngestObserver, Unobserved,
     enroll::{RedeemError, Redeemed, Redemption, redeem},
 };
 use crate::store::{Admission, Book, Store, StoreError};
@@ -71,13 +71,14 @@ pub struct CommitLoop {
     store: Store,
     issuer: Arc<dyn CertificateIssuer>,
     jobs: mpsc::Receiver<Job>,
+    observer: Arc<dyn IngestObserver>,
 }
 
 /// A committer for a store, and its loop. The loop ends when every [`Committer`] is dropped and
 /// the queue is empty, or when its future is dropped.
 pub fn committer(store: Store, issuer: Arc<dyn CertificateIssuer>) -> (Committer, CommitLoop) {
     let (sender, jobs) = mpsc::channel(QUEUE_MAX);
-    (Committer { jobs: sender }, CommitLoop { store, issuer, jobs })
+    (Committer { jobs: sender }, CommitLoop { store, issuer, jobs, observer: Arc::new(Unobserved) })
 }
 
 impl Committer {
@@ -118,13 +119,22 @@ enum Done {
 }
 
 impl CommitLoop {
+    /// Tells of every transaction.
+    #[must_use]
+    pub fn observed(self, observer: Arc<dyn IngestObserver>) -> Self {
+        Self { observer, ..self }
+    }
+
     pub async fn run(mut self) {
         let mut book = Book::default();
         let mut last_size = 0;
         while let Some(first) = self.jobs.recv().await {
             let group = self.gather(first, last_size).await;
             last_size = group.len();
-            commit_group(&self.store, &*self.issuer, &mut book, group).await;
+            let started = Instant::now();
+            if commit_group(&self.store, &*self.issuer, &mut book, group).await {
+                self.observer.group_committed(started.elapsed());
+            }
         }
     }
 
@@ -154,11 +164,20 @@ fn linger(last_size: usize) -> Duration {
     Duration::from_millis(ms).clamp(LINGER_MIN, LINGER_MAX)
 }
 
-async fn commit_group(store: &Store, issuer: &dyn CertificateIssuer, book: &mut Book, group: Vec<Job>) {
+/// Whether it was stored.
+async fn commit_group(
+    store: &Store,
+    issuer: &dyn CertificateIssuer,
+    book: &mut Book,
+    group: Vec<Job>,
+) -> bool {
     let mut waiting = Vec::with_capacity(group.len());
     let mut jobs = group.into_iter();
     match write(store, issuer, book, &mut jobs, &mut waiting).await {
-        Ok(()) => waiting.into_iter().for_each(Done::tell),
+        Ok(()) => {
+            waiting.into_iter().for_each(Done::tell);
+            true
+        }
         Err(error) => {
             tracing::error!(%error, "a group of batches could not be stored; nothing of it was acknowledged");
             let error = CommitError::Store(Arc::new(error));
@@ -168,6 +187,7 @@ async fn commit_group(store: &Store, issuer: &dyn CertificateIssuer, book: &mut 
             for job in jobs {
                 job.fail(error.clone());
             }
+            false
         }
     }
 }

@@ -18,7 +18,7 @@ pub mod router;
 pub mod verify;
 
 use crate::store::Store;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tenken_common::{
     ack::RejectReason,
     id::{DeviceId, Hash},
@@ -40,6 +40,10 @@ pub trait IngestObserver: Send + Sync {
     fn refused(&self, reason: RejectReason);
     /// A batch that was stored before came again.
     fn duplicate(&self);
+    /// A batch was answered, so long after its body was whole.
+    fn acknowledged(&self, _took: Duration) {}
+    /// One transaction of batches or entries, disk sync included.
+    fn group_committed(&self, _took: Duration) {}
 }
 
 /// Observes nothing, for programs without metrics.

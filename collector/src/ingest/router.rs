@@ -64,6 +64,7 @@ async fn take_batch(
     nonce: Nonce,
 ) -> Result<Response, Refusal> {
     let bytes = read_body(request, limit::ENVELOPE_BYTES_MAX).await?;
+    let whole = state.clock.mono();
     let received = verify(&bytes, &state.devices.current(), peer)?;
     let link = Link::of(&received);
     let (records, size) = (received.batch.records.len() + received.unknown.len(), bytes.len());
@@ -78,7 +79,9 @@ async fn take_batch(
                 tracing::warn!(device = %link.device, "an earlier boot sends again: the device may have been cloned");
             }
             state.observer.accepted(records, size);
-            Ok(acknowledge(state, &link, &admission, nonce))
+            let answer = acknowledge(state, &link, &admission, nonce);
+            state.observer.acknowledged(state.clock.mono().saturating_since(whole));
+            Ok(answer)
         }
         Verdict::Duplicate => {
             state.observer.duplicate();

@@ -101,6 +101,8 @@ pub struct IncidentCount {
 pub struct ForecastFacts {
     pub device: DeviceId,
     pub subject: Name,
+    /// One mount may run out of space and of inodes.
+    pub quantity: Name,
     /// Until the limit is reached, the middle forecast; the others are the ends of its range.
     pub left_seconds: Option<f64>,
     pub left_low_seconds: Option<f64>,
@@ -199,7 +201,7 @@ fn show_forecasts(forecasts: &[ForecastFacts], devices: &[&DeviceFacts], registr
         }
         *count += 1;
         let id = d.device.to_string();
-        let labels = [d.hospital.as_str(), &id, d.name.as_str(), f.subject.as_str()];
+        let labels = [d.hospital.as_str(), &id, d.name.as_str(), f.subject.as_str(), f.quantity.as_str()];
         set(&left, &labels, f.left_seconds);
         set(&low, &labels, f.left_low_seconds);
         set(&high, &labels, f.left_high_seconds);

@@ -30,10 +30,16 @@ fn forecast(n: u8) -> ForecastFacts {
     ForecastFacts {
         device: DeviceId([n; 16]),
         subject: name("/var"),
+        quantity: name("available_bytes"),
         left_seconds: Some(9.5 * 86_400.0),
         left_low_seconds: Some(7.0 * 86_400.0),
         left_high_seconds: None,
     }
+}
+
+/// The same mount, another limit.
+fn inodes(n: u8) -> ForecastFacts {
+    ForecastFacts { quantity: name("inodes_used"), left_seconds: Some(86_400.0), ..forecast(n) }
 }
 
 fn snapshot() -> Snapshot {
@@ -45,7 +51,7 @@ fn snapshot() -> Snapshot {
             rule: name("disk_full_soon"),
             open: 2,
         }],
-        forecasts: vec![forecast(1), forecast(2)],
+        forecasts: vec![forecast(1), inodes(1), forecast(2)],
         contracts: vec![ContractFacts {
             hospital: "minato".parse().unwrap(),
             contract: "minato-2026".parse().unwrap(),
@@ -111,8 +117,10 @@ fn a_silent_device_keeps_state_and_last_seen_only() {
     let lines = |family: &str, n: u8| {
         text.lines().filter(|l| l.starts_with(&format!("{family}{{")) && l.contains(&of(n))).count()
     };
-    for family in ["tenken_device_clock_offset_seconds", "tenken_forecast_time_left_seconds"] {
-        assert_eq!((lines(family, 1), lines(family, 2)), (1, 0), "{family}");
+    for (family, count) in
+        [("tenken_device_clock_offset_seconds", 1), ("tenken_forecast_time_left_seconds", 2)]
+    {
+        assert_eq!((lines(family, 1), lines(family, 2)), (count, 0), "{family}");
     }
     assert_eq!(lines("tenken_device_last_seen_timestamp_seconds", 2), 1);
     assert_eq!(lines("tenken_device_state", 2), 4);

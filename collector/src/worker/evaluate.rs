@@ -351,3 +351,78 @@ fn write<T: Serialize>(value: &T) -> String {
 fn read<T: DeserializeOwned>(json: &str, what: &'static str) -> Result<T, StoreError> {
     serde_json::from_str(json).map_err(|_| StoreError::Value(what))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tenken_common::{id::Name, time::SystemClock};
+
+    const RULES: &str = include_str!("../../../packaging/rules/default.toml");
+
+    async fn store(dir: &std::path::Path) -> Store {
+        Store::open(&dir.join("collector.sqlite"), Arc::new(SystemClock::new())).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn ticks_that_were_missed_are_caught_up_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, outlets) = (store(dir.path()).await, Outlets::default());
+        let version = Name::new("0.1.0").unwrap();
+        let entries = [
+            Entry::Rules { text: RULES.to_owned() },
+            Entry::Started { version },
+            Entry::Heartbeat,
+            Entry::Heartbeat,
+        ];
+        for entry in entries {
+            store.append(vec![entry]).await.unwrap();
+        }
+        assert_eq!(advance(&store, &outlets).await.unwrap(), 0);
+        let position = store.checkpoint("evaluate").await.unwrap();
+        assert_eq!(position, store.position().await.unwrap());
+        let state = State::load(&store).await.unwrap();
+        assert!(state.rules.is_some() && state.last_tick > Timestamp::MIN);
+
+        let before = store.digest().await.unwrap();
+        assert_eq!(advance(&store, &outlets).await.unwrap(), 0);
+        assert_eq!(store.digest().await.unwrap(), before);
+        store.close().await;
+    }
+
+    #[tokio::test]
+    async fn without_rules_a_tick_is_passed_and_judges_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path()).await;
+        store.append(vec![Entry::Heartbeat]).await.unwrap();
+        assert_eq!(advance(&store, &Outlets::default()).await.unwrap(), 0);
+        assert_eq!(store.checkpoint("evaluate").await.unwrap(), store.position().await.unwrap());
+        assert!(store.incidents().await.unwrap().is_empty() && store.forecasts().await.unwrap().is_empty());
+        store.close().await;
+    }
+
+    #[test]
+    fn rules_that_cannot_be_read_judge_nothing_but_are_kept() {
+        let mut state = State::default();
+        state.use_rules(RULES.to_owned());
+        assert!(state.rules.is_some());
+        state.use_rules("[[rule]]\nid = 1".to_owned());
+        assert!(state.rules.is_none() && state.rows().iter().any(|row| row.json.starts_with("[[rule]]")));
+    }
+
+    #[test]
+    fn space_and_inodes_of_one_mount_are_two_forecasts() {
+        let name = |text| Name::new(text).unwrap();
+        let forecast = |rule, quantity| ForecastResult {
+            device: DeviceId([1; 16]),
+            rule: name(rule),
+            subject: name("/var"),
+            quantity: name(quantity),
+            value: 1.0,
+            limit: 2.0,
+            outcome: tenken_collector_core::predict::forecast::Outcome::AlreadyReached,
+        };
+        let (space, inodes) =
+            (forecast("disk-filling", "available_bytes"), forecast("inodes-filling", "inodes_used"));
+        assert_ne!(forecast_name(&space), forecast_name(&inodes));
+    }
+}

@@ -1,0 +1,125 @@
+//! The collector's own stop counts against it, from its own log; and contracts by version.
+
+use std::{
+    fs,
+    time::{Duration, SystemTime},
+};
+use tenken_collector_core::sla::month::Month;
+use tenken_common::time::Timestamp;
+use tenken_tests::{
+    bed::{Bed, BedPlan, ROUND_THE_CLOCK},
+    wait_until,
+};
+
+const BOUND: Duration = Duration::from_secs(30);
+/// Longer than the heartbeat's interval of 10 s, the part of a stop that stays undetermined.
+const STOP: Duration = Duration::from_secs(13);
+
+#[test]
+fn a_stop_inside_service_hours_counts() {
+    let bed = Bed::new(BedPlan { hours: Some(ROUND_THE_CLOCK), ..BedPlan::default() });
+    let before = bed.listing(&["sla"]);
+    let uptime = indicator(&before, "uptime");
+    assert_eq!((uptime["value"].as_f64(), &uptime["reason_for_null"]), (None, &"no_data".into()), "{before}");
+
+    let mut collector = bed.start_collector();
+    wait_until(BOUND, "some seconds of service", |state| {
+        let sla = bed.listing(&["sla"]);
+        *state = sla.to_string();
+        (seconds(&sla, "up") >= 2.0).then_some(())
+    });
+    collector.kill();
+    let killed = SystemTime::now();
+    wait_until(BOUND, "the stop to pass", |_| killed.elapsed().is_ok_and(|e| e >= STOP).then_some(()));
+    let _collector = bed.start_collector();
+    let month = before[0]["month"].as_str().unwrap().to_owned();
+    let sla = wait_until(BOUND, "the restart to be known", |state| {
+        let sla = bed.listing(&["sla", "--month", &month]);
+        *state = sla.to_string();
+        (seconds(&sla, "down_provider") > 0.0 && label_count(&sla, "up") >= 2).then_some(sla)
+    });
+
+    let undetermined = seconds(&sla, "undetermined");
+    assert!((9.9..=10.1).contains(&undetermined), "{undetermined}: {sla}");
+    let down = seconds(&sla, "down_provider");
+    assert!(down > STOP.as_secs_f64() - 10.0 - 1.5 && down < 20.0, "{down}: {sla}");
+    let first = &sla[0]["partition"]["parts"][0];
+    assert_eq!(first["label"], "no_data", "before the first heartbeat: {sla}");
+
+    // Round the clock, so the service time is the month up to now.
+    let parts = sla[0]["partition"]["parts"].as_array().unwrap();
+    let span = month.parse::<Month>().unwrap().span();
+    let as_of = instant(&sla[0]["as_of"]);
+    let service = as_of.micros_since(span.from);
+    assert_eq!(parts.iter().map(length_us).sum::<i64>(), service, "{sla}");
+    assert!(parts.windows(2).all(|p| p[0]["span"]["to"] == p[1]["span"]["from"]), "{sla}");
+
+    let no_data = seconds(&sla, "no_data");
+    let service = Duration::from_micros(u64::try_from(service).unwrap()).as_secs_f64();
+    let uptime = indicator(&sla, "uptime");
+    for (key, expected) in [
+        ("value", 1.0 - down / (service - no_data)),
+        ("min", 1.0 - (down + undetermined + no_data) / service),
+        ("max", 1.0 - down / service),
+        ("coverage", (service - no_data) / service),
+        ("target", 0.99),
+    ] {
+        let got = uptime[key].as_f64().unwrap();
+        assert!((got - expected).abs() < 1e-6, "{key}: {got} instead of {expected}: {sla}");
+    }
+    let value = uptime["value"].as_f64().unwrap();
+    assert!(value > 0.0 && value < 1.0);
+}
+
+#[test]
+fn contract_versions_do_not_overlap() {
+    let bed = Bed::new(BedPlan::default());
+    let version = |number: u32, from: &str| {
+        let text = bed.contract(from).replace("version = 1", &format!("version = {number}"));
+        fs::write(bed.path("next.toml"), text).unwrap();
+        bed.collector(&["contract", "load", &bed.path("next.toml")])
+    };
+    for (number, from, sentence) in [
+        (2, "2026-04-01", "versions 1 and 2 both take effect on the same day; give one of them another date"),
+        (2, "2026-03-01", "version 2 takes effect before version 1; a later version needs a higher number"),
+    ] {
+        let refused = version(number, from);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && said.contains(sentence), "{said}");
+    }
+    assert!(version(2, "2026-10-01").status.success());
+    let list = bed.listing(&["contract", "list"]);
+    let rows: Vec<_> = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| (r["version"].clone(), r["effective_from"].clone()))
+        .collect();
+    assert_eq!(rows, [(1.into(), "2026-04-01".into()), (2.into(), "2026-10-01".into())], "{list}");
+}
+
+fn instant(value: &serde_json::Value) -> Timestamp {
+    serde_json::from_value(value.clone()).unwrap()
+}
+
+fn length_us(part: &serde_json::Value) -> i64 {
+    instant(&part["span"]["to"]).micros_since(instant(&part["span"]["from"]))
+}
+
+fn of_label<'a>(sla: &'a serde_json::Value, label: &'a str) -> impl Iterator<Item = &'a serde_json::Value> {
+    sla[0]["partition"]["parts"].as_array().into_iter().flatten().filter(move |p| p["label"] == label)
+}
+
+fn label_count(sla: &serde_json::Value, label: &str) -> usize {
+    of_label(sla, label).count()
+}
+
+fn seconds(sla: &serde_json::Value, label: &str) -> f64 {
+    let us: i64 = of_label(sla, label).map(length_us).sum();
+    Duration::from_micros(u64::try_from(us).unwrap()).as_secs_f64()
+}
+
+fn indicator(sla: &serde_json::Value, name: &str) -> serde_json::Value {
+    let all = sla[0]["indicators"].as_array().unwrap();
+    all.iter().find(|i| i["name"] == name).unwrap_or_else(|| panic!("{sla}")).clone()
+}
