@@ -1,1 +1,8 @@
 //! The real programs against real peers, on real files, on loopback.
+
+#![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod enrollment;
+mod ingest;
+mod outage;
+mod peer;

@@ -15,7 +15,7 @@ mod prometheus;
 mod wait;
 mod webhook;
 
-pub use bed::{Bed, BedPlan, Home};
+pub use bed::{Bed, BedPlan, HOSPITAL, Home, stdout};
 pub use binary::workspace_bin;
 pub use mail::{MailMessage, MailServer};
 pub use process::Process;
