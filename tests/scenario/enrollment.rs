@@ -2,13 +2,7 @@
 //! wrong key, devices that wait for their approval, and consents that are narrowed and taken away.
 
 use crate::outage::status_when;
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::PathBuf,
-    process::Output,
-    time::Duration,
-};
+use std::{collections::BTreeSet, fs, path::PathBuf, process::Output, time::Duration};
 use tenken_common::{
     statement::SlotFile,
     time::{Clock, SystemClock, Timestamp},
@@ -35,8 +29,25 @@ fn slot(bed: &Bed, label: &str, odd: Odd) -> (Home, PathBuf) {
     let collector = format!("https://localhost:{}", bed.enroll_port);
     let life = odd.life.unwrap_or("1h");
     bed.hospital(&[
-        "slot", "--key", &key, "--hospital", HOSPITAL, "--label", label, "--collector", &collector, "--root",
-        &root, "--consent", &consent, "--life", life, "--for-device", &device, "--for-collector", &ticket,
+        "slot",
+        "--key",
+        &key,
+        "--hospital",
+        HOSPITAL,
+        "--label",
+        label,
+        "--collector",
+        &collector,
+        "--root",
+        &root,
+        "--consent",
+        &consent,
+        "--life",
+        life,
+        "--for-device",
+        &device,
+        "--for-collector",
+        &ticket,
     ]);
     (home(bed, label), PathBuf::from(ticket))
 }
@@ -173,8 +184,17 @@ fn a_device_without_approval_is_stored_and_not_evaluated() {
     let out = bed.path("wrong.approval");
     let approve = |key: &str, fingerprint: &str| {
         bed.hospital(&[
-            "approve", "--key", key, "--hospital", HOSPITAL, "--device", device, "--fingerprint", fingerprint,
-            "--out", &out,
+            "approve",
+            "--key",
+            key,
+            "--hospital",
+            HOSPITAL,
+            "--device",
+            device,
+            "--fingerprint",
+            fingerprint,
+            "--out",
+            &out,
         ]);
     };
     let fingerprint = row["fingerprint"].as_str().unwrap();
@@ -258,7 +278,10 @@ fn a_consent_for_disks_lets_nothing_else_out() {
         s["consent"]["refused_file"].as_str().is_some_and(|why| why.contains(word))
     };
     let status = status_when(&bed, &home, "the forged consent to be refused", |s| refusal(s, "not signed"));
-    assert_eq!((status["consent"]["version"].as_u64(), status["consent"]["closed"].is_null()), (Some(1), true));
+    assert_eq!(
+        (status["consent"]["version"].as_u64(), status["consent"]["closed"].is_null()),
+        (Some(1), true)
+    );
 
     // A newer one, then the older again: refused by number, also after a restart.
     bed.sign_consent(3, &["disk"]);
@@ -281,6 +304,7 @@ fn a_consent_for_disks_lets_nothing_else_out() {
     assert_eq!(status["consent"]["version"], 3);
     assert_eq!(counts(&bed), before, "nothing leaves under a consent that was refused");
     put(&newer, &home);
-    let last = bed.device_when(&home, "records under version 3", |row| row["records"].as_u64() > Some(before.1));
+    let last =
+        bed.device_when(&home, "records under version 3", |row| row["records"].as_u64() > Some(before.1));
     only_disk(&last);
 }

@@ -69,7 +69,13 @@ impl Stage {
 
     /// One bad request: answered so, counted once under its reason and under no other, nothing
     /// stored; and a good batch after it is taken.
-    fn refuses(&mut self, good: &mut Peer, what: &str, reason: RejectReason, send: impl FnOnce(&Peer) -> Reply) {
+    fn refuses(
+        &mut self,
+        good: &mut Peer,
+        what: &str,
+        reason: RejectReason,
+        send: impl FnOnce(&Peer) -> Reply,
+    ) {
         let (stored, count, all) = (self.stored(), self.refusals(reason.as_str()), self.all_refusals());
         let reply = send(good);
         assert_eq!(reply.status, status_of(reason), "{what}");
@@ -222,7 +228,8 @@ fn requests_that_no_agent_makes() {
     // Hanging up in the middle leaves nothing behind.
     let stored = stage.stored();
     let before = stage.refusals("malformed");
-    let part = format!("POST /v1/batch HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", whole.len());
+    let part =
+        format!("POST /v1/batch HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", whole.len());
     let stream = ct1.connect(Some(ct1.enrolled.tls.clone())).unwrap();
     hang_up(stream, &[part.as_bytes(), &whole[..whole.len() / 2]].concat()).unwrap();
     wait_until(BOUND, "the broken request to be counted", |_| {
@@ -307,7 +314,9 @@ fn identities_and_certificates() {
     // It may be reset or closed; what counts is that nothing of HTTP comes back.
     let _ = plain.read_to_end(&mut answer);
     assert!(!answer.starts_with(b"HTTP"));
-    wait_until(BOUND, "plain HTTP to be counted", |_| (stage.handshakes("not_tls") == before + 1).then_some(()));
+    wait_until(BOUND, "plain HTTP to be counted", |_| {
+        (stage.handshakes("not_tls") == before + 1).then_some(())
+    });
     ct1.push();
 
     // Revoked while it is sending: within a second its next request is refused, signed.
@@ -405,7 +414,8 @@ fn the_chain_cannot_be_repeated_skipped_or_split() {
     assert_eq!((reply.status, ct1.reject(&reply).unwrap().reason), (409, RejectReason::Quarantined.code()));
     assert_eq!((stage.refusals("fork"), stage.refusals("quarantined")), (1, 1));
     assert_eq!(stage.stored(), stored);
-    let row = stage.bed.device_when(&stage.homes[0], "the quarantine to show", |row| row["quarantined"] == true);
+    let row =
+        stage.bed.device_when(&stage.homes[0], "the quarantine to show", |row| row["quarantined"] == true);
     assert_eq!(row["records"], stored.iter().find(|s| s.0.contains(&stage.homes[0].device)).unwrap().2);
     ct2.push();
     assert!(stage.collector.is_running());

@@ -2,7 +2,9 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod config;
 mod enrollment;
+mod full_disk;
 mod ingest;
 mod outage;
 mod peer;

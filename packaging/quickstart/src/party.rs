@@ -6,7 +6,7 @@
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     path::Path,
     time::Duration,
 };
@@ -64,6 +64,7 @@ struct Ports {
 
 /// Starts everything in `dir`.
 pub async fn begin(dir: &Path, metrics_port: u16, language: Language) -> anyhow::Result<Party> {
+    check_port(metrics_port)?;
     let clock = SystemClock::new();
     let (collector, enroll_url, pki_root) = start_collector(dir, metrics_port, language).await?;
     let agent_config = agent_config(dir, language);
@@ -75,6 +76,17 @@ pub async fn begin(dir: &Path, metrics_port: u16, language: Language) -> anyhow:
     let metrics_url = format!("http://{}/metrics", collector.addresses().metrics);
     let (agent, agent_over) = start_agent(agent_config.clone())?;
     Ok(Party { collector, agent_config, metrics_url, agent: Mutex::new(Some(agent)), agent_over })
+}
+
+/// The one port that does not choose itself: said before anything is made, with the way out.
+fn check_port(port: u16) -> anyhow::Result<()> {
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+        Ok(_) => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::AddrInUse => {
+            bail!("port {port} on 127.0.0.1 is in use by another program; name another one with --port")
+        }
+        Err(e) => Err(e).with_context(|| format!("cannot listen on port {port} of 127.0.0.1 (--port)")),
+    }
 }
 
 async fn start_collector(
