@@ -62,7 +62,7 @@ fn an_agent_s_configuration() {
     let bad = format!(
         "state_dir = \"{state}\"\nspeed = \"fast\"\nlanguage = \"fr\"\n[spool]\nengine = \"paper\"\ncap = \"1KiB\"\n\
          [push]\ninterval = \"0s\"\nretry_first = \"1h\"\ntimeout = \"soon\"\nreport = 5\nwhat = 1\n\
-         [probes.intervals]\nflux = \"1s\"\n[[probes.services]]\nname = \"pacs\"\n[sections]\n"
+         [probes.intervals]\nflux = \"1s\"\n[[probes.services]]\nname = \"pacs\"\n[[probes.services]]\nname = \"his\"\nport = 1\n[sections]\n"
     );
     let config = files.write("agent.toml", bad);
     let keys = [
@@ -77,6 +77,7 @@ fn an_agent_s_configuration() {
         "push.what",
         "probes.intervals",
         "probes.services.0",
+        "probes.services.1.port",
         "sections",
     ];
     let lines: Vec<String> = keys.iter().map(|key| format!("\n  {key}")).collect();
@@ -125,7 +126,7 @@ fn a_collector_s_configuration() {
         "data_dir = \"{data}\"\nport = 1\nnames = [\"rsc example\"]\npush_url = \"http://x\"\nlog_format = \"xml\"\n\
          [listen]\ndevice = \"127.0.0.1:{device}\"\nenroll = \"127.0.0.1:{device}\"\nmetrics = \"here\"\n\
          [evaluate]\ninterval = \"10ms\"\nrules = 5\n[[notify.email]]\nname = \"desk\"\nserver = \"\"\nfrom = \"x\"\nto = []\n\
-         [[notify.webhook]]\nname = \"hook\"\nurl = \"gopher://x\"\nspeed = 1\n"
+         [[notify.webhook]]\nname = \"hook\"\nurl = \"gopher://x\"\nsecret_file = \"x\"\nspeed = 1\n"
     );
     let config = files.write("collector.toml", bad);
     let keys = [
