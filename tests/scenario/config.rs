@@ -192,9 +192,10 @@ fn a_collector_s_configuration() {
     refused(&run("tenken-collector", &["--config", &config, "init"]), 1, &["exists already"]);
     for (port, key) in [(device, "listen.device"), (metrics, "listen.metrics")] {
         let _taken = TcpListener::bind(("127.0.0.1", port)).unwrap();
-        let words = [&format!("port {port} on 127.0.0.1 is in use"), key];
+        let in_use = format!("port {port} on 127.0.0.1 is in use");
+        let words = [in_use.as_str(), key];
         let output = run("tenken-collector", &["--config", &config, "serve"]);
-        let said = refused(&output, 1, &[words[0].as_str(), words[1]]);
+        let said = refused(&output, 1, &words);
         assert!(said.starts_with("tenken-collector: "), "{said}");
     }
     assert!(!Path::new(&data).join("collector.sqlite").exists(), "no store was made");
