@@ -269,7 +269,7 @@ fn quickstart_says_what_is_in_its_way() {
     // Said before it runs for as long as it was asked to, not after.
     refused(&quickstart(&["--json", "/proc/x/summary.json"]), 1, &["cannot write /proc/x/summary.json"]);
     refused(&quickstart(&["--json", &files.path("no/folder.json")]), 1, &["cannot write", "folder.json"]);
-    refused(&quickstart(&["--for", "soon"]), 10, &["soon", "--for"]);
+    refused(&run("quickstart", &["--for", "soon"]), 10, &["soon", "--for"]);
     refused(&quickstart(&["--language", "fr"]), 10, &["fr", "--language"]);
     assert_eq!(files.names(), ["plain"]);
 }
