@@ -45,12 +45,8 @@ pub enum EnrollError {
     Tls(#[source] TlsError),
     #[error("enrollment at {url} failed")]
     Transport { url: String, source: TransportError },
-    #[error(
-        "the collector does not know this slot: the vendor files its half first, with `tenken-collector device file`; then enroll again"
-    )]
-    UnknownSlot,
-    #[error("the collector refused the enrollment (HTTP {status}): {text}")]
-    Refused { status: u16, text: String },
+    #[error("the collector refused the enrollment (HTTP {status}): {}", meaning(*status))]
+    Refused { status: u16 },
     #[error("the collector's reply is not to be believed")]
     Reply(#[source] EnrollmentError),
     #[error(transparent)]
@@ -87,12 +83,8 @@ pub async fn enroll(
     let failed = |source| EnrollError::Transport { url: slot.collector.clone(), source };
     let transport = HttpTransport::new(&slot.collector, tls, timeout).map_err(failed)?;
     let answer = transport.post("/v1/enroll", request.bytes().to_vec(), &nonce).await.map_err(failed)?;
-    if answer.status == 404 {
-        return Err(EnrollError::UnknownSlot);
-    }
     if answer.status != 200 {
-        let text: String = String::from_utf8_lossy(&answer.body).chars().take(200).collect();
-        return Err(EnrollError::Refused { status: answer.status, text });
+        return Err(EnrollError::Refused { status: answer.status });
     }
     let (grant, genesis) = request.open_reply(&answer.body, &proof_key).map_err(EnrollError::Reply)?;
     let enrolled = applicant.finish(state_dir, &grant, genesis)?;
@@ -102,6 +94,20 @@ pub async fn enroll(
         tenken_common::file::Access::Everyone,
     )?;
     Ok(enrolled)
+}
+
+/// What the status means here, and what to do next. It is not signed: a hint to a person only.
+fn meaning(status: u16) -> &'static str {
+    match status {
+        400 | 401 => "it does not believe the request; is this the slot file as the hospital made it?",
+        403 => "the device was revoked; ask the vendor",
+        404 => "it does not know this slot; has the vendor filed the slot's other half?",
+        410 => {
+            "the slot was used by another device or has expired; ask the hospital's administrator for a new one"
+        }
+        429 | 503 => "it cannot take it now; try again later",
+        _ => "ask the vendor; the collector's log says more",
+    }
 }
 
 fn make_tls_key() -> Result<Vec<u8>, KeyError> {

@@ -85,19 +85,36 @@ pub fn parse<T: DeserializeOwned + Check>(text: &str) -> Result<T, Problems> {
         }
     };
     let mut document = toml::Value::Table(table);
+    let mut taken: Vec<Vec<String>> = Vec::new();
     loop {
         match serde_path_to_error::deserialize::<_, T>(document.clone()) {
             Ok(config) => {
-                config.check(&mut problems);
+                let mut found = Problems::default();
+                config.check(&mut found);
+                for Problem { key, text } in found.0 {
+                    let path: Vec<String> = key.split('.').map(str::to_owned).collect();
+                    problems.push(as_written(&path, &taken).join("."), text);
+                }
                 return if problems.is_empty() { Ok(config) } else { Err(problems) };
             }
             Err(e) => {
                 let path: Vec<String> = segments(e.path());
+                let written = as_written(&path, &taken);
                 let text = e.inner().to_string().trim().replace('\n', " ");
-                problems.push(path.join("."), text);
+                // What is missing because it was just taken out has been complained about.
+                let noted = |problem: &Problem| {
+                    problem
+                        .key
+                        .strip_prefix(&format!("{}.", written.join(".")))
+                        .is_some_and(|field| text.starts_with(&format!("missing field `{field}`")))
+                };
+                if !problems.iter().any(noted) {
+                    problems.push(written.join("."), text);
+                }
                 if !remove(&mut document, &path) {
                     return Err(problems);
                 }
+                taken.push(written);
             }
         }
     }
@@ -113,6 +130,28 @@ fn segments(path: &serde_path_to_error::Path) -> Vec<String> {
             Segment::Unknown => None,
         })
         .collect()
+}
+
+/// A path as it stands in the file, where elements of lists may have been taken out since.
+fn as_written(path: &[String], taken: &[Vec<String>]) -> Vec<String> {
+    let mut written: Vec<String> = Vec::new();
+    for step in path {
+        let mut step = step.clone();
+        if let Ok(mut index) = step.parse::<usize>() {
+            let in_same_list = |t: &Vec<String>| {
+                let (last, list) = t.split_last()?;
+                (list == written.as_slice()).then(|| last.parse::<usize>().ok())?
+            };
+            let mut gone: Vec<usize> = taken.iter().filter_map(in_same_list).collect();
+            gone.sort_unstable();
+            for earlier in gone {
+                index += usize::from(earlier <= index);
+            }
+            step = index.to_string();
+        }
+        written.push(step);
+    }
+    written
 }
 
 /// Whether there was something at `path` to take out.
@@ -280,6 +319,30 @@ mod tests {
         let mut sorted = keys.clone();
         sorted.sort_unstable();
         assert_eq!(sorted, ["list.1.sizes", "nam", "name", "spool.interval", "spool.size"], "{problems:?}");
+    }
+
+    #[test]
+    fn places_are_those_of_the_file_and_nothing_is_said_twice() {
+        #[derive(Debug, Default, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        struct Services {
+            service: Vec<Service>,
+        }
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[expect(dead_code, reason = "only its shape is looked at")]
+        struct Service {
+            name: String,
+            after: HumanDuration,
+        }
+        impl Check for Services {
+            fn check(&self, _: &mut Problems) {}
+        }
+        let text = "[[service]]\nname = 'a'\n[[service]]\nname = 'b'\nafter = '1s'\n\
+                    [[service]]\nname = 'c'\nafter = 'soon'\n[[service]]\nafter = '1s'";
+        let problems = parse::<Services>(text).unwrap_err();
+        let keys: Vec<_> = problems.iter().map(|p| p.key.as_str()).collect();
+        assert_eq!(keys, ["service.0", "service.2.after", "service.3"], "{problems:?}");
     }
 
     #[test]

@@ -114,6 +114,11 @@ impl Bed {
         self.dir.path().join(name).display().to_string()
     }
 
+    /// SHA-256 of the collector's root, as `init` printed it.
+    pub fn root(&self) -> &str {
+        &self.root
+    }
+
     fn collector_config(&self) -> String {
         self.path("collector.toml")
     }
@@ -173,7 +178,8 @@ impl Bed {
         serde_json::from_str(&text).unwrap_or_else(|e| panic!("{args:?}: {e}: {text}"))
     }
 
-    fn hospital(&self, args: &[&str]) {
+    /// Runs one command of the hospital's program, which must succeed.
+    pub fn hospital(&self, args: &[&str]) {
         stdout(&Command::new(workspace_bin("tenken-hospital")).args(args).output().unwrap());
     }
 

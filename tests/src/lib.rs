@@ -18,7 +18,7 @@ mod wait;
 mod webhook;
 
 pub use account::Account;
-pub use bed::{Bed, BedPlan, Home, stdout};
+pub use bed::{Bed, BedPlan, HOSPITAL, Home, stdout};
 pub use binary::workspace_bin;
 pub use kill::{KillPlan, KillResult, kill_campaign};
 pub use mail::{MailMessage, MailServer};

@@ -64,6 +64,8 @@ pub enum OpenError {
     InUse(PathBuf),
     #[error("the spool `{}` belongs to another device or epoch; it was not touched", .0.display())]
     OtherChain(PathBuf),
+    #[error("the disk of the spool `{}` is full; it was left as it is, free some space", dir.display())]
+    NoRoom { dir: PathBuf, source: std::io::Error },
     #[error("no store could be made for the spool")]
     Create(#[source] EngineError),
     #[error("a new store for the spool does not open")]

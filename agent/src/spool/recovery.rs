@@ -6,7 +6,7 @@
 //! 3. Else keep the directory as quarantined, carry over what can still be read, and go on in the
 //!    next store. The state knows the chain; what is missing becomes gaps.
 //!
-//! Holds: a store of another chain is never touched. An attempt that ran out of time can write
+//! Holds: a store of another chain is never touched, and none is set aside on a full disk. An attempt that ran out of time can write
 //! nothing later. Quarantine keeps the newest 2 and at most half of the cap.
 //!
 //! Limit: a healthy store on a disk that is slower than the deadline is set aside like a damaged
@@ -31,6 +31,8 @@ use tenken_agent_core::spool::{DurableSpool, EngineError, Op, Spool, SpoolError,
 const DEADLINE: Duration = Duration::from_secs(5);
 const QUARANTINED_MAX: usize = 2;
 const PAGE: usize = 256;
+/// What a new store needs at least.
+const ROOM_BYTES: usize = 1024 * 1024;
 
 /// What an attempt may take for good.
 #[derive(Clone, Copy)]
@@ -76,6 +78,8 @@ pub fn open<D: Store>(config: &SpoolConfig, start: ChainStart) -> Result<Box<dyn
             Err(fault) => fault,
         };
     }
+    // On a full disk a sound store looks damaged, and there is no place for another one.
+    room(root).map_err(|source| OpenError::NoRoom { dir: config.dir.clone(), source })?;
     let pairs = match fault {
         Fault::Failed(SpoolError::OtherChain) => return Err(OpenError::OtherChain(config.dir.clone())),
         Fault::NoThread(source) => return Err(OpenError::Thread(source)),
@@ -209,6 +213,14 @@ fn tidy(root: &Path) -> io::Result<Option<(EngineKind, u64)>> {
         fs::remove_dir_all(older)?;
     }
     Ok(newest)
+}
+
+/// Whether a new store would have a place.
+fn room(root: &Path) -> io::Result<()> {
+    let probe = root.join("room");
+    let written = fs::write(&probe, vec![0; ROOM_BYTES]);
+    let removed = fs::remove_file(&probe);
+    written.and(removed)
 }
 
 fn set_snapshots_aside(dir: &Path) -> bool {

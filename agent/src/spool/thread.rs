@@ -13,6 +13,7 @@ use tenken_common::{
     envelope::Verified,
     id::{Epoch, Hash, RecId, Seq},
     observation::Observation,
+    telemetry::ErrorChain,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -148,13 +149,24 @@ impl SpoolHandle {
 
 fn serve(spool: Box<dyn Spool>, mut queue: mpsc::Receiver<Request>, config: &SpoolConfig, start: ChainStart) {
     let mut current = Some(spool);
+    let mut said = String::new();
     while let Some(request) = queue.blocking_recv() {
         if current.as_ref().is_none_or(|spool| spool.is_halted()) {
             // Its lock goes with it.
             current = None;
             match super::open(config, start) {
-                Ok(spool) => current = Some(spool),
-                Err(e) => tracing::error!(error = %e, "spool could not be opened again"),
+                Ok(spool) => {
+                    tracing::info!("spool opened again");
+                    (current, said) = (Some(spool), String::new());
+                }
+                // Every request tries; the same reason is said once.
+                Err(e) => {
+                    let reason = ErrorChain(&e).to_string();
+                    if said != reason {
+                        tracing::error!(%reason, "spool could not be opened again");
+                        said = reason;
+                    }
+                }
             }
         }
         // Without a spool the request is dropped and its asker is told so.

@@ -13,8 +13,9 @@ mod terminal;
 use anyhow::{Context, bail};
 use clap::Parser;
 use std::{
+    fs::File,
     io::{IsTerminal, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
@@ -63,6 +64,8 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> anyhow::Result<()> {
     // What goes wrong is said in one sentence at the end; TENKEN_LOG brings the logs back.
     telemetry::init(LogFormat::Human, "off");
+    // Opened first: nobody is to wait for a summary that has no place.
+    let json = args.json.as_deref().map(place_for).transpose()?;
     let temporary = match args.dir {
         Some(_) => None,
         None => Some(tempfile::tempdir().context("no temporary folder can be made; name one with --dir")?),
@@ -77,12 +80,22 @@ fn run(args: &Args) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("the runtime cannot be started")?;
-    let result = runtime.block_on(show(args, &dir));
+    let result = runtime.block_on(show(args, &dir, json));
     runtime.shutdown_timeout(Duration::from_secs(5));
     result
 }
 
-async fn show(args: &Args, dir: &std::path::Path) -> anyhow::Result<()> {
+/// A file that can be written; what is in it stays until there is something new.
+fn place_for(path: &Path) -> anyhow::Result<File> {
+    File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+async fn show(args: &Args, dir: &Path, json: Option<File>) -> anyhow::Result<()> {
     let terminal = std::io::stdout().is_terminal();
     if terminal {
         println!("{}", Message::ScreenStarting.text(args.language));
@@ -98,9 +111,9 @@ async fn show(args: &Args, dir: &std::path::Path) -> anyhow::Result<()> {
     let last = last?;
     let room = screen::Room { rows: None, ..terminal::room() };
     println!("{}", screen::draw(&last, args.language, false, room));
-    if let Some(path) = &args.json {
+    if let Some(mut file) = json {
         let text = serde_json::to_vec_pretty(&last)?;
-        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        file.set_len(0).and_then(|()| file.write_all(&text)).context("cannot write the summary")?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     path::Path,
     time::Duration,
 };
@@ -66,6 +66,7 @@ struct Ports {
 
 /// Starts everything in `dir`.
 pub async fn begin(dir: &Path, metrics_port: u16, language: Language) -> anyhow::Result<Party> {
+    check_port(metrics_port)?;
     let clock = SystemClock::new();
     let lock = take(dir)?;
     free(metrics_port)?;
@@ -118,6 +119,17 @@ fn free(port: u16) -> anyhow::Result<()> {
         }
         Err(e) => Err(e).with_context(|| format!("cannot listen on port {port} of 127.0.0.1")),
         Ok(_) => Ok(()),
+    }
+}
+
+/// The one port that does not choose itself: said before anything is made, with the way out.
+fn check_port(port: u16) -> anyhow::Result<()> {
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+        Ok(_) => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::AddrInUse => {
+            bail!("port {port} on 127.0.0.1 is in use by another program; name another one with --port")
+        }
+        Err(e) => Err(e).with_context(|| format!("cannot listen on port {port} of 127.0.0.1 (--port)")),
     }
 }
 
