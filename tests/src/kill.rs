@@ -37,7 +37,7 @@ pub struct KillPlan {
 #[derive(Debug)]
 pub struct KillResult {
     pub account: Account,
-    /// Kills of agents, of collectors, and of a program that was still starting.
+    /// Kills of agents and of collectors, and rounds that killed again just after the start.
     pub kills: [u32; 3],
     /// The collector came to the same result when it derived everything again.
     pub rebuilt_same: bool,
@@ -60,7 +60,7 @@ impl fmt::Display for KillResult {
         let same = if self.rebuilt_same { "the same" } else { "NOT the same" };
         write!(
             f,
-            "agent killed {agents} times, collector {collectors} times, {starting} of them while starting; {}; \
+            "agent killed {agents} times, collector {collectors} times, in {starting} rounds twice, the second time just after the start; {}; \
              {} spools damaged; rebuild {same}",
             self.account, self.damaged
         )

@@ -241,6 +241,9 @@ async fn rebuild(config: &CollectorConfig, language: Language) -> anyhow::Result
     let (_, _) = app::rules(config)?;
     let outlets = crate::notify::Outlets::new(&config.notify)?;
     with_store(config, async |store| {
+        // What came after the last tick is not derived yet, which is no difference.
+        worker::evaluate::advance(store, &outlets).await?;
+        store.project_all().await?;
         let before = store.digest().await?;
         store.reset_derived().await?;
         worker::evaluate::advance(store, &outlets).await?;
