@@ -85,14 +85,14 @@ fn consent(dir: &Path, enrolled: &identity::Enrolled, now: Timestamp, language: 
     });
     match opened {
         Err(why) => bad(what, why, Message::DoctorConsentRefused, language),
-        Ok(manifest) => match manifest.is_valid(now) {
-            Err(refusal) => bad(what, refusal.to_string(), Message::DoctorConsentExpired, language),
-            Ok(()) => {
-                let (version, to) = (manifest.version.to_string(), minute(manifest.valid_to));
-                let values = [("version", version.as_str()), ("to", &to)];
-                ok(what, Message::DoctorConsentFound.fill(language, &values))
+        Ok(manifest) => {
+            if let Err(refusal) = manifest.is_valid(now) {
+                return bad(what, refusal.to_string(), Message::DoctorConsentExpired, language);
             }
-        },
+            let (version, to) = (manifest.version.to_string(), minute(manifest.valid_to));
+            let values = [("version", version.as_str()), ("to", &to)];
+            ok(what, Message::DoctorConsentFound.fill(language, &values))
+        }
     }
 }
 

@@ -139,8 +139,8 @@ fn as_written(path: &[String], taken: &[Vec<String>]) -> Vec<String> {
         let mut step = step.clone();
         if let Ok(mut index) = step.parse::<usize>() {
             let in_same_list = |t: &Vec<String>| {
-                let (last, list) = t.split_last()?;
-                (list == written.as_slice()).then(|| last.parse::<usize>().ok())?
+                let (index, parent) = t.split_last()?;
+                (parent == written.as_slice()).then(|| index.parse::<usize>().ok())?
             };
             let mut gone: Vec<usize> = taken.iter().filter_map(in_same_list).collect();
             gone.sort_unstable();

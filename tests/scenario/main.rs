@@ -2,17 +2,17 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-mod kill;
-mod rebuild;
-mod forecast;
-mod notice;
-mod office;
-mod prometheus;
-mod silence;
-mod sla;
 mod config;
 mod enrollment;
+mod forecast;
 mod full_disk;
 mod ingest;
+mod kill;
+mod notice;
+mod office;
 mod outage;
 mod peer;
+mod prometheus;
+mod rebuild;
+mod silence;
+mod sla;

@@ -21,7 +21,7 @@ fn a_dead_service_is_told_once_and_so_is_its_return() {
     assert!(mail.messages().is_empty() && office.hook.requests().is_empty());
 
     service.kill();
-    let letters = office.mails(&mail, 1);
+    let letters = Office::mails(&mail, 1);
     office.wait_for_hooks(1);
     let incident = only_incident(&office);
     let number = format!("INC-{}", incident["id"]);
@@ -57,7 +57,7 @@ fn a_dead_service_is_told_once_and_so_is_its_return() {
     steps_stop_the_clock(&office, &number);
 
     let _back = office.start_service();
-    let letters = office.mails(&mail, 2);
+    let letters = Office::mails(&mail, 2);
     office.wait_for_hooks(2);
     assert!(letters[1].subject.contains("[復旧]") && letters[1].body.contains(&number), "{letters:?}");
     let back = verified(&office.hook.requests()[1]);
@@ -113,7 +113,7 @@ fn a_mail_server_that_says_later_gets_it_later() {
     let home = office.bed.enroll("ct-1");
     // Its service never ran.
     let _agent = office.bed.start_agent(&home);
-    let letters = office.mails(&mail, 1);
+    let letters = Office::mails(&mail, 1);
     office.wait_for_hooks(1);
     let text = wait_until(BOUND, "the delivery to be counted", |state| {
         *state = office.metrics();
@@ -155,7 +155,7 @@ fn a_collector_that_is_killed_tells_what_it_had_decided() {
     let mail = MailServer::start(&second);
     office.move_mail(&mail);
     let mut collector = office.bed.start_collector();
-    let letters = office.mails(&mail, 1);
+    let letters = Office::mails(&mail, 1);
     // Now, before or after the delivery was noted: a repeat is the same mail.
     collector.kill();
     assert_eq!(letters.iter().map(|l| &l.id).collect::<Vec<_>>(), [&expected]);
@@ -165,7 +165,7 @@ fn a_collector_that_is_killed_tells_what_it_had_decided() {
         state.contains("\ntenken_outbox_pending 0\n").then_some(())
     });
     office.wait_for_ticks(2);
-    let letters: Vec<Letter> = office.mails(&mail, 1);
+    let letters: Vec<Letter> = Office::mails(&mail, 1);
     assert!(letters.len() <= 2 && letters.iter().all(|l| l.id == expected), "{letters:?}");
     let ids: Vec<_> = office.hook.requests().iter().map(|r| verified(r)["id"].clone()).collect();
     assert!(ids.len() <= 2 && ids.iter().all(|id| *id == row.notice.id().to_string()), "{ids:?}");

@@ -86,7 +86,7 @@ impl Office {
     }
 
     /// Waits until so many mails are there, and gives them.
-    pub fn mails(&self, mail: &MailServer, count: usize) -> Vec<Letter> {
+    pub fn mails(mail: &MailServer, count: usize) -> Vec<Letter> {
         wait_until(BOUND, "mail", |state| {
             *state = format!("{:?}\n{}", mail.messages(), mail.stderr_text());
             (mail.messages().len() >= count).then_some(())

@@ -1,8 +1,8 @@
 //! A device that falls silent is told; a stop of the service centre makes no device silent.
 
 use crate::office::{BOUND, Office, metrics_line};
-use std::time::{Duration, SystemTime};
-use tenken_tests::{MailServer, bed::Home, wait_until};
+use std::time::Duration;
+use tenken_tests::{MailServer, bed::Home, let_pass, wait_until};
 
 /// Longer than the ten intervals of a second after which a device is silent.
 const STOP: Duration = Duration::from_secs(12);
@@ -21,8 +21,7 @@ fn only_a_silence_that_the_collector_heard_is_one() {
 
     agent.kill();
     collector.kill();
-    let stopped = SystemTime::now();
-    wait_until(BOUND, "the stop to pass", |_| stopped.elapsed().is_ok_and(|e| e >= STOP).then_some(()));
+    let_pass(STOP);
     let _collector = office.bed.start_collector();
     let back = office.bed.device_when(&home, "the device's row", |_| true);
     assert_ne!(back["state"]["liveness"], "silent", "{back}");
@@ -31,7 +30,7 @@ fn only_a_silence_that_the_collector_heard_is_one() {
     assert!(mail.messages().is_empty());
 
     office.bed.device_when(&home, "the device to be stale", |row| row["state"]["liveness"] == "stale");
-    let letters = office.mails(&mail, 1);
+    let letters = Office::mails(&mail, 1);
     office.wait_for_hooks(1);
     assert!(letters[0].body.contains("ct-1 からの通信が途絶えています"), "{letters:?}");
     assert_eq!(shown(&office, &home, "silent"), "1");
@@ -40,7 +39,7 @@ fn only_a_silence_that_the_collector_heard_is_one() {
     assert!(open.contains("rule=\"silent-device\"") && open.ends_with(" 1"), "{open}");
 
     let _agent = office.bed.start_agent(&home);
-    let letters = office.mails(&mail, 2);
+    let letters = Office::mails(&mail, 2);
     assert!(letters[1].subject.contains("[復旧]"), "{letters:?}");
     assert_eq!(shown(&office, &home, "silent"), "0");
 }

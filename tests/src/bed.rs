@@ -141,7 +141,7 @@ impl Bed {
         let key = tenken_common::key::PublicKey::from_pem(&key).unwrap();
         let mut document: toml::Table = toml::from_str(CONTRACT).unwrap();
         document.insert("effective_from".into(), effective_from.into());
-        let hospital = document["hospital"].as_table_mut().unwrap();
+        let hospital = document.get_mut("hospital").and_then(toml::Value::as_table_mut).unwrap();
         hospital.insert("id".into(), HOSPITAL.into());
         hospital.insert("key".into(), tenken_common::id::hex(&key.to_bytes()).into());
         document.insert("all_devices".into(), true.into());

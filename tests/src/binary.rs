@@ -23,10 +23,8 @@ fn built() -> PathBuf {
     let test = env::current_exe().expect("a running program has a path");
     // target/<profile>/deps/<test>, or target/<profile>/campaign
     let folder = test.parent().expect("a program lies in a folder");
-    let profile_folder = match folder.file_name().is_some_and(|name| name == "deps") {
-        true => folder.parent().expect("cargo puts tests into target/<profile>/deps").to_owned(),
-        false => folder.to_owned(),
-    };
+    let in_deps = folder.file_name().is_some_and(|name| name == "deps");
+    let profile_folder = if in_deps { folder.parent().unwrap_or(folder) } else { folder }.to_owned();
     let target = profile_folder.parent().expect("a profile's folder is in the target folder");
     let folder_name = profile_folder.file_name().and_then(|n| n.to_str()).unwrap_or("debug");
     let profile = if folder_name == "debug" { "dev" } else { folder_name };

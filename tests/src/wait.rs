@@ -27,7 +27,8 @@ pub fn wait_until<T>(bound: Duration, what: &str, mut condition: impl FnMut(&mut
     }
 }
 
-/// Lets time pass until a moment that was drawn at random. No test waits for anything like this.
+/// Lets time pass where time itself is what the test is about: until a moment that was drawn at
+/// random, or while something is down. No test waits for anything like this.
 pub fn let_pass(duration: Duration) {
     std::thread::sleep(duration);
 }

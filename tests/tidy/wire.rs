@@ -138,7 +138,7 @@ fn every_payload_is_known_with_its_direction() {
 #[test]
 fn the_collector_can_send_only_facts() {
     let sent: Vec<&str> = PAYLOADS.iter().filter(|(_, d)| *d == ToDevice).map(|(name, _)| *name).collect();
-    assert_eq!(sent, ["Ack", "Reject", "ResumeReply", "TrustDocument"]);
+    assert_eq!(sent, ["Ack", "Reject", "ResumeReply", "SignedTime", "TrustDocument"]);
     assert!(sent.iter().all(|name| SENT.iter().any(|(n, _)| n == name)), "SENT must list their fields");
     let sources: Vec<Source> = shared().into_iter().filter(|s| s.path.starts_with("common/src/")).collect();
     for (name, known) in SENT {

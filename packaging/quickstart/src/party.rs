@@ -152,9 +152,10 @@ async fn start_collector(
     config.listen.device = local(known.map_or(0, |p| p.device));
     config.listen.enroll = local(known.map_or(0, |p| p.enroll));
     config.evaluate.interval = HumanDuration(INTERVAL);
-    let root = match config.pki_dir().exists() {
-        true => Pki::load(&config.pki_dir())?.root_sha256(),
-        false => app::init(&config)?,
+    let root = if config.pki_dir().exists() {
+        Pki::load(&config.pki_dir())?.root_sha256()
+    } else {
+        app::init(&config)?
     };
     let collector = app::start(config).await?;
     let addresses = collector.addresses();
