@@ -24,5 +24,5 @@ pub use kill::{KillPlan, KillResult, kill_campaign};
 pub use mail::{MailMessage, MailServer};
 pub use process::Process;
 pub use prometheus::{PromSample, Prometheus, promtool};
-pub use wait::{free_port, wait_until};
+pub use wait::{free_port, let_pass, wait_until};
 pub use webhook::{WebhookReceiver, WebhookRequest};
