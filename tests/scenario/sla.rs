@@ -5,7 +5,7 @@ use tenken_collector_core::sla::month::Month;
 use tenken_common::time::Timestamp;
 use tenken_tests::{
     bed::{Bed, BedPlan, ROUND_THE_CLOCK},
-    wait_until,
+    let_pass, wait_until,
 };
 
 const BOUND: Duration = Duration::from_secs(30);
