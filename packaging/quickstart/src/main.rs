@@ -98,7 +98,7 @@ fn place_for(path: &Path) -> anyhow::Result<File> {
 async fn show(args: &Args, dir: &Path, json: Option<File>) -> anyhow::Result<()> {
     let terminal = std::io::stdout().is_terminal();
     if terminal {
-        println!("{}", Message::ScreenStarting.text(args.language));
+        writeln!(std::io::stdout(), "{}", Message::ScreenStarting.text(args.language))?;
     }
     let party = party::begin(dir, args.port, args.language).await?;
     let watched = watch(args, &party, terminal).await;
@@ -110,7 +110,7 @@ async fn show(args: &Args, dir: &Path, json: Option<File>) -> anyhow::Result<()>
     collector?;
     let last = last?;
     let room = screen::Room { rows: None, ..terminal::room() };
-    println!("{}", screen::draw(&last, args.language, false, room));
+    writeln!(std::io::stdout(), "{}", screen::draw(&last, args.language, false, room))?;
     if let Some(mut file) = json {
         let text = serde_json::to_vec_pretty(&last)?;
         file.set_len(0).and_then(|()| file.write_all(&text)).context("cannot write the summary")?;
@@ -127,7 +127,7 @@ async fn watch(args: &Args, party: &party::Party, terminal: bool) -> anyhow::Res
         }
     };
     let draw = async {
-        let page = if terminal { Some(terminal::Terminal::enter()?) } else { None };
+        let mut page = if terminal { Some(terminal::Terminal::enter()?) } else { None };
         let mut every = tokio::time::interval(if terminal { REFRESH } else { REPORT });
         loop {
             every.tick().await;
@@ -138,7 +138,7 @@ async fn watch(args: &Args, party: &party::Party, terminal: bool) -> anyhow::Res
                     party.agent_config.state_dir.display()
                 );
             }
-            match &page {
+            match &mut page {
                 Some(page) => page.show(&screen::draw(&summary, args.language, true, terminal::room()))?,
                 None => writeln!(std::io::stdout(), "{}", screen::line(&summary, args.language))?,
             }

@@ -7,29 +7,27 @@ use crate::screen::Room;
 use std::io::{self, Write};
 
 /// See the module's head.
-pub struct Terminal(());
+pub struct Terminal(io::Stdout);
 
 impl Terminal {
     pub fn enter() -> io::Result<Self> {
         let mut out = io::stdout();
         write!(out, "\x1b[?1049h\x1b[?25l")?;
         out.flush()?;
-        Ok(Self(()))
+        Ok(Self(out))
     }
 
     /// Draws over what is there, without flickering.
-    pub fn show(&self, text: &str) -> io::Result<()> {
-        let mut out = io::stdout();
-        write!(out, "\x1b[H{}\x1b[K\x1b[J", text.replace('\n', "\x1b[K\r\n"))?;
-        out.flush()
+    pub fn show(&mut self, text: &str) -> io::Result<()> {
+        write!(self.0, "\x1b[H{}\x1b[K\x1b[J", text.replace('\n', "\x1b[K\r\n"))?;
+        self.0.flush()
     }
 }
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        let mut out = io::stdout();
         // A terminal that is gone needs no restoring.
-        let _ = write!(out, "\x1b[?25h\x1b[?1049l").and_then(|()| out.flush());
+        let _ = write!(self.0, "\x1b[?25h\x1b[?1049l").and_then(|()| self.0.flush());
     }
 }
 
