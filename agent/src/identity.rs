@@ -213,26 +213,26 @@ fn write(state_dir: &Path, stored: &Stored) -> Result<(), IdentityError> {
     Ok(())
 }
 
+/// The first copy that is whole, which is the newest; the others are made like it.
 fn read(state_dir: &Path) -> Result<Option<Stored>, IdentityError> {
-    let mut damaged = false;
-    for (i, name) in FILES.into_iter().enumerate() {
+    let mut copies = Vec::new();
+    for name in FILES {
         let path = state_dir.join(name);
-        let content = match std::fs::read(&path) {
-            Ok(content) => content,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+        match std::fs::read(&path) {
+            Ok(content) => copies.push(Some(content)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => copies.push(None),
             Err(source) => return Err(IdentityError::Read { path, source }),
-        };
-        match decode(&content) {
-            Some(stored) => {
-                if i > 0 || damaged {
-                    write(state_dir, &stored)?;
-                }
-                return Ok(Some(stored));
-            }
-            None => damaged = true,
         }
     }
-    if damaged { Err(IdentityError::Damaged { dir: state_dir.to_owned() }) } else { Ok(None) }
+    let Some(stored) = copies.iter().flatten().find_map(|content| decode(content)) else {
+        let damaged = copies.iter().any(Option::is_some);
+        return if damaged { Err(IdentityError::Damaged { dir: state_dir.to_owned() }) } else { Ok(None) };
+    };
+    let good = copies.iter().flatten().find(|content| decode(content).is_some());
+    if copies.iter().any(|copy| copy.as_ref() != good) {
+        write(state_dir, &stored)?;
+    }
+    Ok(Some(stored))
 }
 
 fn decode(content: &[u8]) -> Option<Stored> {

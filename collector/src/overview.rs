@@ -28,7 +28,6 @@ use tenken_collector_core::{
     intake::device_state::{DeviceState, Liveness, Stretch, Uptime, judge},
     predict::forecast::Outcome,
     sla::{
-        calendar::DeadlineError,
         contract::ContractHistory,
         heartbeat::{HeartbeatRuns, Run},
         indicator::{Indicator, IndicatorName, Verdict},
@@ -216,8 +215,7 @@ pub async fn sla(store: &Store, month: Month, as_of: Timestamp) -> Result<Vec<Co
         .collect::<Result<_, _>>()?;
     let mut out = Vec::new();
     for history in desk::histories(store).await? {
-        let figures = figures(&history, &heartbeats, &incidents, month, as_of)
-            .map_err(|_| StoreError::Value("contract hours"))?;
+        let figures = figures(&history, &heartbeats, &incidents, month, as_of);
         let Some(newest) = history.versions().last() else { continue };
         out.push(ContractMonth {
             contract: newest.id.clone(),
@@ -235,7 +233,7 @@ fn figures(
     incidents: &[Incident],
     month: Month,
     as_of: Timestamp,
-) -> Result<SlaMonth, DeadlineError> {
+) -> SlaMonth {
     let hospital = history.versions().last().map(|c| &c.hospital.id);
     let of_hospital: Vec<IncidentHistory> =
         incidents.iter().filter(|i| Some(&i.hospital) == hospital).map(incident_history).collect();

@@ -263,7 +263,7 @@ fn quickstart_says_what_is_in_its_way() {
     assert!(said.starts_with("quickstart: "), "{said}");
     let free = free_port().to_string();
     let quickstart = |args: &[&str]| run("quickstart", &[&["--for", "1s", "--port", &free], args].concat());
-    refused(&quickstart(&["--dir", "/proc/x"]), 1, &["cannot make the folder /proc/x"]);
+    refused(&quickstart(&["--dir", "/proc/x"]), 1, &["cannot begin in /proc/x"]);
     let file = files.write("plain", "");
     refused(&quickstart(&["--dir", &file]), 1, &["plain"]);
     // Said before it runs for as long as it was asked to, not after.

@@ -9,7 +9,7 @@
 
 use super::{
     availability,
-    calendar::{BadDay, Certainty, Day, DeadlineError},
+    calendar::{BadDay, Certainty, Day},
     contract::{Contract, ContractHistory},
     heartbeat::HeartbeatRuns,
     indicator::{Indicator, Verdict},
@@ -125,12 +125,12 @@ pub struct SlaSegment {
     pub partition: Partition,
 }
 
-/// See the module's head. Fails only where a contract's business hours end for good.
-pub fn evaluate(input: &SlaInput) -> Result<SlaMonth, DeadlineError> {
+/// See the module's head.
+pub fn evaluate(input: &SlaInput) -> SlaMonth {
     let span = input.month.span();
     let mut claims = input.heartbeats.labels(input.as_of);
     claims.extend_from_slice(input.outages);
-    let clocks = clocks(input)?;
+    let clocks = clocks(input);
     let segments: Vec<SlaSegment> = input
         .contracts
         .segments(span)
@@ -141,7 +141,7 @@ pub fn evaluate(input: &SlaInput) -> Result<SlaMonth, DeadlineError> {
         whole.extend(&segment.partition);
     }
     let responses = ResponseSummary::of(segments.iter().flat_map(|segment| &segment.clocks));
-    Ok(SlaMonth {
+    SlaMonth {
         month: input.month,
         as_of: input.as_of,
         ended: span.to <= input.as_of,
@@ -150,17 +150,15 @@ pub fn evaluate(input: &SlaInput) -> Result<SlaMonth, DeadlineError> {
         responses,
         partition: whole,
         segments,
-    })
+    }
 }
 
 /// The clocks of all incidents, in the order of their start.
-fn clocks(input: &SlaInput) -> Result<Vec<ResponseClock>, DeadlineError> {
-    let mut clocks = Vec::new();
-    for incident in input.incidents {
-        clocks.extend(response::clock(incident, input.contracts, input.as_of)?);
-    }
+fn clocks(input: &SlaInput) -> Vec<ResponseClock> {
+    let of = |incident| response::clock(incident, input.contracts, input.as_of);
+    let mut clocks: Vec<ResponseClock> = input.incidents.iter().filter_map(of).collect();
     clocks.sort_unstable_by_key(|clock| (clock.start, clock.incident));
-    Ok(clocks)
+    clocks
 }
 
 fn segment(
@@ -242,7 +240,6 @@ mod tests {
         let contracts = contracts();
         let (month, as_of) = ("2026-09".parse().unwrap(), at(as_of));
         evaluate(&SlaInput { contracts: &contracts, heartbeats, outages: &[], incidents, month, as_of })
-            .unwrap()
     }
 
     fn verdicts(indicators: &[Indicator], name: IndicatorName) -> Verdict {
@@ -312,13 +309,13 @@ mod tests {
             month: "2026-09".parse().unwrap(),
             as_of: at("10-01T00:00:00"),
         };
-        let got = evaluate(&input).unwrap();
+        let got = evaluate(&input);
         assert_eq!(got.partition.total(Label::DownCustomer), BusinessDuration::from_secs(3600));
         assert_eq!(got.indicators[0].estimate.value, Some(1.0));
         assert_eq!((got.segments[0].clocks.len(), got.segments[1].clocks.len()), (1, 0));
         assert_eq!(got.responses.worst, Some((IncidentId(1), BusinessDuration::from_secs(5 * 3600))));
         assert_eq!(verdicts(&got.indicators, IndicatorName::Response), Verdict::Missed);
-        assert_eq!(got, evaluate(&input).unwrap());
+        assert_eq!(got, evaluate(&input));
         let json = serde_json::to_value(&got).unwrap();
         assert_eq!(json["month"], "2026-09");
         assert_eq!(json["indicators"][0]["name"], "uptime");
@@ -336,8 +333,8 @@ mod tests {
             month: "2028-01".parse().unwrap(),
             as_of: at("10-01T00:00:00"),
         };
-        assert_eq!(evaluate(&input).unwrap().calendar, Certainty::Estimated);
-        let before = evaluate(&SlaInput { month: "2026-03".parse().unwrap(), ..input }).unwrap();
+        assert_eq!(evaluate(&input).calendar, Certainty::Estimated);
+        let before = evaluate(&SlaInput { month: "2026-03".parse().unwrap(), ..input });
         assert!(before.segments.is_empty() && before.indicators.is_empty());
     }
 

@@ -9,7 +9,7 @@
 //! Does not: lower a severity; a downgrade needs an approval that this version does not know.
 
 use super::{
-    calendar::{BusinessDuration, DeadlineError},
+    calendar::BusinessDuration,
     contract::{Contract, ContractHistory},
     indicator::{Estimate, Indicator, IndicatorName, NullReason},
     span::Span,
@@ -105,12 +105,11 @@ pub fn clock(
     history: &IncidentHistory,
     contracts: &ContractHistory,
     as_of: Timestamp,
-) -> Result<Option<ResponseClock>, DeadlineError> {
-    let Some((start, contract)) = started(history, contracts).filter(|(start, _)| *start <= as_of) else {
-        return Ok(None);
-    };
+) -> Option<ResponseClock> {
+    let (start, contract) = started(history, contracts).filter(|(start, _)| *start <= as_of)?;
     let (hours, budget) = (&contract.response_hours, contract.targets.response.budget);
-    let deadline = hours.deadline(start, budget)?;
+    // Where the business hours have ended for good, it is never due.
+    let deadline = hours.deadline(start, budget).unwrap_or(Timestamp::MAX);
     let reported = history
         .events
         .iter()
@@ -124,7 +123,7 @@ pub fn clock(
         at => ResponseState::Breached { at, took },
     };
     let contract_version = contract.version;
-    Ok(Some(ResponseClock { incident: history.incident, contract_version, start, budget, deadline, state }))
+    Some(ResponseClock { incident: history.incident, contract_version, start, budget, deadline, state })
 }
 
 fn started<'c>(
@@ -232,7 +231,7 @@ mod tests {
     }
 
     fn state(events: &[(&str, IncidentEventKind)], as_of: &str) -> Option<ResponseState> {
-        clock(&incident(events), &contracts(), at(as_of)).unwrap().map(|c| c.state)
+        clock(&incident(events), &contracts(), at(as_of)).map(|c| c.state)
     }
 
     fn hours(h: i64) -> BusinessDuration {
@@ -243,7 +242,7 @@ mod tests {
 
     #[test]
     fn the_report_stops_the_clock_and_nothing_else_does() {
-        let clock = clock(&incident(&[DETECTED]), &contracts(), at("05-01T16:30:00")).unwrap().unwrap();
+        let clock = clock(&incident(&[DETECTED]), &contracts(), at("05-01T16:30:00")).unwrap();
         assert_eq!(clock.deadline, at("05-07T12:30:00"));
         let handled = [DETECTED, ("05-01T16:40:00", Acknowledged), ("05-01T16:45:00", Recovered)];
         let left = BusinessDuration::from_secs(3 * 3600 + 1800);
@@ -266,7 +265,7 @@ mod tests {
     #[test]
     fn the_earliest_contact_counts_and_only_for_named_severities() {
         let contacted = [DETECTED, ("05-01T10:00:00", Contacted(Severity::Critical))];
-        let clock = clock(&incident(&contacted), &contracts(), at("05-01T17:00:00")).unwrap().unwrap();
+        let clock = clock(&incident(&contacted), &contracts(), at("05-01T17:00:00")).unwrap();
         assert_eq!((clock.start, clock.deadline), (at("05-01T10:00:00"), at("05-01T14:00:00")));
         let warning = ("05-01T10:00:00", Detected(Severity::Warning));
         assert_eq!(state(&[warning], "05-01T17:00:00"), None);
@@ -279,7 +278,7 @@ mod tests {
     fn the_version_at_the_start_applies() {
         let of = |start: &str| {
             let history = incident(&[(start, Detected(Severity::Critical))]);
-            clock(&history, &contracts(), at("10-31T00:00:00")).unwrap().unwrap()
+            clock(&history, &contracts(), at("10-31T00:00:00")).unwrap()
         };
         let (old, new) = (of("09-30T16:00:00"), of("10-01T09:00:00"));
         assert_eq!((old.contract_version, old.deadline), (1, at("10-01T12:00:00")));
