@@ -9,21 +9,19 @@
 
 use crate::{
     collect::Collection,
-    config::{AgentConfig, PushSection},
+    config::AgentConfig,
     consent_file::ConsentWatch,
     deliver::Delivery,
-    identity::{self, Enrolled},
-    probes,
+    identity, probes,
     runner::Runner,
+    shared::Shared,
     spool::{ChainStart, SpoolConfig, SpoolHandle},
-    status::{self, ConsentStatus, DeliveryState, DeliveryStatus, SpoolStatus, Status},
     transport::http::HttpTransport,
 };
 use anyhow::Context;
 use std::{
     cell::{Cell, RefCell},
     future::Future,
-    path::PathBuf,
     rc::Rc,
     time::Duration,
 };
@@ -32,125 +30,20 @@ use tenken_agent_core::{
     device_clock::DeviceClock,
     pusher::{PushPolicy, Pusher},
     schedule::Schedule,
-    spool::SpoolError,
 };
 use tenken_common::{
     ack::Ack,
     envelope::Envelope,
     key::{self, PublicKey},
-    observation::ProbeRun,
-    telemetry::ErrorChain,
     time::{Clock, SystemClock, Timestamp},
     tls,
 };
 use tokio::sync::Notify;
 
-/// What this program calls itself on the wire.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub use crate::shared::VERSION;
+
 /// For the last push before the end.
 const LAST_PUSH_WITHIN: Duration = Duration::from_secs(2);
-
-/// What both loops share. Single-threaded: nothing is borrowed across an await.
-pub struct Shared {
-    pub clock: SystemClock,
-    pub enrolled: Enrolled,
-    pub gate: RefCell<ConsentGate>,
-    pub device_clock: RefCell<DeviceClock>,
-    pub spool: SpoolHandle,
-    pub push: PushSection,
-    pub delivery: RefCell<DeliveryStatus>,
-    pub refused_consent: RefCell<Option<String>>,
-    /// Something is urgent, or what may be sent has changed.
-    pub wake: Notify,
-    state_dir: PathBuf,
-    started: Timestamp,
-    stopped: Cell<Option<Timestamp>>,
-    spool_failure: RefCell<Option<String>>,
-}
-
-impl Shared {
-    /// The time by which consent is judged.
-    pub fn authority(&self) -> Timestamp {
-        self.device_clock.borrow().authority(self.clock.now())
-    }
-
-    /// Notes how delivery goes; `since` moves only when the state changes.
-    pub fn delivery(&self, state: DeliveryState, why: Option<String>, failures: u64) {
-        let now = self.clock.wall();
-        let mut delivery = self.delivery.borrow_mut();
-        let ok = state == DeliveryState::Ok;
-        if delivery.state != state {
-            delivery.since = (!ok).then_some(now);
-        }
-        if ok {
-            delivery.last_ack = Some(now);
-        }
-        (delivery.state, delivery.why, delivery.failures) = (state, why, failures);
-    }
-
-    pub fn spool_failed(&self, e: &SpoolError) {
-        let text = ErrorChain(e).to_string();
-        let first = self.spool_failure.borrow().as_deref() != Some(text.as_str());
-        if first {
-            tracing::error!(reason = %text, "spool failed");
-        }
-        self.spool_failure.replace(Some(text));
-    }
-
-    pub fn spool_works(&self) {
-        self.spool_failure.replace(None);
-    }
-
-    pub async fn write_status<'a>(&self, runs: impl Iterator<Item = &'a ProbeRun>) {
-        let spool = match self.spool.snapshot().await {
-            Ok(snapshot) => SpoolStatus {
-                waiting: snapshot.stats.waiting,
-                urgent: snapshot.stats.urgent,
-                in_flight: snapshot.stats.in_flight,
-                disk_bytes: snapshot.stats.disk_bytes,
-                oldest: snapshot.stats.oldest,
-                last_record: snapshot.last_id.0,
-                acked_batches: snapshot.stats.acked_seq.0,
-                evicted: snapshot.stats.evicted,
-                corrupt: snapshot.stats.corrupt,
-                degraded: snapshot.stats.degraded,
-                failing: self.spool_failure.borrow().clone(),
-            },
-            Err(e) => SpoolStatus { failing: Some(ErrorChain(&e).to_string()), ..SpoolStatus::default() },
-        };
-        let now = self.clock.now();
-        let status = Status {
-            agent_version: VERSION.to_owned(),
-            device: self.enrolled.device,
-            fingerprint: self.enrolled.device_key.public().fingerprint(),
-            started: self.started,
-            written: now.wall,
-            stopped: self.stopped.get(),
-            consent: self.consent_status(),
-            spool,
-            delivery: self.delivery.borrow().clone(),
-            clock: self.device_clock.borrow().quality(now),
-            probes: runs.cloned().collect(),
-        };
-        if let Err(e) = status::save(&self.state_dir, &status) {
-            tracing::warn!(reason = %ErrorChain(&e), "status not written");
-        }
-    }
-
-    fn consent_status(&self) -> ConsentStatus {
-        let gate = self.gate.borrow();
-        let manifest = gate.manifest();
-        ConsentStatus {
-            version: gate.highest(),
-            closed: gate.is_open(self.authority()).err().map(|refusal| refusal.to_string()),
-            valid_to: manifest.map(|m| m.valid_to),
-            categories: manifest
-                .map(|m| m.known_categories().map(|c| c.as_str().to_owned()).collect())
-                .unwrap_or_default(),
-            refused_file: self.refused_consent.borrow().clone(),
-        }
-    }
-}
 
 /// Runs the agent until `shutdown` completes.
 pub async fn run(config: AgentConfig, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {

@@ -5,10 +5,10 @@
 //! the spool fails, that is said, and the loop goes on.
 
 use crate::{
-    app::Shared,
     consent_file::{ConsentWatch, Look},
     probes::own,
     runner::Runner,
+    shared::Shared,
 };
 use std::{rc::Rc, time::Duration};
 use tenken_agent_core::{

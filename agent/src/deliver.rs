@@ -5,7 +5,7 @@
 //! is not signed by the collector's acknowledgement key means no more than "again later".
 
 use crate::{
-    app::{Shared, VERSION},
+    shared::{Shared, VERSION},
     status::DeliveryState,
     transport::http::{Answer, HttpTransport},
 };

@@ -15,6 +15,7 @@ pub mod enroll;
 pub mod identity;
 pub mod probes;
 pub mod runner;
+pub mod shared;
 pub mod spool;
 pub mod status;
 pub mod transport;

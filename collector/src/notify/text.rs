@@ -3,19 +3,16 @@
 //! Holds: a subject is one line; what came from outside cannot add a header or a line to it.
 //! Times are Japanese Standard Time, which has no summer time.
 
-use std::time::Duration;
 use tenken_collector_core::desk::notice::{Notice, NotifyReason};
 use tenken_common::{
     message::{Language, Message},
-    time::Timestamp,
+    time::{Timestamp, jst_minute},
 };
 
 /// Longest subject, in characters: what mail programs show of it.
 pub const SUBJECT_CHARS_MAX: usize = 120;
 /// Longest error that is kept.
 pub const ERROR_CHARS_MAX: usize = 500;
-
-const JST: Duration = Duration::from_hours(9);
 
 /// A notice as a person reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,9 +83,7 @@ fn body(notice: &Notice, language: Language) -> String {
 
 /// `2026-11-23 08:05 JST`.
 pub fn jst(at: Timestamp) -> String {
-    let shifted = at.plus(JST).to_string();
-    let minute: String = shifted.chars().take(16).map(|c| if c == 'T' { ' ' } else { c }).collect();
-    format!("{minute} JST")
+    format!("{} JST", jst_minute(at))
 }
 
 /// Without line ends or other control characters, at most `chars_max` long.
