@@ -41,9 +41,13 @@ pub enum DeskError {
     Store(#[from] StoreError),
 }
 
-/// Loads a contract version, and with the first one its hospital.
+/// Loads a contract version, and with the first one its hospital. The same text again changes
+/// nothing.
 pub async fn load_contract(store: &Store, text: &str) -> Result<Contract, DeskError> {
     let contract = Contract::parse(text).map_err(DeskError::Contract)?;
+    if store.contracts().await?.iter().any(|row| row.text == text) {
+        return Ok(contract);
+    }
     let key = contract.hospital.key;
     let hospitals = store.hospitals().await?;
     let known = hospitals.iter().find(|h| h.id == contract.hospital.id);

@@ -79,8 +79,7 @@ impl Tx<'_> {
         } else if kind == ConsentManifest::TYPE {
             let (signer, consent) = self.open::<ConsentManifest>(envelope).await?;
             same(&signer, &consent.hospital)?;
-            self.check_consent(&consent).await?;
-            Some((signer, consent.into_inner().hospital))
+            self.check_consent(&consent, envelope).await?.then_some((signer, consent.into_inner().hospital))
         } else {
             return Err(FileError::Kind(kind.chars().take(80).collect()));
         };
@@ -144,13 +143,22 @@ impl Tx<'_> {
         Ok(device.approved.is_none())
     }
 
-    async fn check_consent(&mut self, consent: &ConsentManifest) -> Result<(), FileError> {
-        match self.consent_version(&consent.hospital, &scope_text(&consent.scope)).await? {
-            Some(on_file) if on_file >= consent.version => {
-                Err(FileError::StaleConsent { version: consent.version, on_file })
-            }
-            Some(_) | None => Ok(()),
+    /// Whether the consent is new.
+    async fn check_consent(
+        &mut self,
+        consent: &ConsentManifest,
+        envelope: &Envelope,
+    ) -> Result<bool, FileError> {
+        let scope = scope_text(&consent.scope);
+        let Some(on_file) = self.consent_version(&consent.hospital, &scope).await? else { return Ok(true) };
+        if on_file < consent.version {
+            return Ok(true);
         }
+        let same = self.consent(&consent.hospital, &scope, consent.version).await?;
+        if same.is_some_and(|bytes| bytes == envelope.to_bytes()) {
+            return Ok(false);
+        }
+        Err(FileError::StaleConsent { version: consent.version, on_file })
     }
 }
 

@@ -91,8 +91,10 @@ async fn an_approval_names_the_very_key() {
 async fn a_consent_s_version_only_goes_up() {
     let rig = Rig::new().await;
     assert!(rig.store.file_statement(&seal(&consent(2))).await.unwrap().is_some());
-    for version in [1, 2] {
-        let stale = rig.store.file_statement(&seal(&consent(version))).await;
+    assert!(rig.store.file_statement(&seal(&consent(2))).await.unwrap().is_none(), "the same again");
+    let other = ConsentManifest { interval_floor_s: 7, ..consent(2) };
+    for consent in [consent(1), other] {
+        let stale = rig.store.file_statement(&seal(&consent)).await;
         assert!(matches!(stale, Err(FileError::StaleConsent { on_file: 2, .. })));
     }
     rig.store.file_statement(&seal(&consent(3))).await.unwrap();

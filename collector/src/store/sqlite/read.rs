@@ -227,6 +227,23 @@ impl Tx<'_> {
         rows.iter().map(hospital_row).collect()
     }
 
+    /// One version of a hospital's consent, the envelope as it was filed.
+    pub async fn consent(
+        &mut self,
+        hospital: &HospitalId,
+        scope: &str,
+        version: u64,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let envelope =
+            query_scalar("SELECT envelope FROM consent WHERE hospital = ? AND scope = ? AND version = ?")
+                .bind(hospital.as_str())
+                .bind(scope)
+                .bind(int(version))
+                .fetch_optional(&mut *self.inner)
+                .await?;
+        Ok(envelope)
+    }
+
     /// The highest version of a hospital's consent for one scope.
     pub async fn consent_version(
         &mut self,
