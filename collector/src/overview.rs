@@ -7,8 +7,7 @@ use crate::{
     metrics::{
         Metrics,
         snapshot::{
-            ContractFacts, DeviceCondition, DeviceFacts, ForecastFacts, IncidentCount, Snapshot,
-            Verdict as MetricVerdict,
+            ContractFacts, DeviceFacts, ForecastFacts, IncidentCount, Snapshot, Verdict as MetricVerdict,
         },
     },
     store::{
@@ -25,7 +24,7 @@ use tenken_collector_core::{
         notice::Severity,
     },
     evaluation::ForecastResult,
-    intake::device_state::{DeviceState, Liveness, Stretch, Uptime, judge},
+    intake::device_state::{DeviceState, Stretch, Uptime, judge},
     predict::forecast::Outcome,
     sla::{
         contract::ContractHistory,
@@ -292,12 +291,7 @@ fn device_facts(d: &DeviceOverview) -> DeviceFacts {
         hospital: d.hospital.clone(),
         device: d.device,
         name: d.label.clone(),
-        condition: match d.state.liveness {
-            Liveness::Fresh => DeviceCondition::Fresh,
-            Liveness::Stale => DeviceCondition::Stale,
-            Liveness::Silent => DeviceCondition::Silent,
-            Liveness::Unknown => DeviceCondition::Unknown,
-        },
+        condition: d.state.liveness,
         last_seen: d.last_received,
         records_stored: d.records,
         gaps: d.gaps,

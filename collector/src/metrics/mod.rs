@@ -10,9 +10,7 @@ pub mod family;
 mod process;
 pub mod snapshot;
 
-pub use snapshot::{
-    ContractFacts, DeviceCondition, DeviceFacts, ForecastFacts, IncidentCount, Snapshot, Verdict,
-};
+pub use snapshot::{ContractFacts, DeviceFacts, ForecastFacts, IncidentCount, Snapshot, Verdict};
 
 use crate::{
     ingest::listener::{HandshakeRefusal, ListenerObserver},

@@ -7,7 +7,7 @@
 use super::family::Family;
 use prometheus::{GaugeVec, Registry, proto::MetricFamily};
 use std::collections::{BTreeMap, BTreeSet};
-use tenken_collector_core::desk::notice::Severity;
+use tenken_collector_core::{desk::notice::Severity, intake::device_state::Liveness};
 use tenken_common::{
     id::{ContractId, DeviceId, HospitalId, Name},
     time::Timestamp,
@@ -15,36 +15,6 @@ use tenken_common::{
 
 /// Forecasts of one device that get series; more subjects than any device has disks and parts.
 const FORECASTS_PER_DEVICE_MAX: usize = 32;
-
-/// How a device stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum DeviceCondition {
-    Fresh,
-    Stale,
-    Silent,
-    Unknown,
-}
-
-impl DeviceCondition {
-    pub const ALL: [Self; 4] = [Self::Fresh, Self::Stale, Self::Silent, Self::Unknown];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Fresh => "fresh",
-            Self::Stale => "stale",
-            Self::Silent => "silent",
-            Self::Unknown => "unknown",
-        }
-    }
-
-    /// Whether what the device last said may still be shown as its present.
-    fn is_current(self) -> bool {
-        match self {
-            Self::Fresh | Self::Stale => true,
-            Self::Silent | Self::Unknown => false,
-        }
-    }
-}
 
 /// How the uptime target was kept so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,7 +51,7 @@ pub struct DeviceFacts {
     pub device: DeviceId,
     /// What people call it.
     pub name: Name,
-    pub condition: DeviceCondition,
+    pub condition: Liveness,
     pub last_seen: Option<Timestamp>,
     pub records_stored: u64,
     pub gaps: u64,
@@ -156,7 +126,7 @@ fn count_devices(devices: &[&DeviceFacts], registry: &Registry) {
     let gauge = Family::Devices.gauge(registry);
     let hospitals: BTreeSet<&HospitalId> = devices.iter().map(|d| &d.hospital).collect();
     for hospital in hospitals {
-        for condition in DeviceCondition::ALL {
+        for condition in Liveness::ALL {
             gauge.with_label_values(&[hospital.as_str(), condition.as_str()]).set(0.0);
         }
     }
@@ -175,14 +145,14 @@ fn show_devices(devices: &[&DeviceFacts], registry: &Registry) {
         let id = d.device.to_string();
         let labels = [d.hospital.as_str(), &id, d.name.as_str()];
         set(&last_seen, &labels, d.last_seen.map(Timestamp::as_secs_f64));
-        for condition in DeviceCondition::ALL {
+        for condition in Liveness::ALL {
             let [hospital, device, name] = labels;
             let labels = [hospital, device, name, condition.as_str()];
             set(&state, &labels, Some(one_hot(condition == d.condition)));
         }
         records.with_label_values(&labels).inc_by(d.records_stored);
         gaps.with_label_values(&labels).inc_by(d.gaps);
-        set(&offset, &labels, d.clock_offset_seconds.filter(|_| d.condition.is_current()));
+        set(&offset, &labels, d.clock_offset_seconds.filter(|_| d.condition.is_heard()));
     }
 }
 
@@ -191,7 +161,7 @@ fn show_forecasts(forecasts: &[ForecastFacts], devices: &[&DeviceFacts], registr
     let low = Family::ForecastLeftLow.gauge(registry);
     let high = Family::ForecastLeftHigh.gauge(registry);
     let current: BTreeMap<DeviceId, &DeviceFacts> =
-        devices.iter().filter(|d| d.condition.is_current()).map(|d| (d.device, *d)).collect();
+        devices.iter().filter(|d| d.condition.is_heard()).map(|d| (d.device, *d)).collect();
     let mut shown: BTreeMap<DeviceId, usize> = BTreeMap::new();
     for f in forecasts {
         let Some(d) = current.get(&f.device) else { continue };

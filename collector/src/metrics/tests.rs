@@ -2,7 +2,7 @@
 
 use super::*;
 use http_body_util::BodyExt;
-use tenken_collector_core::desk::notice::Severity;
+use tenken_collector_core::{desk::notice::Severity, intake::device_state::Liveness};
 use tenken_common::id::DeviceId;
 
 fn at(s: i64) -> Timestamp {
@@ -13,7 +13,7 @@ fn name(text: &str) -> Name {
     Name::new(text).unwrap()
 }
 
-fn device(n: u8, condition: DeviceCondition) -> DeviceFacts {
+fn device(n: u8, condition: Liveness) -> DeviceFacts {
     DeviceFacts {
         hospital: "minato".parse().unwrap(),
         device: DeviceId([n; 16]),
@@ -44,7 +44,7 @@ fn inodes(n: u8) -> ForecastFacts {
 
 fn snapshot() -> Snapshot {
     Snapshot {
-        devices: vec![device(1, DeviceCondition::Fresh), device(2, DeviceCondition::Silent)],
+        devices: vec![device(1, Liveness::Fresh), device(2, Liveness::Silent)],
         incidents: vec![IncidentCount {
             hospital: "minato".parse().unwrap(),
             severity: Severity::Critical,
@@ -146,7 +146,7 @@ fn what_is_unknown_is_absent() {
 #[test]
 fn a_snapshot_leaves_nothing_of_the_one_before() {
     let metrics = filled();
-    metrics.update(&Snapshot { devices: vec![device(3, DeviceCondition::Stale)], ..Snapshot::default() });
+    metrics.update(&Snapshot { devices: vec![device(3, Liveness::Stale)], ..Snapshot::default() });
     metrics.set_outbox(0, None);
     let text = metrics.encode().unwrap();
     for gone in ["CT-1", "CT-2", "disk_full_soon", "minato-2026", "tenken_outbox_oldest_timestamp_seconds "] {
@@ -158,7 +158,7 @@ fn a_snapshot_leaves_nothing_of_the_one_before() {
 #[test]
 fn per_device_series_are_bounded_and_the_rest_is_counted() {
     let metrics = Metrics::new(at(0), 2);
-    let devices = (1..=5).map(|n| device(n, DeviceCondition::Fresh)).collect();
+    let devices = (1..=5).map(|n| device(n, Liveness::Fresh)).collect();
     metrics.update(&Snapshot { devices, forecasts: vec![forecast(5)], ..Snapshot::default() });
     let text = metrics.encode().unwrap();
     assert!(text.contains("tenken_device_series_left_out 3\n"));

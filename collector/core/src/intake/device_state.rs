@@ -27,6 +27,8 @@ pub enum Liveness {
 }
 
 impl Liveness {
+    pub const ALL: [Self; 4] = [Self::Fresh, Self::Stale, Self::Silent, Self::Unknown];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Fresh => "fresh",
