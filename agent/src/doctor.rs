@@ -3,15 +3,19 @@
 //!
 //! Holds: it changes nothing, and a check that it could not make is shown as such, never as good.
 
-use crate::{config::AgentConfig, consent_file, identity, status, transport::http::HttpTransport};
+use crate::{
+    config::AgentConfig,
+    consent_file::{self, ConsentWatch},
+    identity, status,
+    transport::http::HttpTransport,
+};
 use std::{fmt::Write as _, path::Path, time::Duration};
+use tenken_agent_core::consent_gate::ConsentGate;
 use tenken_common::{
     column,
-    consent::ConsentManifest,
     id::Nonce,
     key, limit,
     message::{Language, Message},
-    statement,
     telemetry::ErrorChain,
     time::{Clock, SystemClock, Timestamp, jst_minute},
     tls,
@@ -73,27 +77,21 @@ fn state_dir(dir: &Path, language: Language) -> Examined {
 
 fn consent(dir: &Path, enrolled: &identity::Enrolled, now: Timestamp, language: Language) -> Examined {
     let what = "consent";
-    let text = match std::fs::read_to_string(consent_file::path(dir)) {
-        Ok(text) => text,
-        Err(e) => {
-            let found = format!("{}: {e}", consent_file::path(dir).display());
-            return bad(what, found, Message::DoctorConsentMissing, language);
-        }
-    };
-    let opened = statement::from_armour(&text).map_err(|e| ErrorChain(&e).to_string()).and_then(|envelope| {
-        envelope.open::<ConsentManifest>(&enrolled.hospital_key).map_err(|e| ErrorChain(&e).to_string())
-    });
-    match opened {
-        Err(why) => bad(what, why, Message::DoctorConsentRefused, language),
-        Ok(manifest) => {
-            if let Err(refusal) = manifest.is_valid(now) {
-                return bad(what, refusal.to_string(), Message::DoctorConsentExpired, language);
-            }
-            let (version, to) = (manifest.version.to_string(), minute(manifest.valid_to));
-            let values = [("version", version.as_str()), ("to", &to)];
-            ok(what, Message::DoctorConsentFound.fill(language, &values))
-        }
+    let mut gate = ConsentGate::new(enrolled.hospital_key, enrolled.device, enrolled.group.clone(), 0);
+    let look = ConsentWatch::new(dir).look(&mut gate);
+    if let Err(e) = look {
+        return bad(what, ErrorChain(&e).to_string(), Message::DoctorConsentRefused, language);
     }
+    let Some(manifest) = gate.manifest() else {
+        let found = consent_file::path(dir).display().to_string();
+        return bad(what, found, Message::DoctorConsentMissing, language);
+    };
+    if let Err(refusal) = manifest.is_valid(now) {
+        return bad(what, refusal.to_string(), Message::DoctorConsentExpired, language);
+    }
+    let (version, to) = (manifest.version.to_string(), minute(manifest.valid_to));
+    let values = [("version", version.as_str()), ("to", &to)];
+    ok(what, Message::DoctorConsentFound.fill(language, &values))
 }
 
 async fn collector(

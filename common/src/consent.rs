@@ -66,6 +66,16 @@ impl ConsentManifest {
         if at >= self.valid_to { Err(Refusal::Expired) } else { Ok(()) }
     }
 
+    /// The next version with the same scope and nothing in it: how the hospital takes it all back.
+    pub fn withdrawn(&self) -> Self {
+        Self {
+            categories: BTreeSet::new(),
+            version: self.version.saturating_add(1),
+            heartbeat: false,
+            ..self.clone()
+        }
+    }
+
     /// The categories that this version knows, in their order.
     pub fn known_categories(&self) -> impl Iterator<Item = Category> {
         self.categories.iter().filter_map(|code| Category::from_code(*code))
@@ -106,5 +116,8 @@ mod tests {
         assert_eq!(m.permits(Category::Disk, at(99)), Err(Refusal::NotYet));
         assert_eq!(m.permits(Category::Disk, at(200)), Err(Refusal::Expired));
         assert_eq!(m.known_categories().collect::<Vec<_>>(), [Category::Disk, Category::Patch]);
+        let none = m.withdrawn();
+        assert_eq!((none.version, none.scope.clone(), none.heartbeat), (2, m.scope, false));
+        assert!(Category::ALL.into_iter().all(|c| none.permits(c, at(150)) == Err(Refusal::Category)));
     }
 }

@@ -50,6 +50,10 @@ pub const TRUST_DOCUMENTS_MAX: usize = 16;
 pub const TRUST_ROOTS_MAX: usize = 8;
 /// Batches in one file for removable media.
 pub const EXPORT_LINKS_MAX: usize = 64;
+/// A file for removable media: its batches, and room for its manifest.
+pub const EXPORT_BYTES_MAX: usize = EXPORT_LINKS_MAX * ENVELOPE_BYTES_MAX + MESSAGE_BYTES_MAX;
+/// Statements in one file; nobody succeeds a key more often while a device lives.
+pub const STATEMENTS_MAX: usize = 16;
 /// What an agent remembers of the bodies it sent, for the hospital to read.
 pub const SENT_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Quantities in one sample.

@@ -224,7 +224,27 @@ catalogue! {
     ConsentScopeHospital { ja: "この病院のすべての装置", en: "all devices of this hospital" }
     ConsentScopeGroup { ja: "装置グループ {group}", en: "the devices of group {group}" }
     ConsentScopeDevice { ja: "装置 {device}", en: "device {device}" }
-    ConsentShow { ja: "同意書 第{version}版（{hospital}）\n対象: {scope}\n期間: {from} から {to} まで\n収集間隔: {floor} 秒以上\n送信を認める区分:", en: "Consent, version {version} ({hospital})\nfor: {scope}\nfrom {from} to {to}\ncollected every {floor} s at most\ncategories that may leave:" }
+    ConsentShow { ja: "同意書 第{version}版（{hospital}）\n対象: {scope}\n期間: {from} から {to} まで\n収集間隔: {floor} 秒以上\n生存通知: {heartbeat}\n送信を認める区分:", en: "Consent, version {version} ({hospital})\nfor: {scope}\nfrom {from} to {to}\ncollected every {floor} s at most\nsign of life: {heartbeat}\ncategories that may leave:" }
+    ConsentShowNothing { ja: "（なし。何も送信されません）", en: "(none: nothing may leave)" }
+    ConsentShowUnknown { ja: "番号 {code}（この版では不明。何も認めません）", en: "number {code} (not known to this version; permits nothing)" }
+    Permitted { ja: "認める", en: "permitted" }
+    NotPermitted { ja: "認めない", en: "not permitted" }
+    ConsentWithdrawn { ja: "同意を撤回する版に署名しました: {path}\n装置の状態フォルダーに consent.statement として置くと、数秒以内に送信が止まります。保守会社にも送ってください。\n（ファイルを取り除くだけでも、送信は同じく止まります。）", en: "The withdrawal is signed: {path}\nPut into a device's state folder as consent.statement it stops delivery within seconds. Send it to the vendor too.\n(Taking the file away stops delivery as well.)" }
+    KeySucceeded { ja: "病院の新しい鍵を作成し、これまでの鍵で署名しました。\n  秘密鍵: {secret}（この病院の外へ出さず、控えを金庫に保管してください）\n  公開鍵: {public}\n  指紋: {fingerprint}\n次の順に進めてください。\n  1. {collector} を保守会社へ送り、受理を確かめる\n  2. 新しい鍵で同意書に署名しなおす（版を上げる）\n  3. 各装置の状態フォルダーに、新しい同意書を consent.statement として、\n     {devices} を {name} として置く（同意書が古い鍵のままの装置は何も送信しません）\n  4. すべての装置で済んだら、これまでの秘密鍵を廃棄する", en: "The hospital's new key was made and signed with the one before.\n  secret: {secret} (keep it inside the hospital, with a copy in a safe)\n  public: {public}\n  fingerprint: {fingerprint}\nNow, in this order:\n  1. send {collector} to the vendor and have it filed\n  2. sign the consent again with the new key, as a higher version\n  3. put it into each device's state folder as consent.statement, and\n     {devices} as {name} (a device with the old key's consent sends nothing)\n  4. when all devices are done, destroy the old secret key" }
+    RejoinApproved { ja: "装置の再参加（エポック {epoch}）を承認しました。このファイルを保守会社へ送ってください: {path}", en: "The device may go on in epoch {epoch}. Send this file to the vendor: {path}" }
+    Agreed { ja: "契約 {contract} 第{version}版（{service}、{from} から有効）に同意する署名をしました。このファイルを保守会社へ送ってください: {path}", en: "Signed: this hospital agrees to contract {contract}, version {version} ({service}, in force from {from}). Send this file to the vendor: {path}" }
+    // A statement as a person reads it.
+    ShownVerified { ja: "署名: {key}（検証済み）", en: "signed by {key} (verified)" }
+    ShownUnverified { ja: "署名: {key}（未検証。--public で検証できます）", en: "signed by {key} (NOT verified; --public verifies it)" }
+    ShownTicket { ja: "登録票（保守会社用）{slot}（{hospital}）\n装置の名称: {label}\nグループ: {group}\n有効期限: {expires}\n引き継ぐ装置: {replaces}\n照合値: {proof}", en: "Enrollment slot, the vendor's half: {slot} ({hospital})\ndevice's label: {label}\ngroup: {group}\nusable until {expires}\nreplaces device: {replaces}\nproof: {proof}" }
+    ShownSlot { ja: "登録票（装置用、秘密）{slot}\n登録先: {collector}\nルート証明書のSHA-256: {root}\n病院の鍵: {key}\nグループ: {group}\n有効期限: {expires}\n（トークンは表示しません）\n含まれる同意書:", en: "Enrollment slot, the device's half (secret): {slot}\nenrolls at {collector}\nSHA-256 of the root certificate: {root}\nhospital's key: {key}\ngroup: {group}\nusable until {expires}\n(the token is not shown)\nits consent:" }
+    ShownApproval { ja: "装置の承認（{hospital}）\n装置: {device}\n指紋: {fingerprint}\n承認日時: {at}", en: "Approval of a device ({hospital})\ndevice: {device}\nfingerprint: {fingerprint}\napproved at {at}" }
+    ShownRejoin { ja: "再参加の承認（{hospital}）\n装置: {device}\n始まるエポック: {epoch}\n新しい鍵の指紋: {fingerprint}\n承認日時: {at}", en: "Approval of a rejoin ({hospital})\ndevice: {device}\nepoch that begins: {epoch}\nfingerprint of the new key: {fingerprint}\napproved at {at}" }
+    ShownSuccession { ja: "病院の鍵の引き継ぎ（{hospital}）\n新しい鍵: {key}\n新しい鍵の指紋: {fingerprint}\n決定日時: {at}", en: "Succession of the hospital's key ({hospital})\nnew key: {key}\nfingerprint of the new key: {fingerprint}\ndecided at {at}" }
+    ShownAgreement { ja: "同意の表明（{hospital}）\n対象: {kind}\n文書のSHA-256: {subject}\n同意日時: {at}", en: "Agreement ({hospital})\nto: {kind}\nSHA-256 of the text: {subject}\nagreed at {at}" }
+    ShownTrust { ja: "保守会社の信頼文書 第{version}版\nルート証明書のSHA-256: {roots}\n受領確認の鍵: {ack}\n次の版の署名者: {signer}\n発行日時: {at}", en: "The vendor's trust document, version {version}\nSHA-256 of the roots: {roots}\nkey of acknowledgements: {ack}\nsigner of the next version: {signer}\nissued at {at}" }
+    AgreementContract { ja: "契約書の版", en: "a version of a contract" }
+    AgreementUnknown { ja: "この版では不明な種類（番号 {code}）", en: "a kind that this version does not know (number {code})" }
     // Notices to the support desk.
     SeverityInfo { ja: "情報", en: "info" }
     SeverityWarning { ja: "警告", en: "warning" }
