@@ -14,6 +14,7 @@ use crate::{
     deliver::Delivery,
     identity, probes,
     runner::Runner,
+    sent::Sent,
     shared::Shared,
     spool::{ChainStart, SpoolConfig, SpoolHandle},
     transport::http::HttpTransport,
@@ -82,6 +83,7 @@ pub async fn run(config: AgentConfig, shutdown: impl Future<Output = ()>) -> any
         gate: RefCell::new(gate),
         device_clock: RefCell::new(device_clock),
         spool,
+        sent: Sent::new(&config.state_dir),
         push: config.push.clone(),
         delivery: RefCell::default(),
         refused_consent: RefCell::default(),
@@ -116,7 +118,7 @@ pub async fn run(config: AgentConfig, shutdown: impl Future<Output = ()>) -> any
 }
 
 /// The latest signed time known from before this start: the newest acknowledgement's.
-fn last_signed(newest_ack: Option<&[u8]>, ack_key: &PublicKey) -> Timestamp {
+pub(crate) fn last_signed(newest_ack: Option<&[u8]>, ack_key: &PublicKey) -> Timestamp {
     newest_ack
         .and_then(|bytes| Envelope::from_bytes(bytes).ok())
         .and_then(|envelope| envelope.open::<Ack>(ack_key).ok())

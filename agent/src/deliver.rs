@@ -254,6 +254,7 @@ impl Delivery {
             return;
         }
         let seq = cut.seq;
+        self.shared.sent.note(seq, ReceivedBatch::TYPE, &cut.body, self.shared.clock.wall()).await;
         let asked = async {
             let nonce = Nonce(key::random().map_err(Silence::Random)?);
             let envelope =

@@ -6,6 +6,7 @@
 use crate::{
     config::PushSection,
     identity::Enrolled,
+    sent::Sent,
     spool::SpoolHandle,
     status::{self, ConsentStatus, DeliveryState, DeliveryStatus, SpoolStatus, Status},
 };
@@ -30,6 +31,7 @@ pub struct Shared {
     pub gate: RefCell<ConsentGate>,
     pub device_clock: RefCell<DeviceClock>,
     pub spool: SpoolHandle,
+    pub sent: Sent,
     pub push: PushSection,
     pub delivery: RefCell<DeliveryStatus>,
     pub refused_consent: RefCell<Option<String>>,
@@ -103,6 +105,7 @@ impl Shared {
             spool,
             delivery: self.delivery.borrow().clone(),
             clock: self.device_clock.borrow().quality(now),
+            sent_failing: self.sent.failure(),
             probes: runs.cloned().collect(),
         };
         if let Err(e) = status::save(&self.state_dir, &status) {

@@ -33,6 +33,9 @@ pub struct Status {
     pub spool: SpoolStatus,
     pub delivery: DeliveryStatus,
     pub clock: ClockQuality,
+    /// Why what was sent last is not in the sent journal.
+    #[serde(default)]
+    pub sent_failing: Option<String>,
     pub probes: Vec<ProbeRun>,
 }
 
@@ -131,6 +134,11 @@ pub fn print(status: &Status, language: Language, now: Timestamp) -> String {
         (Message::StatusClock, clock(&status.clock, language)),
         (Message::StatusProbes, probes(&status.probes)),
     ];
+    let sent = status
+        .sent_failing
+        .as_ref()
+        .map(|why| (Message::StatusSent, Message::StatusSentFailing.fill(language, &[("why", why)])));
+    let lines: Vec<_> = lines.into_iter().chain(sent).collect();
     let label_width = lines.iter().map(|(label, _)| column::width(label.text(language))).max().unwrap_or(0);
     let mut out = String::new();
     for (label, value) in lines {
@@ -249,6 +257,7 @@ mod tests {
                 last_ack: None,
             },
             clock: ClockQuality::UNKNOWN,
+            sent_failing: None,
             probes: vec![],
         }
     }

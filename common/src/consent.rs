@@ -66,14 +66,11 @@ impl ConsentManifest {
         if at >= self.valid_to { Err(Refusal::Expired) } else { Ok(()) }
     }
 
-    /// The next version with the same scope and nothing in it: how the hospital takes it all back.
-    pub fn withdrawn(&self) -> Self {
-        Self {
-            categories: BTreeSet::new(),
-            version: self.version.saturating_add(1),
-            heartbeat: false,
-            ..self.clone()
-        }
+    /// The next version with the same scope and no category: how the hospital takes it back. The
+    /// sign of life, with which declared losses may go, was permitted apart from the categories.
+    pub fn withdrawn(&self, heartbeat: bool) -> Self {
+        let version = self.version.saturating_add(1);
+        Self { categories: BTreeSet::new(), version, heartbeat, ..self.clone() }
     }
 
     /// The categories that this version knows, in their order.
@@ -116,7 +113,7 @@ mod tests {
         assert_eq!(m.permits(Category::Disk, at(99)), Err(Refusal::NotYet));
         assert_eq!(m.permits(Category::Disk, at(200)), Err(Refusal::Expired));
         assert_eq!(m.known_categories().collect::<Vec<_>>(), [Category::Disk, Category::Patch]);
-        let none = m.withdrawn();
+        let none = m.withdrawn(false);
         assert_eq!((none.version, none.scope.clone(), none.heartbeat), (2, m.scope, false));
         assert!(Category::ALL.into_iter().all(|c| none.permits(c, at(150)) == Err(Refusal::Category)));
     }

@@ -102,6 +102,8 @@ catalogue! {
     StatusClock { ja: "時計", en: "Clock" }
     StatusClockUnknown { ja: "ずれは不明（署名つき時刻を未受信）", en: "offset unknown (no signed time yet)" }
     StatusClockKnown { ja: "リモートサービスセンターとの差 {offset} ミリ秒（±{within}）", en: "{offset} ms behind the collector (±{within})" }
+    StatusSent { ja: "送信記録", en: "Sent journal" }
+    StatusSentFailing { ja: "書き込めません（送信は続けています）: {why}", en: "cannot be written (delivery goes on): {why}" }
     StatusProbes { ja: "診断", en: "Probes" }
 
     // The agent's commands.
@@ -137,6 +139,36 @@ catalogue! {
     DoctorLost { ja: "失われた記録は欠落として申告されます。長く送信できていないか、ディスクの故障が疑われます。", en: "Lost records are declared as gaps. Delivery was down for long, or the disk may be failing." }
     DoctorClock { ja: "時計が60秒以上ずれています。時刻同期（NTP）の設定を確認してください。", en: "The clock is off by more than 60 s. Check time synchronisation (NTP)." }
 
+    // What left the device, as the hospital reads it.
+    OutboxSent { ja: "■ この装置から送信した内容（送信記録より）", en: "# What left this device (from the sent journal)" }
+    OutboxWaiting { ja: "■ これから送信する内容（同意の範囲にあるもの）", en: "# What will leave (as far as the consent permits)" }
+    OutboxRunning { ja: "エージェントが動作中のため、送信待ちの内容は読めません。停止してから、もう一度実行してください。", en: "The agent is running, so what waits cannot be read; stop it and run this again." }
+    OutboxBesides { ja: "（このほかに送信するのは、接続のための次の項目だけです: 装置番号、エポック、最後のバッチの番号とハッシュ、\n最後の受領確認、同意書の版、OS・機種・エージェントの版、装置識別子のハッシュ、証明書の要求、乱数。）", en: "(Besides this, only what a connection needs is sent: device id, epoch, number and hash of the\nlast batch, newest acknowledgement, consent version, OS, architecture, agent version, a hash of\nthe machine's identity, certificate requests, random numbers.)" }
+    OutboxNotSent { ja: "送信前", en: "not sent yet" }
+    OutboxBatch { ja: "{at}  バッチ {seq}（エポック {epoch}、{bytes} バイト）", en: "{at}  batch {seq} (epoch {epoch}, {bytes} bytes)" }
+    OutboxBatchFields { ja: "装置 {device}、エージェントの版 {version}、区分 {class}\n前のハッシュ {prev}\n起動 {boot}、起動から {mono} ミリ秒\n装置の時刻 {wall}、時計のずれ {offset} ミリ秒（±{within}、{source}）", en: "device {device}, agent version {version}, class {class}\nprevious hash {prev}\nboot {boot}, {mono} ms after it\ndevice's time {wall}, clock error {offset} ms (±{within}, {source})" }
+    OutboxClockUnknown { ja: "不明", en: "unknown" }
+    OutboxClockSigned { ja: "署名つき時刻による", en: "by signed time" }
+    OutboxUrgent { ja: "緊急", en: "urgent" }
+    OutboxOrdinary { ja: "通常", en: "ordinary" }
+    OutboxStub { ja: "{at}  代替票 {seq}（エポック {epoch}、{bytes} バイト）: バッチの本文は送信しません", en: "{at}  stub {seq} (epoch {epoch}, {bytes} bytes) in the place of a batch" }
+    OutboxStubFields { ja: "装置 {device}、理由 {reason}\n前のハッシュ {prev}\n本文のハッシュ {hash}\n送信しない記録の番号:", en: "device {device}, reason {reason}\nprevious hash {prev}\nhash of the batch {hash}\nnumbers of the records that are not sent:" }
+    OutboxRecord { ja: "記録 {id}  {category}  {subject}  {wall}  起動から {mono} ミリ秒", en: "record {id}  {category}  {subject}  {wall}  {mono} ms after boot" }
+    OutboxBoot { ja: "起動 {boot}", en: "boot {boot}" }
+    OutboxGap { ja: "欠落 {run}: {reason}", en: "declared lost {run}: {reason}" }
+    OutboxUnknownRecord { ja: "記録 {id}: この版では読めない種類（{kind}）", en: "record {id}: of a kind that this version cannot read ({kind})" }
+    OutboxDamagedRecord { ja: "記録 {id}: 保管中に破損（欠落として申告します）", en: "record {id}: damaged on this disk (will be declared lost)" }
+    OutboxUnreadableBody { ja: "{at}  番号 {seq}（{bytes} バイト）: 読み取れません\n  {type}\n  {why}", en: "{at}  number {seq} ({bytes} bytes): cannot be read\n  {type}\n  {why}" }
+    OutboxUnreadableJournal { ja: "送信記録 {segment} の末尾 {bytes} バイトは読み取れません（停電による中断、または破損）", en: "{bytes} bytes at the end of segment {segment} cannot be read (a power cut, or damage)" }
+
+    // Transfer by removable media.
+    Exported { ja: "バッチ {from}～{to}（{count} 個）を書き出しました: {path}\n保守会社に渡してください。受領確認のファイルが届いたら `tenken-agent import-ack ファイル` を実行します。\nそれまで、記録は装置内に保管されています。", en: "Batches {from} to {to} ({count}) are in {path}.\nHand it to the vendor. When the acknowledgement file comes back, run `tenken-agent import-ack FILE`.\nUntil then the records stay on this device." }
+    ExportNothing { ja: "書き出す記録はありません。", en: "There is nothing to export." }
+    ExportMore { ja: "まだ送信待ちの記録があります。受領確認を取り込んだ後、もう一度書き出してください。", en: "More is waiting: export again after the acknowledgement was taken in." }
+    AckTaken { ja: "受領確認を取り込みました。バッチ {seq} までの {count} 個は保守会社に保存済みです。", en: "The acknowledgement is taken in: {count} batches up to {seq} are stored at the vendor." }
+    AckKnown { ja: "この受領確認に新しい内容はありません。", en: "There is nothing new in this acknowledgement." }
+    Imported { ja: "装置 {device} のバッチ {from}～{to}: 新規 {new} 個、保存済み {known} 個。受領確認を装置へ返してください: {path}", en: "Device {device}, batches {from} to {to}: {new} new, {known} on file already. Carry the acknowledgement back to the device: {path}" }
+
     // The collector's commands.
     CollectorInit { ja: "鍵と証明書を作成しました。\nルート証明書のSHA-256（病院の登録票に記載します）:\n{root}\n{offline} は、このコンピューターから切り離した場所に保管してください。", en: "Keys and certificates were made.\nSHA-256 of the root certificate (for the hospital's slots):\n{root}\nKeep {offline} away from this computer." }
     StatementFiled { ja: "受理しました: {path}", en: "Filed: {path}" }
@@ -156,6 +188,13 @@ catalogue! {
     DevicePending { ja: "病院の承認待ち", en: "waits for the hospital's approval" }
     DeviceApprovedStatus { ja: "承認済み", en: "approved" }
     DeviceRevokedStatus { ja: "失効", en: "revoked" }
+    ConsentNotFiled { ja: "同意書: 受理していません（病院に確認してください）", en: "consent: none on file (ask the hospital)" }
+    ConsentInForce { ja: "同意書: 第{version}版、{to} JST まで有効（{categories}）", en: "consent: version {version}, until {to} JST ({categories})" }
+    ConsentNotYet { ja: "同意書: 第{version}版、{from} JST から有効（{categories}）", en: "consent: version {version}, not before {from} JST ({categories})" }
+    ConsentExpired { ja: "同意書: 第{version}版は {to} JST に期限切れ（病院に新しい版を依頼してください）", en: "consent: version {version} expired at {to} JST (ask the hospital for a newer one)" }
+    ConsentWithdrawnHere { ja: "同意書: 第{version}版で撤回されています", en: "consent: withdrawn by version {version}" }
+    ContractAgreed { ja: "病院の同意: {at} JST に署名", en: "agreed to by the hospital, signed {at} JST" }
+    ContractNotAgreed { ja: "病院の同意: 署名を受理していません", en: "the hospital's agreement is not on file" }
     LivenessFresh { ja: "通信正常", en: "heard" }
     LivenessStale { ja: "通信遅延", en: "late" }
     LivenessSilent { ja: "通信途絶", en: "silent" }

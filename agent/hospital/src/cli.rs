@@ -201,6 +201,9 @@ enum ConsentCommand {
         /// The hospital's secret key
         #[arg(long)]
         key: PathBuf,
+        /// Take back the sign of life too, so that nothing at all is sent
+        #[arg(long)]
+        silent: bool,
         /// The public key that signed the consent, where the key was succeeded since
         #[arg(long)]
         public: Option<PathBuf>,
@@ -361,10 +364,11 @@ impl Desk<'_> {
                 write!(self.out, "{}", consent::show(&manifest, self.language))?;
                 Ok(())
             }
-            ConsentCommand::Withdraw { key, public, statement, out } => {
+            ConsentCommand::Withdraw { key, silent, public, statement, out } => {
                 let hospital_key = read_secret(&key)?;
                 let signer = public.map_or_else(|| Ok(hospital_key.public()), |path| read_public(&path))?;
-                let manifest = read_consent(&statement, signer)?.withdrawn();
+                let manifest = read_consent(&statement, signer)?;
+                let manifest = manifest.withdrawn(manifest.heartbeat && !silent);
                 self.sign(&manifest, &hospital_key, &out, Message::ConsentWithdrawn)
             }
         }

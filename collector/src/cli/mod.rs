@@ -5,7 +5,7 @@
 
 pub mod show;
 
-use crate::{app, config::CollectorConfig, desk, overview, store::Store, worker};
+use crate::{app, config::CollectorConfig, desk, ingest, overview, pki::Pki, store::Store, worker};
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
@@ -23,7 +23,8 @@ use tenken_collector_core::{
 };
 use tenken_common::{
     config,
-    id::{DeviceId, Name},
+    file::{self, Access},
+    id::{DeviceId, Hash, Name},
     message::{Language, Message},
     statement, telemetry,
     time::{Clock, SystemClock, Timestamp},
@@ -69,6 +70,13 @@ enum Command {
     /// Incidents, and what people did about them
     #[command(subcommand)]
     Incident(IncidentCommand),
+    /// Take in a device's export from removable media; works beside a serving collector
+    Import {
+        file: PathBuf,
+        /// Where the acknowledgement goes, to be carried back to the device
+        #[arg(long, value_name = "FILE")]
+        ack: PathBuf,
+    },
     /// Derive everything again from log and journal; sends nothing
     Rebuild,
 }
@@ -81,7 +89,7 @@ enum DeviceCommand {
         #[arg(long)]
         json: bool,
     },
-    /// File statements that the hospital signed: slot tickets, approvals, consents
+    /// File statements that the hospital signed: slot tickets, approvals, consents, agreements
     File {
         #[arg(required = true, value_name = "FILE")]
         statements: Vec<PathBuf>,
@@ -164,6 +172,10 @@ async fn run(command: Command, config: CollectorConfig, language: Language) -> a
             say(Message::ConfigGood.text(language))
         }
         Command::Serve => serve(config).await,
+        Command::Import { file, ack } => {
+            let pki = Pki::load(&config.pki_dir())?;
+            with_store(&config, async |store| import(store, &pki, (&file, &ack), language).await).await
+        }
         Command::Rebuild => rebuild(&config, language).await,
         Command::Device(command) => {
             with_store(&config, async |store| device(command, store, language).await).await
@@ -256,6 +268,29 @@ async fn rebuild(config: &CollectorConfig, language: Language) -> anyhow::Result
     .await
 }
 
+async fn import(
+    store: &Store,
+    pki: &Pki,
+    (path, ack): (&Path, &Path),
+    language: Language,
+) -> anyhow::Result<()> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let imported = ingest::import::import(store, pki.ack_key(), &bytes)
+        .await
+        .with_context(|| path.display().to_string())?;
+    file::write(ack, statement::to_armour(&imported.ack).as_bytes(), Access::Everyone)?;
+    let values = [
+        ("device", imported.device.to_string()),
+        ("from", imported.from.to_string()),
+        ("to", imported.to.to_string()),
+        ("new", imported.new.to_string()),
+        ("known", imported.known.to_string()),
+        ("path", ack.display().to_string()),
+    ];
+    let values: Vec<(&str, &str)> = values.iter().map(|(k, v)| (*k, v.as_str())).collect();
+    say(&Message::Imported.fill(language, &values))
+}
+
 async fn device(command: DeviceCommand, store: &Store, language: Language) -> anyhow::Result<()> {
     match command {
         DeviceCommand::List { json } => {
@@ -296,8 +331,13 @@ async fn contract(command: ContractCommand, store: &Store, language: Language) -
             say(&Message::ContractLoaded.fill(language, &values))
         }
         ContractCommand::List { json } => {
-            let contracts = desk::contracts(store).await?;
-            let rows: Vec<show::ContractRow> = contracts.iter().map(show::ContractRow::of).collect();
+            let agreements = store.agreements().await?;
+            let mut rows = Vec::new();
+            for (contract, row) in desk::contracts(store).await?.iter().zip(store.contracts().await?) {
+                let text = Hash::of(row.text.as_bytes());
+                let agreed = agreements.iter().find(|a| a.agreement.subject == text);
+                rows.push(show::ContractRow::of(contract, agreed.map(|a| a.agreement.agreed_at)));
+            }
             if json { print_json(&rows) } else { say(&show::contracts(&rows, language)) }
         }
     }

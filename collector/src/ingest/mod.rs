@@ -12,6 +12,7 @@
 
 pub mod commit;
 pub mod enroll;
+pub mod import;
 pub mod listener;
 pub mod resume;
 pub mod router;

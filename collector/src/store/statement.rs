@@ -12,10 +12,10 @@ use tenken_collector_core::stream::Entry;
 use tenken_common::{
     consent::ConsentManifest,
     envelope::{Envelope, EnvelopeError, Payload, Verified},
-    id::{DeviceId, HospitalId, SlotId},
+    id::{DeviceId, Hash, HospitalId, SlotId},
     key::grouped,
     limit,
-    statement::{DeviceApproval, SlotTicket},
+    statement::{Agreement, AgreementKind, DeviceApproval, SlotTicket},
 };
 
 /// Why a statement was not filed.
@@ -47,6 +47,12 @@ pub enum FileError {
     Revoked(DeviceId),
     #[error("consent version {version} is not above version {on_file}, which is on file")]
     StaleConsent { version: u64, on_file: u64 },
+    #[error("an agreement of kind {0} is not known to this version")]
+    AgreementKind(u8),
+    #[error(
+        "no contract of this hospital on file has the text that was agreed to (SHA-256 {0}); load that very file first"
+    )]
+    UnknownContract(Hash),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -80,6 +86,10 @@ impl Tx<'_> {
             let (signer, consent) = self.open::<ConsentManifest>(envelope).await?;
             same(&signer, &consent.hospital)?;
             self.check_consent(&consent, envelope).await?.then_some((signer, consent.into_inner().hospital))
+        } else if kind == Agreement::TYPE {
+            let (signer, agreement) = self.open::<Agreement>(envelope).await?;
+            same(&signer, &agreement.hospital)?;
+            self.check_agreement(&agreement).await?.then_some((signer, agreement.into_inner().hospital))
         } else {
             return Err(FileError::Kind(kind.chars().take(80).collect()));
         };
@@ -141,6 +151,17 @@ impl Tx<'_> {
             return Err(FileError::Fingerprint { device: device.id, on_file, approved });
         }
         Ok(device.approved.is_none())
+    }
+
+    /// Whether the agreement is new.
+    async fn check_agreement(&mut self, agreement: &Agreement) -> Result<bool, FileError> {
+        if AgreementKind::from_code(agreement.kind) != Some(AgreementKind::Contract) {
+            return Err(FileError::AgreementKind(agreement.kind));
+        }
+        if !self.has_contract(&agreement.hospital, agreement.subject).await? {
+            return Err(FileError::UnknownContract(agreement.subject));
+        }
+        Ok(!self.has_agreed(agreement).await?)
     }
 
     /// Whether the consent is new.

@@ -22,6 +22,7 @@ pub mod engine;
 mod evict;
 pub mod frame;
 mod gaps;
+mod look;
 pub mod memory;
 mod open;
 mod release;
@@ -34,11 +35,12 @@ pub use state::{ChainStart, SpoolState};
 
 use tenken_common::{
     ack::Ack,
-    batch::{GapReason, RecRun},
+    batch::{Gap, GapReason, RecRun},
     envelope::Verified,
     id::{Epoch, Hash, RecId, Seq},
-    observation::Observation,
+    observation::{Class, Observation},
     time::{ClockQuality, Moment, Timestamp},
+    wire::v1::Decoded,
 };
 
 /// A batch body that is durable and has its place in the chain.
@@ -61,6 +63,13 @@ pub struct CutContext<'a> {
     pub at: Moment,
     pub clock: ClockQuality,
     pub agent_version: &'a str,
+}
+
+/// A record that is not cut yet; `None` where its bytes are damaged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WaitingRecord {
+    pub id: RecId,
+    pub record: Option<Decoded>,
 }
 
 /// How much a batch may hold; never above the protocol's limits.
@@ -155,6 +164,10 @@ pub trait Spool: Send {
     fn close(&mut self) -> Result<(), SpoolError>;
     /// The highest record id in use, zero before the first.
     fn last_id(&self) -> RecId;
+    /// At most `max` records of a class that are not cut yet, by id, from this one on.
+    fn waiting(&self, class: Class, from: RecId, max: usize) -> Result<Vec<WaitingRecord>, SpoolError>;
+    /// Declared losses that are in no batch yet.
+    fn waiting_gaps(&self) -> Vec<Gap>;
 }
 
 /// Why the spool could not do what it was asked; nothing acknowledged is lost by any of these.

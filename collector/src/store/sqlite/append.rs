@@ -21,7 +21,7 @@ use tenken_common::{
     envelope::{Envelope, Payload},
     id::{DeviceId, Hash},
     key::PublicKey,
-    statement::{DeviceApproval, SlotTicket},
+    statement::{Agreement, DeviceApproval, SlotTicket},
     time::Timestamp,
     wire::v1::ReceivedBatch,
 };
@@ -280,7 +280,8 @@ impl Tx<'_> {
             .bind(bytes)
             .execute(&mut *self.inner)
             .await?;
-        } else {
+        } else if kind != Agreement::TYPE {
+            // An agreement is read where it stands.
             return Err(StoreError::Value("statement type"));
         }
         Ok(())

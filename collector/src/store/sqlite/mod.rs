@@ -5,6 +5,7 @@
 //! another process (the command line beside the service) may write too, and whoever keeps ledgers
 //! in memory notices by the position ([`Book`]).
 
+mod agreement;
 mod append;
 mod book;
 mod convert;
