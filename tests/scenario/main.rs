@@ -3,11 +3,14 @@
 #![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod config;
+mod consent;
 mod enrollment;
 mod forecast;
 mod full_disk;
+mod hospital;
 mod ingest;
 mod kill;
+mod media;
 mod notice;
 mod office;
 mod outage;

@@ -9,11 +9,13 @@
 mod account;
 pub mod bed;
 mod binary;
+pub mod consent;
 pub mod http;
 mod kill;
 mod mail;
 mod process;
 mod prometheus;
+pub mod recorder;
 mod wait;
 mod webhook;
 
