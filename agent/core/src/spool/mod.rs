@@ -41,6 +41,7 @@ pub mod engine;
 mod evict;
 pub mod frame;
 mod gaps;
+pub mod inspect;
 pub mod memory;
 mod migrate;
 mod open;

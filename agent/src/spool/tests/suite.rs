@@ -290,7 +290,11 @@ fn a_restored_collector_is_told_what_it_lost_and_goes_on() {
         assert_eq!(backup.declared(GapReason::SpoolLost).runs(), []);
         backup.assert_complete(spool.last_id());
         backup.assert_disjoint();
-        assert_eq!(spool.answer_missing(&[run(3, 4), run(900, 901)]).unwrap(), 2, "asked again, told again");
+        assert_eq!(
+            spool.answer_missing(&[run(3, 4), run(9_000, 9_001)]).unwrap(),
+            2,
+            "asked again, told again"
+        );
         drop(spool);
         let mut spool = bench.open();
         assert_eq!((spool.stats().violations, spool.stats().gaps_waiting), (0, 1), "until it is acked");
