@@ -10,7 +10,7 @@ use crate::{
     outbox::Printer,
     probes,
     runner::Runner,
-    status,
+    spool, status,
 };
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -86,8 +86,29 @@ enum Command {
     Export { file: PathBuf },
     /// Take in the acknowledgement that came back for an export; the agent must be stopped
     ImportAck { file: PathBuf },
+    /// Read the spool of an agent that does not run
+    Spool {
+        #[command(subcommand)]
+        command: SpoolCommand,
+    },
     /// Look for known faults and name the next step
     Doctor {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum SpoolCommand {
+    /// Show what is waiting, in flight and declared lost
+    Ls {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read everything through its checks; exit code 1 if something is damaged
+    Verify {
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -149,6 +170,21 @@ pub fn main(cli: Cli) -> anyhow::Result<ExitCode> {
             let values = [("seq", acked.to_string()), ("count", batches.to_string())];
             say(&mut out, message, language, &values)?;
             Ok(ExitCode::SUCCESS)
+        }
+        Command::Spool { command } => {
+            let found = spool::inspect(&config.state_dir.join("spool"))?;
+            let (json, verify) = match command {
+                SpoolCommand::Ls { json } => (json, false),
+                SpoolCommand::Verify { json } => (json, true),
+            };
+            if json {
+                writeln!(out, "{}", serde_json::to_string_pretty(&found)?)?;
+            } else if verify {
+                write!(out, "{}", spool::print::faults(&found, language))?;
+            } else {
+                write!(out, "{}", spool::print::list(&found, language))?;
+            }
+            Ok(if verify && !found.faults.is_empty() { ExitCode::from(1) } else { ExitCode::SUCCESS })
         }
         Command::Doctor { json } => {
             let all = runtime()?.block_on(doctor::examine(&config, language));

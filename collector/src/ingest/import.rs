@@ -82,18 +82,18 @@ pub async fn import(store: &Store, ack_key: &SecretKey, bytes: &[u8]) -> Result<
         let bytes = envelope.to_bytes();
         let received = verify(&bytes, &directory, peer)
             .map_err(|refusal| ImportError::Batch { seq, reason: refusal.reason })?;
-        let link = Link::of(&received);
+        let link = received.link();
         if (link.device, link.epoch, link.seq) != (manifest.device, manifest.epoch, seq) {
             return Err(ImportError::OtherLink(seq));
         }
-        verified.push((link, received, bytes));
+        verified.push((link, received.into_arrival(), bytes));
     }
 
     let mut book = Book::default();
     let mut tx = store.begin(&mut book).await?;
     let (mut new, mut known, mut newest, mut refused) = (0, 0, None, None);
-    for (link, received, bytes) in verified {
-        let admission = tx.admit(&link, &received, bytes).await?;
+    for (link, arrival, bytes) in verified {
+        let admission = tx.admit(&link, &arrival, bytes).await?;
         match admission.verdict {
             Verdict::New { .. } => new += 1,
             Verdict::Duplicate => known += 1,
@@ -130,7 +130,9 @@ fn refusal(verdict: &Verdict, link: &Link) -> ImportError {
     match verdict {
         Verdict::Hole { need } => ImportError::Hole { need: *need },
         Verdict::Fork => ImportError::Fork,
-        Verdict::StaleEpoch | Verdict::EpochAhead => ImportError::Epoch(link.epoch),
-        Verdict::Quarantined | Verdict::New { .. } | Verdict::Duplicate => ImportError::Quarantined,
+        Verdict::StaleEpoch { .. } | Verdict::EpochAhead => ImportError::Epoch(link.epoch),
+        Verdict::Quarantined | Verdict::Unexplained | Verdict::New { .. } | Verdict::Duplicate => {
+            ImportError::Quarantined
+        }
     }
 }
