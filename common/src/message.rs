@@ -139,6 +139,8 @@ catalogue! {
 
     // The collector's commands.
     CollectorInit { ja: "鍵と証明書を作成しました。\nルート証明書のSHA-256（病院の登録票に記載します）:\n{root}\n{offline} は、このコンピューターから切り離した場所に保管してください。", en: "Keys and certificates were made.\nSHA-256 of the root certificate (for the hospital's slots):\n{root}\nKeep {offline} away from this computer." }
+    TrustMade { ja: "信頼文書 第{version}版を作成しました。稼働中の収集サーバーは自動で切り替わり、装置は自動で追従します。\n新しい登録票に記載するルート証明書のSHA-256:\n{root}\n--signer を指定した場合、新しい署名鍵は指定したフォルダーにあります。古い鍵と共に切り離して保管してください。", en: "Trust document {version} was made. A serving collector takes it up by itself, and devices follow by themselves.\nSHA-256 of the root certificate for new slots:\n{root}\nWith --signer the new offline key is in the folder that you named; keep it away from this computer with the old one." }
+    TrustLine { ja: "第{version}版  {issued}\n  受領確認の鍵: {ack_key}\n  次の版に署名する鍵: {signer}\n  ルート証明書のSHA-256:\n    {roots}", en: "version {version}  {issued}\n  acknowledgement key: {ack_key}\n  key that signs the next version: {signer}\n  SHA-256 of the roots:\n    {roots}" }
     StatementFiled { ja: "受理しました: {path}", en: "Filed: {path}" }
     StatementKnown { ja: "すでに受理済みです: {path}", en: "On file already: {path}" }
     DeviceRevoked { ja: "装置 {device} からの受信を停止しました。", en: "Nothing more is taken from device {device}." }

@@ -10,4 +10,5 @@ mod admission;
 mod enrollment;
 mod filing;
 mod rebuild;
+mod renewal;
 mod support;
