@@ -102,6 +102,10 @@ catalogue! {
     StatusClock { ja: "時計", en: "Clock" }
     StatusClockUnknown { ja: "ずれは不明（署名つき時刻を未受信）", en: "offset unknown (no signed time yet)" }
     StatusClockKnown { ja: "リモートサービスセンターとの差 {offset} ミリ秒（±{within}）", en: "{offset} ms behind the collector (±{within})" }
+    StatusTrust { ja: "信頼", en: "Trust" }
+    StatusTrustLine { ja: "信頼文書 第{version}版、装置の証明書は {ends} まで（自動更新）", en: "trust document {version}; this device's certificate lasts until {ends} (renewed by itself)" }
+    StatusRejoin { ja: "再参加", en: "Rejoin" }
+    RejoinPending { ja: "病院の承認待ちです。新しい指紋: {fingerprint}\nこの装置のディスクが復元または複製されたものでないか確かめ、病院の管理者が `tenken-hospital rejoin --device {device} --epoch {epoch}` でこの指紋を承認し、保守会社へ送ってください。記録は装置内に保管しています。", en: "waits for the hospital's approval. New fingerprint: {fingerprint}\nFind out whether this disk was restored or copied; then the hospital's administrator approves this fingerprint with `tenken-hospital rejoin --device {device} --epoch {epoch}` and sends the file to the vendor. Records are kept on the device." }
     StatusProbes { ja: "診断", en: "Probes" }
 
     // The agent's commands.
@@ -115,6 +119,9 @@ catalogue! {
     DoctorWhatStateDir { ja: "状態フォルダー", en: "state folder" }
     DoctorWhatIdentity { ja: "装置の登録", en: "identity" }
     DoctorWhatConsent { ja: "同意", en: "consent" }
+    DoctorWhatCertificate { ja: "証明書", en: "certificate" }
+    DoctorWhatRejoin { ja: "再参加", en: "rejoin" }
+    DoctorCertificate { ja: "装置の時計では期限切れです。エージェントが動作していれば自動で更新します。", en: "It has ended by this device's clock. A running agent renews it by itself." }
     DoctorWhatCollector { ja: "接続先", en: "collector" }
     DoctorWhatAgent { ja: "エージェント", en: "agent" }
     DoctorWhatDelivery { ja: "送信", en: "delivery" }
