@@ -118,7 +118,7 @@ async fn collector(
         let to = Addresses { push: &enrolled.push_url, open: enrolled.open_url.as_deref() };
         let clock = AuthorityClock::new(Arc::new(clock.clone()), enrolled.trust.issued);
         let transport = way
-            .delivery(to, &enrolled.roots(), &enrolled.certificate.tls, clock)
+            .delivery(to, &enrolled.roots(), &enrolled.tls, clock)
             .map_err(|e| ErrorChain(&e).to_string())?;
         let nonce = Nonce(key::random().map_err(|e| ErrorChain(&e).to_string())?);
         // An empty body is refused by every collector; that it answers is what is asked here.
@@ -133,7 +133,7 @@ async fn collector(
 /// A certificate that ended is no fault where the agent runs: it renews by itself.
 fn certificate(enrolled: &identity::Enrolled, clock: &SystemClock, language: Language) -> Examined {
     let what = "certificate";
-    let ends = enrolled.certificate.validity.not_after;
+    let ends = enrolled.validity.not_after;
     let (version, at) = (enrolled.trust.version.to_string(), minute(ends));
     let found = Message::StatusTrustLine.fill(language, &[("version", &version), ("ends", &at)]);
     if clock.wall() < ends {

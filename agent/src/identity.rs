@@ -135,18 +135,19 @@ pub struct Enrolled {
     pub push_url: String,
     /// Where the collector is reached without a client certificate.
     pub open_url: Option<String>,
-    pub certificate: Certificate,
-    /// The one before, while the newer has not worked yet.
-    pub certificate_before: Option<Certificate>,
+    pub tls: tls::Identity,
+    /// Of the certificate in `tls`.
+    pub validity: Validity,
+    /// The certificate before, while the newer has not worked yet.
+    pub tls_before: Option<tls::Identity>,
     pub trust: TrustDocument,
     pub rejoin: Option<PendingRejoin>,
 }
 
 /// A TLS client certificate with its key.
-#[derive(Debug, Clone)]
-pub struct Certificate {
-    pub tls: tls::Identity,
-    pub validity: Validity,
+struct Certificate {
+    tls: tls::Identity,
+    validity: Validity,
 }
 
 impl Certificate {
@@ -162,12 +163,6 @@ impl Certificate {
         };
         Ok(Self { tls, validity })
     }
-
-    /// Of this certificate only, so that its renewal falls on one moment also after a restart.
-    pub fn seed(&self) -> u64 {
-        let leaf = self.tls.chain.first().map_or(Hash::ZERO, |der| Hash::of(der));
-        leaf.as_bytes().iter().take(8).fold(0, |all, byte| (all << 8) | u64::from(*byte))
-    }
 }
 
 /// The keys with which this device asks for its next epoch.
@@ -179,6 +174,13 @@ pub struct PendingRejoin {
 }
 
 impl Enrolled {
+    /// When the certificate is to be renewed; one moment for one certificate, also after a restart.
+    pub fn renew_at(&self) -> Timestamp {
+        let leaf = self.tls.chain.first().map_or(Hash::ZERO, |der| Hash::of(der));
+        let seed = leaf.as_bytes().iter().take(8).fold(0, |all, byte| (all << 8) | u64::from(*byte));
+        self.validity.renew_at(seed)
+    }
+
     pub fn roots(&self) -> Vec<CertificateDer<'static>> {
         self.trust.roots.iter().map(|der| CertificateDer::from(der.to_vec())).collect()
     }
@@ -261,8 +263,8 @@ fn enrolled(stored: Stored) -> Result<Enrolled, IdentityError> {
         .and_then(|bytes| PublicKey::from_bytes(&bytes).map_err(IdentityError::Key))?;
     let first = Certificate::new(&stored.tls_key, &granted.certificates)?;
     let renewed = stored.renewed.map(|r| Certificate::new(&r.key, &r.certificates)).transpose()?;
-    let (certificate, certificate_before) = match renewed {
-        Some(renewed) => (renewed, Some(first)),
+    let (certificate, tls_before) = match renewed {
+        Some(renewed) => (renewed, Some(first.tls)),
         None => (first, None),
     };
     let rejoin = stored.rejoin.map(PendingRejoin::try_from).transpose()?;
@@ -275,8 +277,9 @@ fn enrolled(stored: Stored) -> Result<Enrolled, IdentityError> {
         group: stored.group,
         push_url: granted.push_url,
         open_url: stored.open_url,
-        certificate,
-        certificate_before,
+        tls: certificate.tls,
+        validity: certificate.validity,
+        tls_before,
         trust: trust_of(&granted.trust)?,
         rejoin,
     })
@@ -508,16 +511,16 @@ mod tests {
     #[test]
     fn a_renewed_certificate_takes_the_old_ones_place_when_it_worked() {
         let dir = tempfile::tempdir().unwrap();
-        let first = enrolled_in(dir.path()).certificate.seed();
+        let first = enrolled_in(dir.path()).tls.chain;
         let (key, chain) = certificate();
         keep_renewed(dir.path(), &key, &chain).unwrap();
         let both = load(dir.path()).unwrap();
-        assert_eq!(both.certificate_before.unwrap().seed(), first);
-        assert_ne!(both.certificate.seed(), first);
+        assert_eq!(both.tls_before.unwrap().chain, first);
+        assert_ne!(both.tls.chain, first);
         settle_renewed(dir.path()).unwrap();
         let settled = load(dir.path()).unwrap();
-        assert_eq!(settled.certificate.seed(), both.certificate.seed());
-        assert!(settled.certificate_before.is_none());
+        assert_eq!(settled.tls.chain, both.tls.chain);
+        assert!(settled.tls_before.is_none());
     }
 
     #[test]

@@ -8,7 +8,7 @@
 
 use crate::{
     enroll::{certificate_request, host_facts, make_tls_key},
-    identity::{self, Certificate, Enrolled, IdentityError},
+    identity::{self, Enrolled, IdentityError},
     shared::{Shared, VERSION},
     status::{RejoinStatus, SessionStatus},
     transport::{
@@ -32,6 +32,7 @@ use tenken_common::{
     renewal::{RejoinGrant, RejoinParts, RejoinRequest, RenewReply, RenewRequest},
     telemetry::ErrorChain,
     time::Clock,
+    tls,
     trust::{TrustChain, TrustError},
 };
 
@@ -49,9 +50,9 @@ pub enum SessionError {
     Identity(#[from] IdentityError),
     #[error("the collector answered HTTP {0}")]
     Status(u16),
-    #[error("the collector's answer is not to be believed")]
+    #[error("the collector's answer is not signed by its key")]
     Unsigned(#[source] EnvelopeError),
-    #[error("the collector's answer is signed with a key that this device does not know")]
+    #[error("the collector's answer is not signed with a key that this device knows")]
     UnknownSigner,
     #[error("the collector's answer speaks of something else")]
     OtherSubject,
@@ -102,7 +103,7 @@ impl Conversation {
     pub fn new(shared: Rc<Shared>, way: Way, seed: u64) -> Result<Self, SessionError> {
         let enrolled = shared.enrolled.clone();
         let ack_key = enrolled.trust.ack_key().map_err(|e| SessionError::Trust(TrustError::Key(e)))?;
-        let delivery = delivery(&shared, &way, &enrolled, &enrolled.certificate)?;
+        let delivery = delivery(&shared, &way, &enrolled, &enrolled.tls)?;
         let policy =
             SessionPolicy { retry_first: shared.push.retry_first.0, retry_max: shared.push.retry_max.0 };
         let mut one = Self {
@@ -178,7 +179,7 @@ impl Conversation {
     /// Delivery had a believable answer.
     pub fn answered(&mut self) {
         self.on(SessionEvent::Answered);
-        if self.enrolled.certificate_before.is_none() || self.spare || self.way.is_inspected() {
+        if self.enrolled.tls_before.is_none() || self.spare || self.way.is_inspected() {
             return;
         }
         match identity::settle_renewed(&self.shared.state_dir) {
@@ -221,11 +222,10 @@ impl Conversation {
     }
 
     fn view(&self, halted: Option<Halt>) -> SessionView {
-        let certificate = &self.enrolled.certificate;
         SessionView {
             now: self.shared.clock.mono(),
             authority: self.shared.authority(),
-            renew_at: (!self.way.is_inspected()).then(|| certificate.validity.renew_at(certificate.seed())),
+            renew_at: (!self.way.is_inspected()).then(|| self.enrolled.renew_at()),
             rejoin: self.enrolled.rejoin.is_some() || halted.is_some_and(needs_rejoin),
         }
     }
@@ -233,7 +233,7 @@ impl Conversation {
     fn take_stock(&mut self) {
         self.shared.session.replace(SessionStatus {
             trust_version: self.enrolled.trust.version,
-            certificate_ends: Some(self.enrolled.certificate.validity.not_after),
+            certificate_ends: Some(self.enrolled.validity.not_after),
             rejoin: RejoinStatus::of(&self.enrolled),
         });
     }
@@ -249,8 +249,8 @@ impl Conversation {
     }
 
     fn swap_certificate(&mut self) {
-        let Some(before) = &self.enrolled.certificate_before else { return };
-        let next = if self.spare { &self.enrolled.certificate } else { before };
+        let Some(before) = &self.enrolled.tls_before else { return };
+        let next = if self.spare { &self.enrolled.tls } else { before };
         match delivery(&self.shared, &self.way, &self.enrolled, next) {
             Ok(transport) => (self.delivery, self.spare) = (transport, !self.spare),
             Err(e) => tracing::warn!(reason = %ErrorChain(&e), "the other certificate cannot be used"),
@@ -260,7 +260,7 @@ impl Conversation {
     /// Takes up what the identity now says.
     fn adopt(&mut self, enrolled: Enrolled) -> Result<(), SessionError> {
         self.ack_key = enrolled.trust.ack_key().map_err(|e| SessionError::Trust(TrustError::Key(e)))?;
-        self.delivery = delivery(&self.shared, &self.way, &enrolled, &enrolled.certificate)?;
+        self.delivery = delivery(&self.shared, &self.way, &enrolled, &enrolled.tls)?;
         self.spare = false;
         self.enrolled = enrolled;
         Ok(())
@@ -293,7 +293,7 @@ impl Conversation {
         }
         let newer = self.enrolled.trust.version != held;
         self.on(SessionEvent::Trusted { newer });
-        let root = self.enrolled.certificate.tls.chain.last();
+        let root = self.enrolled.tls.chain.last();
         if newer && !root.is_some_and(|root| self.enrolled.roots().contains(root)) {
             // The collector will not take it much longer, if it still does.
             self.on(SessionEvent::ClientRefused);
@@ -347,7 +347,7 @@ impl Conversation {
         self.shared.device_clock.on_signed_time(sent, received, reply.server);
         let enrolled =
             identity::keep_renewed(&self.shared.state_dir, &tls_key, &reply.certificates).map_err(plain)?;
-        tracing::info!(until = %enrolled.certificate.validity.not_after, "the certificate is renewed");
+        tracing::info!(until = %enrolled.validity.not_after, "the certificate is renewed");
         self.adopt(enrolled).map_err(plain)?;
         self.renewal_key = None;
         self.on(SessionEvent::Renewed);
@@ -426,10 +426,10 @@ fn delivery(
     shared: &Shared,
     way: &Way,
     enrolled: &Enrolled,
-    certificate: &Certificate,
+    identity: &tls::Identity,
 ) -> Result<HttpTransport, SessionError> {
     let clock = shared.device_clock.clone();
-    Ok(way.delivery(addresses(enrolled), &enrolled.roots(), &certificate.tls, clock)?)
+    Ok(way.delivery(addresses(enrolled), &enrolled.roots(), identity, clock)?)
 }
 
 /// Whether the collector will take nothing more in this epoch.
