@@ -144,6 +144,8 @@ catalogue! {
     DeviceRevoked { ja: "装置 {device} からの受信を停止しました。", en: "Nothing more is taken from device {device}." }
     ContractLoaded { ja: "契約 {contract} 第{version}版を登録しました（{from} から有効）。", en: "Contract {contract}, version {version}, is loaded (in force from {from})." }
     IncidentStepped { ja: "{incident} に記録しました。次の評価で反映されます。", en: "Noted for {incident}; it shows after the next evaluation." }
+    BackupMade { ja: "記録 {position} 件までを {folder} に複製しました。秘密鍵を含みます。", en: "Backed up to {folder}, {position} entries. It holds private keys." }
+    BackupRestored { ja: "{taken} の複製（記録 {position} 件）から {folder} に復元しました。その後に受領確認したバッチは、各装置の再接続時に確定します。", en: "Restored into {folder} from the backup of {taken}, {position} entries. What was acknowledged after it is settled as devices come back." }
     RebuiltSame { ja: "記録 {position} 件から再構築しました。結果は以前と同じです。", en: "Rebuilt from {position} entries; the result is the same as before." }
     RebuiltChanged { ja: "記録 {position} 件から再構築しました。結果が以前と異なります。以前のデータが壊れていた可能性があります。", en: "Rebuilt from {position} entries; the result differs from before, which may have been damaged." }
     NoDevices { ja: "装置は登録されていません。", en: "No devices are enrolled." }

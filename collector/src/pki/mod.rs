@@ -15,7 +15,7 @@
 //! knows only the root's hash.
 
 mod ca;
-mod files;
+pub(crate) mod files;
 
 pub use ca::{ROOT_LIFE, SERVER_LIFE};
 

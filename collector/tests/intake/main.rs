@@ -7,6 +7,7 @@
 )]
 
 mod admission;
+mod backup;
 mod chain;
 mod enrollment;
 mod filing;

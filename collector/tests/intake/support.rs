@@ -126,7 +126,12 @@ impl Rig {
 
     /// On the same file, as after a restart or as a second process.
     pub async fn on(dir: Arc<TempDir>, clock: Arc<ManualClock>) -> Self {
-        let store = Store::open(&path(&dir), clock.clone()).await.unwrap();
+        Self::at(path(&dir), dir, clock).await
+    }
+
+    /// On any file.
+    pub async fn at(file: PathBuf, dir: Arc<TempDir>, clock: Arc<ManualClock>) -> Self {
+        let store = Store::open(&file, clock.clone()).await.unwrap();
         let (handle, run): (Committer, _) = committer(store.clone(), Arc::new(Echo));
         let tally = Arc::new(Tally::default());
         let state = IngestState {
