@@ -4,6 +4,7 @@
 //! Holds: there is no command channel; all that goes back to a device is signed answers.
 
 pub mod app;
+pub mod backup;
 pub mod cli;
 pub mod config;
 pub mod desk;

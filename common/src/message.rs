@@ -153,6 +153,8 @@ catalogue! {
     DeviceRevoked { ja: "装置 {device} からの受信を停止しました。", en: "Nothing more is taken from device {device}." }
     ContractLoaded { ja: "契約 {contract} 第{version}版を登録しました（{from} から有効）。", en: "Contract {contract}, version {version}, is loaded (in force from {from})." }
     IncidentStepped { ja: "{incident} に記録しました。次の評価で反映されます。", en: "Noted for {incident}; it shows after the next evaluation." }
+    BackupMade { ja: "記録 {position} 件までを {folder} に複製しました。秘密鍵を含みます。", en: "Backed up to {folder}, {position} entries. It holds private keys." }
+    BackupRestored { ja: "{taken} の複製（記録 {position} 件）から {folder} に復元しました。その後に受領確認したバッチは、各装置の再接続時に確定します。", en: "Restored into {folder} from the backup of {taken}, {position} entries. What was acknowledged after it is settled as devices come back." }
     RebuiltSame { ja: "記録 {position} 件から再構築しました。結果は以前と同じです。", en: "Rebuilt from {position} entries; the result is the same as before." }
     RebuiltChanged { ja: "記録 {position} 件から再構築しました。結果が以前と異なります。以前のデータが壊れていた可能性があります。", en: "Rebuilt from {position} entries; the result differs from before, which may have been damaged." }
     NoDevices { ja: "装置は登録されていません。", en: "No devices are enrolled." }
@@ -161,6 +163,10 @@ catalogue! {
     DeviceLastSeen { ja: "最終受信 {at}", en: "last received {at}" }
     DeviceCounts { ja: "記録 {records} 件、バッチ {batches} 個、欠落 {gaps} 件", en: "{records} records, {batches} batches, {gaps} gaps" }
     DeviceQuarantined { ja: "同一性に疑いがあるため隔離中です。", en: "In quarantine: its identity is in doubt." }
+    DeviceCloneSuspected { ja: "同じ識別情報を使う別の機器がある疑いがあります（{at}）。", en: "Somebody else may have its identity (since {at})." }
+    DeviceHostChanged { ja: "登録時と異なるホストで動作していると申告しています（{at}）。", en: "It says that it runs on another host than before (since {at})." }
+    DeviceCollectorLost { ja: "受領確認後にサーバー側で失われたバッチ: {batches} 個（乙の責任）", en: "{batches} batches were lost by the collector after it had acknowledged them (to the vendor's account)" }
+    CheckInDoubt { ja: "（同一性に疑い）", en: " (identity in doubt)" }
     DeviceFingerprint { ja: "指紋: {fingerprint}", en: "fingerprint: {fingerprint}" }
     DevicePending { ja: "病院の承認待ち", en: "waits for the hospital's approval" }
     DeviceApprovedStatus { ja: "承認済み", en: "approved" }

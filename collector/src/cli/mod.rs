@@ -6,7 +6,7 @@
 pub mod show;
 
 use crate::{
-    app,
+    app, backup,
     config::CollectorConfig,
     desk, overview,
     pki::{Pki, Renewed},
@@ -33,7 +33,7 @@ use tenken_common::{
     id::{DeviceId, Name},
     message::{Language, Message},
     statement, telemetry,
-    time::{Clock, SystemClock, Timestamp},
+    time::{Clock, SystemClock, Timestamp, jst_minute},
 };
 
 /// リモートサービスセンターの収集サーバー / the collector at the remote service centre
@@ -81,6 +81,10 @@ enum Command {
     Trust(TrustCommand),
     /// Derive everything again from log and journal; sends nothing
     Rebuild,
+    /// Copy database and keys (not the offline key) into a new folder, also while serving
+    Backup { folder: PathBuf },
+    /// Make this collector from a backup, in an empty data_dir
+    Restore { folder: PathBuf },
 }
 
 #[derive(Debug, Subcommand)]
@@ -204,6 +208,18 @@ async fn run(command: Command, config: CollectorConfig, language: Language) -> a
         Command::Serve => serve(config).await,
         Command::Rebuild => rebuild(&config, language).await,
         Command::Trust(command) => trust(command, &config, language),
+        Command::Backup { folder } => {
+            with_store(&config, async |store| {
+                let made = backup::backup(&config, store, &folder).await?;
+                say_backup(Message::BackupMade, &folder, &made, language)
+            })
+            .await
+        }
+        Command::Restore { folder } => {
+            let clock = std::sync::Arc::new(SystemClock::new());
+            let made = backup::restore(&config, clock, &folder).await?;
+            say_backup(Message::BackupRestored, &config.data_dir, &made, language)
+        }
         Command::Device(command) => {
             with_store(&config, async |store| device(command, store, language).await).await
         }
@@ -222,6 +238,17 @@ async fn run(command: Command, config: CollectorConfig, language: Language) -> a
             with_store(&config, async |store| incident(command, store, language).await).await
         }
     }
+}
+
+fn say_backup(
+    message: Message,
+    folder: &Path,
+    made: &backup::Manifest,
+    language: Language,
+) -> anyhow::Result<()> {
+    let (folder, position) = (folder.display().to_string(), made.position.to_string());
+    let taken = jst_minute(made.taken);
+    say(&message.fill(language, &[("folder", &folder), ("position", &position), ("taken", &taken)]))
 }
 
 /// Opens the store, runs, closes it whatever came out.

@@ -14,6 +14,7 @@ pub mod challenge;
 pub mod commit;
 pub mod enroll;
 pub mod listener;
+pub mod rejoin;
 pub mod renewal;
 pub mod resume;
 pub mod router;
@@ -21,6 +22,7 @@ pub mod verify;
 
 use crate::store::Store;
 use std::{sync::Arc, time::Duration};
+use tenken_collector_core::invariant::Invariant;
 use tenken_common::{
     ack::RejectReason,
     id::{DeviceId, Hash},
@@ -37,7 +39,7 @@ pub struct PeerIdentity {
 
 /// Counts what comes in. Called after the fact, from async code: it must not block.
 pub trait IngestObserver: Send + Sync {
-    /// A new batch was stored.
+    /// A new batch or stub was stored.
     fn accepted(&self, records: usize, bytes: usize);
     fn refused(&self, reason: RejectReason);
     /// A batch that was stored before came again.
@@ -46,6 +48,8 @@ pub trait IngestObserver: Send + Sync {
     fn acknowledged(&self, _took: Duration) {}
     /// One transaction of batches or entries, disk sync included.
     fn group_committed(&self, _took: Duration) {}
+    /// A defect of this program was noticed; it goes on.
+    fn invariant_violated(&self, _invariant: Invariant) {}
 }
 
 /// Observes nothing, for programs without metrics.

@@ -19,7 +19,7 @@
 //! itself, since an enrolling agent knows only the root's hash.
 
 mod ca;
-mod files;
+pub(crate) mod files;
 mod version;
 
 pub use ca::{ROOT_LIFE, SERVER_LIFE};
