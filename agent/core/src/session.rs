@@ -192,16 +192,16 @@ impl Session {
 
     /// How long delivery may wait before this is to be asked again.
     pub fn wait(&self, view: &SessionView) -> Duration {
+        let renew = self.renew.due || view.renew_at.is_some_and(|at| view.authority >= at);
+        // Without a challenge, time comes first.
+        let before = if self.is_challenged(view.now) { Monotonic(0) } else { self.time.not_before };
         let open = [
-            (self.trust.due, &self.trust),
-            (self.time.due, &self.time),
-            (self.renew.due || view.renew_at.is_some_and(|at| view.authority >= at), &self.renew),
-            (view.rejoin, &self.rejoin),
+            (self.trust.due, self.trust.not_before),
+            (self.time.due, self.time.not_before),
+            (renew, self.renew.not_before.max(before)),
+            (view.rejoin, self.rejoin.not_before.max(before)),
         ];
-        let waits = open
-            .into_iter()
-            .filter(|(due, _)| *due)
-            .map(|(_, task)| task.not_before.saturating_since(view.now));
+        let waits = open.into_iter().filter(|(due, _)| *due).map(|(_, at)| at.saturating_since(view.now));
         waits.min().unwrap_or(TRUST_EVERY)
     }
 
@@ -315,6 +315,16 @@ mod tests {
             assert!(!wait.is_zero() && wait <= POLICY.retry_max);
             now.now = now.now.plus(wait);
         }
+    }
+
+    #[test]
+    fn what_waits_for_a_challenge_waits_and_does_not_spin() {
+        let mut session = begun();
+        let due = SessionView { authority: Timestamp::from_secs(9_000), rejoin: true, ..at(0) };
+        assert_eq!(session.poll(&due), SessionStep::Time);
+        session.on(due.now, SessionEvent::Failed { step: SessionStep::Time, retry_after: None });
+        assert_eq!(session.poll(&due), SessionStep::Deliver);
+        assert!(!session.wait(&due).is_zero());
     }
 
     #[test]
