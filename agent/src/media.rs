@@ -90,8 +90,7 @@ pub fn export(
     let enrolled = &offline.enrolled;
     let spool = offline.spool.as_mut();
     let now = clock.now();
-    let ack_key = enrolled.trust.ack_key().map_err(MediaError::AckKey)?;
-    let device_clock = DeviceClock::new(app::last_signed(spool.newest_ack().as_deref(), &ack_key));
+    let device_clock = DeviceClock::new(app::last_signed(spool.newest_ack().as_deref(), enrolled));
     let at = device_clock.authority(now);
     let mut gate = ConsentGate::new(
         enrolled.hospital_key,
