@@ -6,7 +6,7 @@
 use crate::{Bed, BedPlan, Home, Process, free_port, recorder::Recorder, wait_until};
 use proptest::{
     sample::subsequence,
-    strategy::ValueTree,
+    strategy::{Strategy, ValueTree},
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
 use std::{collections::BTreeSet, fmt, fs, path::PathBuf, time::Duration};
