@@ -325,7 +325,7 @@ catalogue! {
     ConsentScopeGroup { ja: "装置グループ {group}", en: "the devices of group {group}" }
     ConsentScopeDevice { ja: "装置 {device}", en: "device {device}" }
     ConsentShow { ja: "同意書 第{version}版（{hospital}）\n対象: {scope}\n期間: {from} から {to} まで\n収集間隔: {floor} 秒以上\n生存通知: {heartbeat}\n送信を認める区分:", en: "Consent, version {version} ({hospital})\nfor: {scope}\nfrom {from} to {to}\ncollected every {floor} s at most\nsign of life: {heartbeat}\ncategories that may leave:" }
-    ConsentShowNothing { ja: "（なし。何も送信されません）", en: "(none: nothing may leave)" }
+    ConsentShowNothing { ja: "（なし。記録は送信されません）", en: "(none: no record may leave)" }
     ConsentShowUnknown { ja: "番号 {code}（この版では不明。何も認めません）", en: "number {code} (not known to this version; permits nothing)" }
     Permitted { ja: "認める", en: "permitted" }
     NotPermitted { ja: "認めない", en: "not permitted" }

@@ -255,7 +255,7 @@ mod tests {
         let shown = show(&manifest, Language::Ja);
         assert!(Category::ALL.into_iter().all(|c| shown.contains(c.as_str())), "{shown}");
         let nothing = show(&manifest.withdrawn(false), Language::En);
-        assert!(nothing.contains("nothing may leave") && nothing.contains("not permitted"), "{nothing}");
+        assert!(nothing.contains("no record may leave") && nothing.contains("not permitted"), "{nothing}");
         let later = ConsentManifest { categories: [200].into(), ..manifest };
         assert!(show(&later, Language::En).contains("number 200"));
     }
