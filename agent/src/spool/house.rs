@@ -164,6 +164,20 @@ pub fn guard<T>(
     })
 }
 
+/// Makes a directory with those above it, and their names durable. Its own name is synced also
+/// where it is there already: the process that made it may have been killed before it did.
+pub fn make_dir(dir: &Path) -> io::Result<()> {
+    let above = |path: &Path| match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
+        Some(parent) => parent.to_owned(),
+        None => path.to_owned(),
+    };
+    let missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+    let made: Vec<_> = dir.ancestors().skip(1).take_while(missing).collect();
+    fs::create_dir_all(dir)?;
+    [dir].into_iter().chain(made).try_for_each(|path| sync_dir(&above(path)))
+}
+
 /// Makes renames and new names in a directory durable.
 pub fn sync_dir(dir: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }

@@ -53,7 +53,7 @@ enum Fault {
 pub fn open<D: Store>(config: &SpoolConfig, start: ChainStart) -> Result<Box<dyn Spool>, OpenError> {
     let root = config.dir.as_path();
     let unusable = |source| OpenError::Directory { dir: config.dir.clone(), source };
-    fs::create_dir_all(root).map_err(unusable)?;
+    house::make_dir(root).map_err(unusable)?;
     let lock = Arc::new(lock(root)?);
     let (kind, number) = tidy(root).map_err(unusable)?.unwrap_or((D::KIND, 0));
     if number == 0 {
