@@ -38,6 +38,8 @@ impl Revocation {
 /// One opened database.
 pub trait Store: Send + Sized + 'static {
     const KIND: EngineKind;
+    /// The file that an open which fails may destroy, if there is one.
+    const FRAGILE: Option<&str>;
     /// Opens or makes it, durably, in a directory that exists.
     fn open(dir: &Path) -> Result<Self, EngineError>;
     /// Atomic and durable when it returns.
@@ -109,7 +111,7 @@ impl<D: Store> Engine for House<D> {
     fn renew(&mut self, ops: &[Op]) -> Result<(), EngineError> {
         self.revocation.check()?;
         let old = self.dir();
-        self.store = None;
+        self.let_go();
         build::<D>(&self.root, self.number + 1, ops)?;
         self.number += 1;
         let dir = self.dir();
@@ -123,10 +125,23 @@ impl<D: Store> Engine for House<D> {
     }
 
     fn close(&mut self) {
-        let store = self.store.take();
-        // A database may panic when it goes; everything is on the disk by then.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(store)));
+        self.let_go();
         let _ = self.lock.unlock();
+    }
+}
+
+impl<D> House<D> {
+    /// A database may panic when it goes, after a failed sync for example; that must not end the
+    /// thread it lived on. What was committed is on the disk by then.
+    fn let_go(&mut self) {
+        let store = self.store.take();
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(store)));
+    }
+}
+
+impl<D> Drop for House<D> {
+    fn drop(&mut self) {
+        self.let_go();
     }
 }
 

@@ -65,14 +65,12 @@ struct Run {
 impl Run {
     fn new(engine: EngineKind, seed: u64, kind: &str, at: usize) -> Self {
         let scratch = scratch();
-        let mut victim = Command::new("timeout");
-        victim.arg(BOUND).arg(workspace_bin("victim"));
+        let mut victim = Command::new(workspace_bin("victim"));
         let paths = prepare(&mut victim, &scratch, engine, seed);
-        victim.env("LD_PRELOAD", library()).env("TENKEN_FAULT_DISK", &paths.disk);
-        victim.env("TENKEN_FAULT_KIND", kind).env("TENKEN_FAULT_AT", at.to_string());
-        victim.env("TENKEN_FAULT_COUNT", paths.count);
-        let output = victim.output().expect("coreutils' timeout is installed");
-        Self { scratch, output }
+        let mut bounded = Command::new("timeout");
+        bounded.args([BOUND, "env"]).args(preload(&paths, kind, at));
+        let output = bounded.arg(victim.get_program()).args(victim.get_args()).output();
+        Self { scratch, output: output.expect("coreutils' timeout is installed") }
     }
 
     fn counts(&self) -> BTreeMap<String, usize> {
@@ -89,13 +87,17 @@ impl Run {
         let stderr = String::from_utf8_lossy(&self.output.stderr);
         let mut faults: Vec<String> = panics(&stderr).map(|line| format!("panic: {line}")).collect();
         if !self.output.status.success() {
-            let last = stderr.lines().last().unwrap_or_default();
-            faults.push(format!("the program ended with {}: {last}", self.output.status));
+            let said: Vec<&str> =
+                stderr.lines().filter(|line| !line.starts_with("fault: ")).take(2).collect();
+            faults.push(format!("the program ended with {}: {}", self.output.status, said.join(" ")));
         }
         let said = fs::read(self.scratch.path().join("said")).unwrap_or_default();
         let words = Word::all_of(&said);
         let disk = self.scratch.path().join("disk");
         faults.extend(spool::check::faults(&disk, engine, Shape::Fixed.cap_bytes(), &words, false));
+        if !faults.is_empty() {
+            faults.extend(stderr.lines().filter(|line| line.starts_with("fault: ")).map(str::to_owned));
+        }
         faults
     }
 }
@@ -115,6 +117,18 @@ fn prepare(victim: &mut Command, scratch: &TempDir, engine: EngineKind, seed: u6
     paths
 }
 
+/// For `env`, so that nothing but the victim is preloaded.
+fn preload(paths: &Paths, kind: &str, at: usize) -> [String; 5] {
+    let set = |name: &str, path: &Path| format!("{name}={}", path.display());
+    [
+        set("LD_PRELOAD", library()),
+        set("TENKEN_FAULT_DISK", &paths.disk),
+        set("TENKEN_FAULT_COUNT", &paths.count),
+        format!("TENKEN_FAULT_KIND={kind}"),
+        format!("TENKEN_FAULT_AT={at}"),
+    ]
+}
+
 /// Panics that ended a thread: `thread 'name' panicked at ..`, with or without a number after it.
 fn panics(stderr: &str) -> impl Iterator<Item = &str> {
     stderr.lines().filter(|line| {
@@ -131,6 +145,7 @@ pub fn syscalls(plan: Plan) -> Tally {
         let calls =
             Run::new(plan.engine, plan.seed, kind, 0).counts().get("calls").copied().unwrap_or_default();
         notes.push(format!("{kind}: {calls} calls"));
+        assert!(calls > 100, "the library sees hardly any call: {calls}");
         let points = plan.points.min(calls);
         jobs.extend((0..points).map(|point| (kind, 1 + point * calls / points.max(1))));
     }
@@ -158,10 +173,7 @@ pub fn compare_with_strace(engine: EngineKind, seed: u64) -> Vec<String> {
     let mut victim = Command::new(workspace_bin("victim"));
     let paths = prepare(&mut victim, &scratch, engine, seed);
     let mut preloaded = Command::new("env");
-    let set = |name: &str, path: &Path| format!("{name}={}", path.display());
-    preloaded.arg(set("LD_PRELOAD", library())).arg(set("TENKEN_FAULT_DISK", &paths.disk));
-    preloaded.arg(set("TENKEN_FAULT_COUNT", &paths.count)).arg("TENKEN_FAULT_KIND=none");
-    preloaded.arg(victim.get_program()).args(victim.get_args());
+    preloaded.args(preload(&paths, "none", 0)).arg(victim.get_program()).args(victim.get_args());
     let recording = match record(&mut preloaded, &paths.disk, &paths.said) {
         Ok(recording) => recording,
         Err(fault) => return vec![fault],
