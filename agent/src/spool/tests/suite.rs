@@ -1,6 +1,6 @@
 //! One suite of behaviour, the same over memory, sled and redb.
 
-use super::bench::{Bench, CAP, Collector, LIMIT, alarm, cx, run, sample, start};
+use super::bench::{Bench, CAP, Collector, LIMIT, alarm, cx, large, run, sample, start};
 use tenken_agent_core::spool::{BatchLimit, SpoolError, Standing};
 use tenken_common::{
     batch::{Gap, GapReason},
@@ -211,6 +211,23 @@ fn a_resume_answer_is_compared_with_the_own_chain() {
         assert_eq!(spool.answer_missing(&[run(1, 3), run(900, 901)]).unwrap(), 2);
         collector.drain(spool.as_mut());
         assert_eq!(collector.declared(GapReason::SpoolLost).runs(), [run(1, 2)]);
+    }
+}
+
+/// sled writes what is too large for a quarter of its segment to files that it never syncs.
+#[test]
+fn large_records_and_their_bodies_stay_where_they_are_synced() {
+    for bench in Bench::all() {
+        let mut collector = Collector::new();
+        let mut spool = bench.open_capped(8 * CAP);
+        for round in 0..12 {
+            let many: Vec<_> = (0..25).map(|i| large(round * 25 + i)).collect();
+            spool.append(&many).unwrap();
+            spool.cut(LIMIT, &cx()).unwrap();
+            assert_eq!(spool.stats().degraded, None);
+        }
+        collector.drain(spool.as_mut());
+        assert_eq!((collector.records.len(), spool.stats().degraded), (300, None));
     }
 }
 
