@@ -9,6 +9,7 @@
 mod account;
 pub mod bed;
 mod binary;
+pub mod crash;
 pub mod http;
 mod kill;
 mod mail;
