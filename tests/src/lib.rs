@@ -10,6 +10,7 @@ mod account;
 pub mod bed;
 mod binary;
 pub mod consent;
+pub mod crash;
 pub mod http;
 mod kill;
 mod mail;
