@@ -156,7 +156,7 @@ pub fn build<D: Store>(root: &Path, number: u64, ops: &[Op]) -> Result<(), Engin
     guard("make a store", || {
         let mut store = D::open(&unfinished)?;
         // In pieces: nobody sees the store before it has its number.
-        ops.chunks(256).try_for_each(|ops| store.commit(ops))
+        ops.chunks(1_024).try_for_each(|ops| store.commit(ops))
     })?;
     fs::rename(&unfinished, store_dir(root, D::KIND, number)).map_err(failed)?;
     sync_dir(root).map_err(failed)

@@ -72,18 +72,14 @@ fn waiting(waiting: &Waiting, language: Language) -> String {
 
 fn in_flight(link: &InFlight, language: Language) -> String {
     let (seq, records) = (link.seq.to_string(), link.records.to_string());
-    match link.stub {
-        Some(reason) => {
-            let reason = Message::of_gap(reason).text(language);
-            let values = [("seq", seq.as_str()), ("records", &records), ("reason", reason)];
-            Message::SpoolStubLine.fill(language, &values)
-        }
-        None => {
-            let (gaps, bytes) = (link.gaps.to_string(), link.body_bytes.to_string());
-            let values = [("seq", seq.as_str()), ("records", &records), ("gaps", &gaps), ("bytes", &bytes)];
-            Message::SpoolLinkLine.fill(language, &values)
-        }
+    if let Some(reason) = link.stub {
+        let reason = Message::of_gap(reason).text(language);
+        let values = [("seq", seq.as_str()), ("records", &records), ("reason", reason)];
+        return Message::SpoolStubLine.fill(language, &values);
     }
+    let (gaps, bytes) = (link.gaps.to_string(), link.body_bytes.to_string());
+    let values = [("seq", seq.as_str()), ("records", &records), ("gaps", &gaps), ("bytes", &bytes)];
+    Message::SpoolLinkLine.fill(language, &values)
 }
 
 fn fault(fault: &Fault, language: Language) -> String {

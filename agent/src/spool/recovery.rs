@@ -170,10 +170,12 @@ pub fn inspect(root: &Path) -> Result<Inspection, OpenError> {
         let (file, bad_copies) = (states.load()?, states.bad_copies());
         match kind {
             EngineKind::Sled => {
-                inspect::inspect(&House::<SledStore>::open(&dir, number, revocation, lock)?, file, bad_copies)
+                let store = House::<SledStore>::open(&dir, number, revocation, lock)?;
+                inspect::inspect(&store, file.as_ref(), bad_copies)
             }
             EngineKind::Redb => {
-                inspect::inspect(&House::<RedbStore>::open(&dir, number, revocation, lock)?, file, bad_copies)
+                let store = House::<RedbStore>::open(&dir, number, revocation, lock)?;
+                inspect::inspect(&store, file.as_ref(), bad_copies)
             }
         }
     });

@@ -98,7 +98,7 @@ pub enum Fault {
 /// none.
 pub fn inspect<E: Engine>(
     engine: &E,
-    file: Option<SpoolState>,
+    file: Option<&SpoolState>,
     bad_copies: u64,
 ) -> Result<Inspection, SpoolError> {
     let survey = Survey::of(engine)?;
@@ -107,14 +107,14 @@ pub fn inspect<E: Engine>(
     faults.extend((values > 0).then_some(Fault::Values(values)));
     faults.extend((survey.state.is_none()).then_some(Fault::InnerState));
     faults.extend((bad_copies > 0).then_some(Fault::StateFile(bad_copies)));
-    faults.extend(survey.is_behind(file.as_ref()).then_some(Fault::Behind));
-    let newest = file.iter().chain(&survey.state).max_by_key(|s| (s.start.epoch, s.generation));
+    faults.extend(survey.is_behind(file).then_some(Fault::Behind));
+    let newest = file.into_iter().chain(&survey.state).max_by_key(|s| (s.start.epoch, s.generation));
     let mut held = survey.records.clone();
     held.extend(survey.gaps.iter().map(|gap| gap.run));
     let mut in_flight = Vec::new();
     if let Some(state) = newest {
         let mut links: BTreeMap<Seq, SpoolLink> = survey.links.clone();
-        for link in file.iter().flat_map(|file| &file.links) {
+        for link in file.into_iter().flat_map(|file| &file.links) {
             links.entry(link.seq).or_insert_with(|| link.clone());
         }
         for seq in (state.acked_seq.0 + 1..=state.head_seq.0).map(Seq) {

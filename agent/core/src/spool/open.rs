@@ -164,12 +164,11 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
         self.declare_losses(survey, held, behind, nothing_known, &mut ops);
         let census = self.census(waiting);
         self.check(invariant::every_id_is_in_one_place(&census));
-        self.check(
-            self.state.links.iter().any(|link| !link.is_placed())
-                || invariant::the_chain_is_whole(self.state.acked_hash, &self.state.links),
-        );
+        let placed = self.state.links.iter().all(SpoolLink::is_placed);
+        let whole = invariant::the_chain_is_whole(self.state.acked_hash, &self.state.links);
+        self.check(whole || !placed);
 
-        self.state.awaiting_resume |= state_lost;
+        self.state.awaiting_resume |= state_lost || !placed;
         self.commit_with_state(ops)
     }
 

@@ -14,7 +14,7 @@ use tenken_agent_core::spool::{
 use tenken_common::{
     batch::{GapReason, RecRun},
     category::Category,
-    id::{RecId, Seq},
+    id::{Hash, RecId, Seq},
     message::Language,
     observation::{Class, Observation},
 };
@@ -233,9 +233,10 @@ fn a_link_is_found_again_in_its_body() {
         let bench = Bench::Memory(disk.clone());
         let mut spool = bench.open();
         let mut collector = Collector::new();
+        let mut cuts = Vec::new();
         for n in 1..=4 {
             spool.append(&[sample(n)]).unwrap();
-            spool.cut(LIMIT, &cx()).unwrap().unwrap();
+            cuts.push(spool.cut(LIMIT, &cx()).unwrap().unwrap());
         }
         drop(spool);
         bench.lose_state();
@@ -252,8 +253,19 @@ fn a_link_is_found_again_in_its_body() {
             collector.assert_disjoint();
             collector.assert_complete(spool.last_id());
         } else {
-            let standing = spool.adopt_head(collector.seq, collector.hash).unwrap();
-            assert_eq!(standing, Standing::DeviceBehind, "nobody knows the hash of link 2");
+            let hashes: Vec<Hash> = cuts.iter().map(|cut| cut.hash).collect();
+            for (seq, hash) in [(0, start().genesis), (1, hashes[0]), (2, hashes[1])] {
+                let standing = spool.adopt_head(Seq(seq), hash).unwrap();
+                assert_eq!(standing, Standing::DeviceBehind, "nobody knows the hash of link 2");
+            }
+            assert!(spool.stats().awaiting_resume);
+            assert_eq!(spool.in_flight_after(Seq(1)).unwrap(), None, "nothing is sent that would be a fork");
+            assert_eq!(spool.adopt_head(Seq(4), hashes[3]).unwrap(), Standing::InStep, "it has them all");
+            for cut in &cuts {
+                collector.accept(cut);
+            }
+            collector.drain(spool.as_mut());
+            collector.assert_complete(spool.last_id());
         }
     }
 }
@@ -379,7 +391,7 @@ fn an_inspection_names_each_fault() {
     }
     spool.close().unwrap();
     let state = disk.states().load().unwrap();
-    let look = || inspect::inspect(&disk.engine(), state.clone(), 0).unwrap().faults;
+    let look = || inspect::inspect(&disk.engine(), state.as_ref(), 0).unwrap().faults;
     assert_eq!(look(), []);
     disk.pairs().remove(&frame::record_key(Class::Ordinary, RecId(5)));
     assert_eq!(look(), [Fault::Missing(run(5, 5))]);
