@@ -2,6 +2,7 @@
 
 use crate::support::{Device, Rig, START, ack_key, facts, name, post};
 use proptest::prelude::*;
+use sqlx::{Connection, sqlite::SqliteConnectOptions};
 use std::time::Duration;
 use tenken_collector::store::model::{EvaluationRows, OutboxState, Outgoing};
 use tenken_collector_core::{
@@ -287,4 +288,49 @@ async fn a_notice_is_sent_once_whatever_is_rebuilt() {
     rig.store.save_evaluation(&rows).await.unwrap();
     let all = rig.store.outbox().await.unwrap();
     assert_eq!((all.len(), all[0].state, all[0].attempts), (1, OutboxState::Delivered, 2));
+}
+
+#[tokio::test]
+async fn a_store_of_the_first_schema_is_brought_up_to_date() {
+    let rig = Rig::new().await;
+    let mut device = rig.device(1).await;
+    rig.store.file_statement(&rig.approval(&device)).await.unwrap();
+    let bytes = device.cut_with(3, &[(9, 9)]);
+    rig.push(&device, &bytes).await;
+    let twin = Device { prev: Hash([9; 32]), ..device.clone() };
+    rig.post(&twin, &twin.clone().cut(1)).await;
+    let file = rig.dir.path().join("first.db");
+    let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
+    let mut c = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::raw_sql(include_str!("../../src/store/sqlite/0001_first.sql")).execute(&mut c).await.unwrap();
+    let entries = rig.store.entries_after(0, 1_000).await.unwrap();
+    for s in &entries {
+        let (kind, device, body) = s.entry.encode().unwrap();
+        sqlx::query("INSERT INTO stream (position, kind, committed_us, device, body) VALUES (?, ?, ?, ?, ?)")
+            .bind(s.position.cast_signed())
+            .bind(i64::from(kind))
+            .bind(s.committed.as_micros())
+            .bind(device.map(|d| d.0.to_vec()))
+            .bind(body)
+            .execute(&mut c)
+            .await
+            .unwrap();
+    }
+    // What the first version derived: rows that refer to each other, and are made anew.
+    let derived = format!(
+        "CREATE TABLE schema_version (version INTEGER PRIMARY KEY);
+         INSERT INTO schema_version VALUES (1);
+         INSERT INTO hospital VALUES ('minato', x'00', x'00', 1);
+         INSERT INTO slot VALUES (x'01', 'minato', 'ct-1', NULL, x'00', 0, 0, x'02', 0);
+         INSERT INTO device VALUES (x'02', 'minato', x'01', 'ct-1', NULL, x'00', x'00', x'00', x'00', 0, NULL, NULL);
+         INSERT INTO device_certificate VALUES (x'03', x'02', 0);
+         INSERT INTO ledger VALUES (x'02', 1, 0, x'00', x'00', x'', NULL, NULL, 0);
+         INSERT INTO coverage VALUES (x'02', 0, x'00');
+         UPDATE checkpoint SET position = {} WHERE name = 'applied';",
+        entries.len()
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(derived)).execute(&mut c).await.unwrap();
+    c.close().await.unwrap();
+    let upgraded = Rig::at(file, rig.dir.clone(), rig.clock.clone()).await;
+    assert_eq!(upgraded.store.digest().await.unwrap(), rig.store.digest().await.unwrap());
 }

@@ -225,7 +225,10 @@ pub(super) fn judge(ledger: &DeviceLedger, link: &Link, rules: Rules) -> IngestD
     if let Some(reason) = ledger.quarantine {
         return IngestDecision::Quarantined(reason);
     }
-    if link.epoch < ledger.epoch && !rules.breaks(Planted::StaleEpochTaken) {
+    if link.epoch < ledger.epoch {
+        if rules.breaks(Planted::StaleEpochTaken) {
+            return take(ledger, link);
+        }
         let clone_suspected = ledger.closed.get(&link.epoch).is_some_and(|last| link.seq > *last);
         return IngestDecision::StaleEpoch { current: ledger.epoch, clone_suspected };
     }
