@@ -314,7 +314,7 @@ async fn shutdown_ends_idle_connections_at_once_and_stuck_ones_at_the_deadline()
 fn guests(leaf: Hash, status: DeviceStatus) -> Arc<Directory> {
     let id = DeviceId([7; 16]);
     let key = tenken_common::key::SecretKey::from_seed(&[1; 32]).public();
-    Arc::new(Directory::new([Known { id, key, status }], [(leaf, id)], 1))
+    Arc::new(Directory::new([Known { id, key, status, retired: None }], [(leaf, id)], 1))
 }
 
 /// Connects, and gives the stream with the first bytes written to it.
