@@ -10,6 +10,7 @@ mod absence;
 mod account;
 pub mod bed;
 mod binary;
+pub mod crash;
 pub mod http;
 mod kill;
 mod mail;

@@ -38,6 +38,8 @@ impl Revocation {
 /// One opened database.
 pub trait Store: Send + Sized + 'static {
     const KIND: EngineKind;
+    /// The file that an open which fails may destroy, if there is one.
+    const FRAGILE: Option<&str>;
     /// Opens or makes it, durably, in a directory that exists.
     fn open(dir: &Path) -> Result<Self, EngineError>;
     /// Atomic and durable when it returns.
@@ -109,7 +111,7 @@ impl<D: Store> Engine for House<D> {
     fn renew(&mut self, ops: &[Op]) -> Result<(), EngineError> {
         self.revocation.check()?;
         let old = self.dir();
-        self.store = None;
+        self.let_go();
         build::<D>(&self.root, self.number + 1, ops)?;
         self.number += 1;
         let dir = self.dir();
@@ -123,10 +125,23 @@ impl<D: Store> Engine for House<D> {
     }
 
     fn close(&mut self) {
-        let store = self.store.take();
-        // A database may panic when it goes; everything is on the disk by then.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(store)));
+        self.let_go();
         let _ = self.lock.unlock();
+    }
+}
+
+impl<D> House<D> {
+    /// A database may panic when it goes, after a failed sync for example; that must not end the
+    /// thread it lived on. What was committed is on the disk by then.
+    fn let_go(&mut self) {
+        let store = self.store.take();
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(store)));
+    }
+}
+
+impl<D> Drop for House<D> {
+    fn drop(&mut self) {
+        self.let_go();
     }
 }
 
@@ -162,6 +177,20 @@ pub fn guard<T>(
         let said = said.unwrap_or_else(|| "without a message".to_owned());
         Err(EngineError::new(operation, format!("the engine panicked: {said}")))
     })
+}
+
+/// Makes a directory with those above it, and their names durable. Its own name is synced also
+/// where it is there already: the process that made it may have been killed before it did.
+pub fn make_dir(dir: &Path) -> io::Result<()> {
+    let above = |path: &Path| match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
+        Some(parent) => parent.to_owned(),
+        None => path.to_owned(),
+    };
+    let missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+    let made: Vec<_> = dir.ancestors().skip(1).take_while(missing).collect();
+    fs::create_dir_all(dir)?;
+    [dir].into_iter().chain(made).try_for_each(|path| sync_dir(&above(path)))
 }
 
 /// Makes renames and new names in a directory durable.

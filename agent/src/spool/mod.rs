@@ -6,11 +6,12 @@
 //!       state-a state-b       the small state, twice
 //!       sled-000001/          the store in use; redb-000001/ with the other engine
 //!       quarantine-000001/    a store that could not be opened; newest 2 are kept
-//!       new-…/                being made, removed at the next open
+//!       new-…/                being made, or a copy; removed at the next open
 //! ```
 //!
 //! Holds: only this module names sled or redb. Everything in the directory counts against the cap.
 
+mod copy;
 mod house;
 pub mod print;
 mod recovery;

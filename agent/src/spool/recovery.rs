@@ -2,7 +2,8 @@
 //!
 //! 1. Open the newest store and read all of it through its CRC, on a thread of its own, panics
 //!    caught, within 5 s.
-//! 2. On an error or panic, or a store that is behind the state file: move sled's `snap.*` aside (a torn one fails every open) and retry.
+//! 2. On an error or panic, or a store that is behind the state file: put back what the open may
+//!    have destroyed, move sled's `snap.*` aside (a torn one fails every open), and retry, twice.
 //! 3. Else keep the directory as quarantined, carry over what can still be read, and go on in the
 //!    next store. The state knows the chain; what is missing becomes gaps.
 //!
@@ -14,6 +15,7 @@
 
 use super::{
     ChainStart, EngineKind, OpenError, SpoolConfig,
+    copy::Copy,
     house::{self, House, Revocation, Store},
     redb::RedbStore,
     sled::SledStore,
@@ -35,6 +37,8 @@ use tenken_agent_core::spool::{
 
 const DEADLINE: Duration = Duration::from_secs(5);
 const QUARANTINED_MAX: usize = 2;
+/// Of an open that failed without running out of time.
+const RETRIES: u32 = 2;
 const PAGE: usize = 256;
 /// What a new store needs at least.
 const ROOM_BYTES: usize = 1024 * 1024;
@@ -55,10 +59,17 @@ enum Fault {
     NoThread(io::Error),
 }
 
+impl Fault {
+    /// A read may fail once; and a snapshot that is torn, or half made, fails every open.
+    fn is_worth_a_retry(&self) -> bool {
+        matches!(self, Self::Failed(e) if !matches!(e, SpoolError::OtherChain))
+    }
+}
+
 pub fn open<D: Store>(config: &SpoolConfig, start: ChainStart) -> Result<Box<dyn Spool>, OpenError> {
     let root = config.dir.as_path();
     let unusable = |source| OpenError::Directory { dir: config.dir.clone(), source };
-    fs::create_dir_all(root).map_err(unusable)?;
+    house::make_dir(root).map_err(unusable)?;
     let lock = Arc::new(lock(root)?);
     let (kind, number) = tidy(root).map_err(unusable)?.unwrap_or((D::KIND, 0));
     if number == 0 {
@@ -72,12 +83,17 @@ pub fn open<D: Store>(config: &SpoolConfig, start: ChainStart) -> Result<Box<dyn
         return Ok(spool);
     }
     let dir = house::store_dir(root, kind, number);
+    let copy = D::FRAGILE.and_then(|file| Copy::make(root, &dir, file));
     let mut fault = match attempt::<D>(config, start, &lock, (number, Trust::Whole)) {
         Ok(spool) => return Ok(spool),
         Err(fault) => fault,
     };
-    if matches!(fault, Fault::Failed(_)) && set_snapshots_aside(&dir) {
-        tracing::warn!("spool did not open, tried again without its snapshot");
+    for _ in 0..RETRIES {
+        if !fault.is_worth_a_retry() {
+            break;
+        }
+        put_back(copy.as_ref(), &dir);
+        tracing::warn!("spool did not open, tried again as it was, without its snapshot");
         fault = match attempt::<D>(config, start, &lock, (number, Trust::Whole)) {
             Ok(spool) => return Ok(spool),
             Err(fault) => fault,
@@ -90,6 +106,7 @@ pub fn open<D: Store>(config: &SpoolConfig, start: ChainStart) -> Result<Box<dyn
         Fault::NoThread(source) => return Err(OpenError::Thread(source)),
         Fault::Failed(source) => {
             tracing::error!(error = %source, "spool store is damaged and set aside");
+            put_back(copy.as_ref(), &dir);
             read_all(root, kind, number, &lock).unwrap_or_default()
         }
         Fault::TimedOut => {
@@ -97,6 +114,8 @@ pub fn open<D: Store>(config: &SpoolConfig, start: ChainStart) -> Result<Box<dyn
             Vec::new()
         }
     };
+    put_back(copy.as_ref(), &dir);
+    drop(copy);
     let aside = root.join(format!("quarantine-{number:06}"));
     fs::rename(&dir, aside).and_then(|()| house::sync_dir(root)).map_err(unusable)?;
     trim_quarantine(root, config.cap_bytes).map_err(unusable)?;
@@ -262,11 +281,17 @@ fn room(root: &Path) -> io::Result<()> {
     written.and(removed)
 }
 
-fn set_snapshots_aside(dir: &Path) -> bool {
-    let Ok(entries) = entries(dir) else { return false };
-    let snapshots = entries.into_iter().filter(|(name, _)| name.starts_with("snap."));
-    snapshots
-        .fold(false, |any, (name, path)| any | fs::rename(&path, dir.join(format!("aside.{name}"))).is_ok())
+/// The store as it was before it was first tried, without what sled can do without.
+fn put_back(copy: Option<&Copy>, dir: &Path) {
+    if let Some(Err(error)) = copy.map(Copy::restore) {
+        tracing::warn!(%error, "spool store could not be put back as it was");
+    }
+    for (name, path) in entries(dir).unwrap_or_default() {
+        if name.starts_with("snap.") {
+            // One that cannot be moved is tried as it is.
+            let _ = fs::rename(&path, dir.join(format!("aside.{name}")));
+        }
+    }
 }
 
 fn quarantined(root: &Path) -> io::Result<Vec<PathBuf>> {

@@ -1,6 +1,6 @@
 //! One suite of behaviour, the same over memory, sled and redb.
 
-use super::bench::{Bench, CAP, Collector, LIMIT, alarm, batch_of, cx, run, sample, start};
+use super::bench::{Bench, CAP, Collector, LIMIT, alarm, batch_of, cx, large, run, sample, start};
 use tenken_agent_core::spool::{
     BatchLimit, ChainStart, DurableSpool, SpoolError, Standing, memory::MemoryDisk,
 };
@@ -433,6 +433,23 @@ fn a_rejoin_on_a_disk_that_fails_keeps_everything() {
         collector.drain(spool.as_mut());
         assert_eq!(collector.records.len(), 3);
         collector.assert_complete(spool.last_id());
+    }
+}
+
+/// sled writes what is too large for a quarter of its segment to files that it never syncs.
+#[test]
+fn large_records_and_their_bodies_stay_where_they_are_synced() {
+    for bench in Bench::all() {
+        let mut collector = Collector::new();
+        let mut spool = bench.open_capped(8 * CAP);
+        for round in 0..12 {
+            let many: Vec<_> = (0..25).map(|i| large(round * 25 + i)).collect();
+            spool.append(&many).unwrap();
+            spool.cut(LIMIT, &cx()).unwrap();
+            assert_eq!(spool.stats().degraded, None);
+        }
+        collector.drain(spool.as_mut());
+        assert_eq!((collector.records.len(), spool.stats().degraded), (300, None));
     }
 }
 

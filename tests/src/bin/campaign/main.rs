@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, reason = "the result is what this program is run for")]
 
 mod absence;
+mod crash;
 mod kill;
 
 use clap::Parser;
@@ -27,15 +28,22 @@ struct Args {
     /// The same seed gives the same moments; without it one is drawn
     #[arg(long)]
     seed: Option<u64>,
+    /// Of a crash campaign just this recording or run, as a failure names it
+    #[arg(long)]
+    only: Option<usize>,
 }
 
 /// Runs `n` rounds with a seed; gives how many failed.
-type Campaign = fn(n: u32, seed: u64) -> u64;
+type Campaign = fn(args: &Args, seed: u64) -> u64;
 
-const CAMPAIGNS: [(&str, Campaign); 3] = [
-    ("kill", |n, seed| kill::run("sled", n, seed)),
-    ("kill-redb", |n, seed| kill::run("redb", n, seed)),
-    ("absence", absence::run),
+const CAMPAIGNS: [(&str, Campaign); 7] = [
+    ("power-cut-agent", crash::power_cut_agent),
+    ("power-cut-collector", crash::power_cut_collector),
+    ("kill", |args, seed| kill::run("sled", args.n, seed)),
+    ("kill-redb", |args, seed| kill::run("redb", args.n, seed)),
+    ("syscall", crash::syscall),
+    ("corrupt", crash::corrupt),
+    ("absence", |args, seed| absence::run(args.n, seed)),
 ];
 
 fn names() -> Vec<&'static str> {
@@ -47,7 +55,7 @@ fn main() -> ExitCode {
     let seed = args.seed.unwrap_or_else(drawn);
     let mut failures = 0;
     for (name, campaign) in CAMPAIGNS.iter().filter(|(name, _)| args.name == "all" || args.name == *name) {
-        let failed = catch_unwind(AssertUnwindSafe(|| campaign(args.n, seed))).unwrap_or(1);
+        let failed = catch_unwind(AssertUnwindSafe(|| campaign(&args, seed))).unwrap_or(1);
         println!("{name}: tried {} failed {failed} seed {seed}", args.n);
         failures += failed;
     }
