@@ -132,6 +132,7 @@ impl Delivery {
     async fn step(&mut self) -> Duration {
         if let Some(wait) = self.withheld() {
             self.give_up_what_waits().await;
+            self.conversation.withheld();
             return wait;
         }
         let view = match self.view().await {

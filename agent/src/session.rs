@@ -31,7 +31,7 @@ use tenken_common::{
     limit,
     renewal::{RejoinGrant, RejoinParts, RejoinRequest, RenewReply, RenewRequest},
     telemetry::ErrorChain,
-    time::Clock,
+    time::{Clock, ClockSource},
     tls,
     trust::{TrustChain, TrustError},
 };
@@ -215,6 +215,14 @@ impl Conversation {
     /// The collector does not know this certificate, as after a restore; a bare status may say so.
     pub fn met_forbidden(&mut self) {
         self.on(SessionEvent::ClientRefused);
+    }
+
+    /// The consent holds delivery back, by a date that may be wrong: the collector is asked for it.
+    pub fn withheld(&mut self) {
+        let quality = self.shared.device_clock.quality(self.shared.clock.now());
+        if quality.source == ClockSource::Unknown {
+            self.on(SessionEvent::Undated);
+        }
     }
 
     fn on(&mut self, event: SessionEvent) {

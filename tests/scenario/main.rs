@@ -2,6 +2,7 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod clock;
 mod config;
 mod consent;
 mod enrollment;
@@ -16,6 +17,8 @@ mod office;
 mod outage;
 mod peer;
 mod prometheus;
+mod proxy;
 mod rebuild;
 mod silence;
 mod sla;
+mod trust;

@@ -6,6 +6,7 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test bench fails a test by panicking")]
 
+mod absence;
 mod account;
 pub mod bed;
 mod binary;
@@ -17,9 +18,11 @@ mod mail;
 mod process;
 mod prometheus;
 pub mod recorder;
+mod proxy;
 mod wait;
 mod webhook;
 
+pub use absence::{AbsenceResult, absence_campaign};
 pub use account::Account;
 pub use bed::{Bed, BedPlan, HOSPITAL, Home, stdout};
 pub use binary::workspace_bin;
@@ -27,5 +30,6 @@ pub use kill::{KillPlan, KillResult, kill_campaign};
 pub use mail::{MailMessage, MailServer};
 pub use process::Process;
 pub use prometheus::{PromSample, Prometheus, promtool};
+pub use proxy::Proxy;
 pub use wait::{free_port, let_pass, wait_until};
 pub use webhook::{WebhookReceiver, WebhookRequest};

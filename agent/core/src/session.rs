@@ -96,6 +96,8 @@ pub enum SessionEvent {
     ClientRefused,
     /// An answer was signed with a key that is not known here.
     UnknownSigner,
+    /// Something hangs on the date, and nobody signed one in this boot.
+    Undated,
     /// A believable answer came over the way that delivery takes.
     Answered,
 }
@@ -231,6 +233,7 @@ impl Session {
             }
             SessionEvent::ClientRefused => self.renew.due = true,
             SessionEvent::UnknownSigner => self.trust.due = true,
+            SessionEvent::Undated => self.time.due = true,
             SessionEvent::Answered => {
                 // Not the renewal: a new certificate that is refused as well must not lead to another.
                 [&mut self.trust, &mut self.time].into_iter().for_each(Task::reset);

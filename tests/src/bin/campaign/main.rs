@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, reason = "the result is what this program is run for")]
 
 mod consent;
+mod absence;
 mod crash;
 mod kill;
 
@@ -36,7 +37,7 @@ struct Args {
 /// Runs `n` rounds with a seed; gives how many failed.
 type Campaign = fn(args: &Args, seed: u64) -> u64;
 
-const CAMPAIGNS: [(&str, Campaign); 7] = [
+const CAMPAIGNS: &[(&str, Campaign)] = &[
     ("power-cut-agent", crash::power_cut_agent),
     ("power-cut-collector", crash::power_cut_collector),
     ("kill", |args, seed| kill::run("sled", args.n, seed)),
@@ -44,6 +45,7 @@ const CAMPAIGNS: [(&str, Campaign); 7] = [
     ("syscall", crash::syscall),
     ("corrupt", crash::corrupt),
     ("consent", |args, seed| consent::run(args.n, seed)),
+    ("absence", |args, seed| absence::run(args.n, seed)),
 ];
 
 fn names() -> Vec<&'static str> {
