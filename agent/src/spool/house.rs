@@ -1,11 +1,12 @@
 //! A numbered store directory around a database: guards, renewal, size.
 //!
-//! Holds: a panic inside a database becomes an error. A new store is made whole under another
+//! Holds: a panic inside a database becomes an error, and so does a write that did not stick. A new store is made whole under another
 //! name and renamed, so a crash leaves the old or the new one. After a [`Revocation`] nothing is
 //! written any more: an open that was given up on must not wake up later and write.
 
 use super::EngineKind;
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -84,7 +85,10 @@ impl<D: Store> Engine for House<D> {
     fn commit(&mut self, ops: &[Op]) -> Result<(), EngineError> {
         self.revocation.check()?;
         let store = self.store.as_mut().ok_or_else(|| EngineError::new("commit", "the store is closed"))?;
-        guard("commit", || store.commit(ops))
+        guard("commit", || {
+            store.commit(ops)?;
+            is_done(store, ops)
+        })
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
@@ -143,6 +147,24 @@ impl<D> Drop for House<D> {
     fn drop(&mut self) {
         self.let_go();
     }
+}
+
+/// A damaged tree can take a write and keep what was there: a record that cannot be deleted would
+/// be sent twice. So every write is looked at once more.
+fn is_done<D: Store>(store: &D, ops: &[Op]) -> Result<(), EngineError> {
+    let last: BTreeMap<&[u8], Option<&[u8]>> = ops
+        .iter()
+        .map(|op| match op {
+            Op::Put(key, value) => (key.as_slice(), Some(value.as_slice())),
+            Op::Delete(key) => (key.as_slice(), None),
+        })
+        .collect();
+    for (key, value) in last {
+        if store.get(key)?.as_deref() != value {
+            return Err(EngineError::new("look at what was written", "the store holds something else"));
+        }
+    }
+    Ok(())
 }
 
 /// Makes a store that holds `ops` and gives it its number, all or nothing.

@@ -178,7 +178,7 @@ pub fn compare_with_strace(engine: EngineKind, seed: u64) -> Vec<String> {
         Ok(recording) => recording,
         Err(fault) => return vec![fault],
     };
-    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut counted: BTreeMap<&str, usize> = BTreeMap::new();
     for change in &recording.changes {
         let kind = match change {
             Change::Write { .. } => "write",
@@ -189,16 +189,16 @@ pub fn compare_with_strace(engine: EngineKind, seed: u64) -> Vec<String> {
             Change::Make { folder: true, .. } => "mkdir",
             Change::Make { .. } | Change::Resize { .. } | Change::Said(_) => continue,
         };
-        *seen.entry(kind).or_default() += 1;
+        *counted.entry(kind).or_default() += 1;
     }
     let output = Run { scratch, output: Command::new("true").output().expect("coreutils are installed") };
     let counts = output.counts();
-    let differ = seen.iter().filter(|(kind, count)| counts.get(**kind) != Some(count));
+    let differ = counted.iter().filter(|(kind, count)| counts.get(**kind) != Some(count));
     let mut faults: Vec<String> = differ
         .map(|(kind, count)| format!("{kind}: strace saw {count}, the library {:?}", counts.get(*kind)))
         .collect();
-    if seen.get("write").is_none_or(|writes| *writes < 20) {
-        faults.push(format!("hardly anything was recorded: {seen:?}"));
+    if counted.get("write").is_none_or(|writes| *writes < 20) {
+        faults.push(format!("hardly anything was recorded: {counted:?}"));
     }
     faults
 }

@@ -20,7 +20,7 @@ pub struct Call {
 /// Reads the file of `strace -f -xx`.
 pub fn calls(text: &str) -> Result<Vec<Call>, String> {
     let mut calls: Vec<Call> = Vec::new();
-    let mut begun: BTreeMap<&str, (String, usize)> = BTreeMap::new();
+    let mut interrupted: BTreeMap<&str, (String, usize)> = BTreeMap::new();
     for line in text.lines() {
         let Some((thread, rest)) = line.split_once(' ') else { continue };
         let rest = rest.trim_start();
@@ -28,14 +28,14 @@ pub fn calls(text: &str) -> Result<Vec<Call>, String> {
             continue;
         }
         if let Some(head) = rest.strip_suffix("<unfinished ...>") {
-            begun.insert(thread, (head.to_owned(), calls.len()));
+            interrupted.insert(thread, (head.to_owned(), calls.len()));
             continue;
         }
         let whole;
         let (text, began) = match rest.strip_prefix("<... ") {
             Some(resumed) => {
                 let (_, tail) = resumed.split_once(" resumed>").ok_or_else(|| strange(line))?;
-                let (head, began) = begun.remove(thread).ok_or_else(|| strange(line))?;
+                let (head, began) = interrupted.remove(thread).ok_or_else(|| strange(line))?;
                 whole = head + tail;
                 (whole.as_str(), began)
             }

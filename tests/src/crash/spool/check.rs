@@ -134,14 +134,14 @@ impl Promise {
         match reason {
             GapReason::Evicted => self.capped,
             GapReason::NotConsented => self.withdrawn,
-            GapReason::Corrupt | GapReason::SpoolLost => self.damaged,
-            GapReason::NeverIssued | GapReason::Refused | GapReason::Unknown | GapReason::CollectorLost => {
-                false
-            }
+            // A store that lost its newest records without a trace cannot tell them from ids that
+            // were never used: declared, with a reason that is too mild.
+            GapReason::Corrupt | GapReason::SpoolLost | GapReason::NeverIssued => self.damaged,
+            GapReason::Refused | GapReason::Unknown | GapReason::CollectorLost => false,
         }
     }
 
-    fn compare(&self, reference: &Reference, last: RecId) -> Vec<String> {
+    fn compare(&self, reference: &Reference, highest: RecId) -> Vec<String> {
         let mut faults = reference.faults.clone();
         let mut lost: BTreeMap<String, Vec<RecId>> = BTreeMap::new();
         for (id, n) in &self.appended {
@@ -161,7 +161,7 @@ impl Promise {
             faults.push(format!("lost {how}: {}", named(&ids)));
         }
         let unknown = |id: &RecId| !reference.records.contains_key(id) && !reference.gaps.contains_key(id);
-        let silent: Vec<RecId> = (1..=last.0).map(RecId).filter(unknown).collect();
+        let silent: Vec<RecId> = (1..=highest.0).map(RecId).filter(unknown).collect();
         if !silent.is_empty() {
             faults.push(format!("neither stored nor declared: {}", named(&silent)));
         }

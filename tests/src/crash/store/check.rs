@@ -121,7 +121,7 @@ fn replay(stream: &[Stored], faults: &mut Vec<String>) -> BTreeMap<DeviceId, (De
                 match judged {
                     Ok(IngestDecision::New { next, .. }) => *ledger = *next,
                     other => {
-                        faults.push(format!("position {}: the chain is broken: {other:?}", stored.position))
+                        faults.push(format!("position {}: the chain is broken: {other:?}", stored.position));
                     }
                 }
             }

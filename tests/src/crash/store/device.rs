@@ -82,8 +82,8 @@ impl Device {
 
     fn record(&self, id: u64) -> Record {
         let value = f64::from(u32::try_from(id % 1_000).expect("below a thousand"));
-        let (category, body) = if id % 5 == 0 {
-            let state = if id % 2 == 0 { CheckState::Ok } else { CheckState::Critical };
+        let (category, body) = if id.is_multiple_of(5) {
+            let state = if id.is_multiple_of(2) { CheckState::Ok } else { CheckState::Critical };
             (Category::Service, Body::CheckResult(CheckResult { probe: name("service"), state }))
         } else {
             let quantity = Quantity::new(name("used"), Unit::Count, value).expect("a finite value");

@@ -93,7 +93,9 @@ impl Life {
         let hospital = Entry::Hospital(Hospital { id: "minato".parse().map_err(|e| format!("{e}"))?, key });
         let positions =
             self.store.append(vec![hospital.clone()]).await.map_err(|e| format!("append: {e}"))?;
-        positions.iter().for_each(|position| self.say(&Word::kept(*position, &hospital)));
+        for position in positions {
+            self.say(&Word::kept(position, &hospital));
+        }
         let mut devices = Vec::new();
         for number in 1..=DEVICES {
             devices.push(self.enroll(number).await?);
