@@ -83,7 +83,9 @@ fn value_len(bytes: &[u8]) -> Result<usize, CodecError> {
             0xc7 => (1, be(at, 1)? + 1, 0),
             0xc8 => (2, be(at, 2)? + 1, 0),
             0xc9 => (4, be(at, 4)? + 1, 0),
-            0xca | 0xce | 0xd2 => (0, 4, 0),
+            // A float is always the 64 bits of the value.
+            0xca => return Err(CodecError::NotShortest),
+            0xce | 0xd2 => (0, 4, 0),
             0xcb | 0xcf | 0xd3 => (0, 8, 0),
             0xcc | 0xd0 => (0, 1, 0),
             0xcd | 0xd1 | 0xd4 => (0, 2, 0),

@@ -1,0 +1,11 @@
+//! The adversary: forgeries, damage and stubbornness against the real code and the real programs.
+//!
+//! Holds: everything is drawn from a seed; what an attack did is counted by class, and an attack
+//! that had any effect is a failure with its first example.
+
+pub mod bitflip;
+pub mod content;
+pub mod draw;
+pub mod plan;
+pub mod tally;
+pub mod vector;
