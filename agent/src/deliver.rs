@@ -5,6 +5,7 @@
 //! is not signed by the collector's acknowledgement key means no more than "again later".
 
 use crate::{
+    enroll::host_facts,
     shared::{Shared, VERSION},
     status::DeliveryState,
     transport::http::{Answer, HttpTransport},
@@ -162,6 +163,8 @@ impl Delivery {
                 last_hash,
                 newest_ack: snapshot.newest_ack.map(Into::into),
                 consent_version: self.shared.gate.borrow().highest(),
+                facts: host_facts(VERSION),
+                challenge: None,
                 nonce,
             };
             let envelope =

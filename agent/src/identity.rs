@@ -14,9 +14,8 @@ use tenken_common::{
     file::{self, Access, WriteError},
     id::{DeviceId, Epoch, Hash, Name, SlotId},
     key::{KeyError, PublicKey, SecretKey},
-    limit,
-    statement::TrustDocument,
-    tls,
+    limit, tls,
+    trust::TrustDocument,
 };
 
 const FILES: [&str; 2] = ["identity", "identity.copy"];

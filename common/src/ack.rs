@@ -7,6 +7,7 @@
 
 use crate::{
     batch::RecRun,
+    enrollment::HostFacts,
     id::{DeviceId, Epoch, Hash, Nonce, Seq},
     positional_payload,
     time::Timestamp,
@@ -131,6 +132,11 @@ pub struct ResumeRequest {
     /// The newest acknowledgement it holds, an envelope.
     pub newest_ack: Option<ByteBuf>,
     pub consent_version: u64,
+    /// A change since enrollment is a warning.
+    pub facts: HostFacts,
+    /// The collector's newest [`SignedTime`], an envelope: shows that this was asked now. Needed
+    /// where the connection shows no client certificate.
+    pub challenge: Option<ByteBuf>,
     pub nonce: Nonce,
 }
 positional_payload!(ResumeRequest, "resume");
@@ -149,7 +155,9 @@ pub struct ResumeReply {
 }
 positional_payload!(ResumeReply, "resume-reply");
 
-/// The answer of `/v1/time`, for a device whose clock cannot judge the server's certificate.
+/// The answer of `/v1/time`, for a device whose clock cannot judge the server's certificate; and
+/// the challenge that the same device signs along with a request within
+/// [`crate::limit::CHALLENGE_LIFE`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedTime {
     pub server: Timestamp,

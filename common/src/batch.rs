@@ -7,6 +7,7 @@ use crate::{
     envelope::Verified,
     id::{BootId, DeviceId, Epoch, Hash, RecId, Seq},
     observation::{Class, Record},
+    stub::Stub,
     time::{ClockQuality, Moment},
     wire::v1::ReceivedBatch,
 };
@@ -56,11 +57,25 @@ pub enum GapReason {
     NotConsented = 4,
     /// The spool's files were lost or set aside.
     SpoolLost = 5,
+    /// The collector refused the batch for good, with a signed reject.
+    Refused = 6,
+    /// What the device held beyond its last known link when its epoch was closed by a rejoin.
+    Unknown = 7,
+    /// The device holds an acknowledgement for it; the collector lost it.
+    CollectorLost = 8,
 }
 
 impl GapReason {
-    pub const ALL: [Self; 5] =
-        [Self::NeverIssued, Self::Evicted, Self::Corrupt, Self::NotConsented, Self::SpoolLost];
+    pub const ALL: [Self; 8] = [
+        Self::NeverIssued,
+        Self::Evicted,
+        Self::Corrupt,
+        Self::NotConsented,
+        Self::SpoolLost,
+        Self::Refused,
+        Self::Unknown,
+        Self::CollectorLost,
+    ];
 
     pub fn code(self) -> u8 {
         self as u8
@@ -77,6 +92,9 @@ impl GapReason {
             Self::Corrupt => "corrupt",
             Self::NotConsented => "not_consented",
             Self::SpoolLost => "spool_lost",
+            Self::Refused => "refused",
+            Self::Unknown => "unknown",
+            Self::CollectorLost => "collector_lost",
         }
     }
 }
@@ -116,20 +134,37 @@ pub struct Link {
     pub seq: Seq,
     pub prev: Hash,
     pub hash: Hash,
-    pub boot: BootId,
+    /// The boot in the header; a stub has none.
+    pub boot: Option<BootId>,
 }
 
 impl Link {
     /// The link of a batch whose signature was checked.
     pub fn of(received: &Verified<ReceivedBatch>) -> Self {
-        let batch = &received.batch;
+        Self::of_batch(&received.batch, received.body_hash())
+    }
+
+    /// The link of a batch whose body has this hash.
+    pub fn of_batch(batch: &Batch, hash: Hash) -> Self {
         Self {
             device: batch.device,
             epoch: batch.epoch,
             seq: batch.seq,
             prev: batch.prev,
-            hash: received.body_hash(),
-            boot: batch.at.boot,
+            hash,
+            boot: Some(batch.at.boot),
+        }
+    }
+
+    /// The link that a stub stands for: the same as its body's.
+    pub fn of_stub(stub: &Stub) -> Self {
+        Self {
+            device: stub.device,
+            epoch: stub.epoch,
+            seq: stub.seq,
+            prev: stub.prev,
+            hash: stub.body_hash,
+            boot: None,
         }
     }
 }

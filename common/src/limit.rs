@@ -32,6 +32,24 @@ pub const REC_ID_BLOCK: u64 = 1_024;
 pub const SPOOL_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
 /// Newest batch hashes the collector keeps for a device to tell a duplicate from a fork.
 pub const LEDGER_HASHES: usize = 1_024;
+/// Links beyond a hole that the collector holds for one device; an honest one has no more.
+pub const HELD_LINKS_MAX: usize = IN_FLIGHT_MAX - 1;
+/// The same for all devices together.
+pub const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Times that a device sends the same link beyond a hole again before the hole is unexplained.
+pub const HOLE_STRIKES_MAX: u8 = 3;
+/// Evidence of a second chain that is kept of one device; beyond it only counted.
+pub const EVIDENCE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// How long a signed time serves as a challenge.
+pub const CHALLENGE_LIFE: Duration = Duration::from_mins(5);
+/// Trust documents in one answer; a device that is further behind asks again.
+pub const TRUST_DOCUMENTS_MAX: usize = 16;
+/// Roots that one trust document names.
+pub const TRUST_ROOTS_MAX: usize = 8;
+/// Batches in one file for removable media.
+pub const EXPORT_LINKS_MAX: usize = 64;
+/// What an agent remembers of the bodies it sent, for the hospital to read.
+pub const SENT_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Quantities in one sample.
 pub const QUANTITIES_MAX: usize = 128;
 /// How far a `Retry-After` is honoured.

@@ -1,12 +1,12 @@
-//! What the hospital, or the vendor's offline key, signs: slot tickets, device approvals, trust
-//! documents; and the armour in which such statements travel as files.
+//! What the hospital signs besides its consent: slot tickets, approvals of devices and of rejoins,
+//! the succession of its own key; and the armour in which such statements travel as files.
 //!
 //! Holds: a statement is an envelope; the collector only verifies and files it and can make none
 //! in the hospital's name, since it never holds the hospital's key.
 
 use crate::{
     envelope::{Envelope, EnvelopeError},
-    id::{DeviceId, Hash, HospitalId, Name, SlotId},
+    id::{DeviceId, Epoch, Hash, HospitalId, Name, SlotId},
     key::{KeyError, PublicKey},
     positional_payload,
     time::Timestamp,
@@ -25,6 +25,8 @@ pub struct SlotTicket {
     /// [`crate::enrollment::slot_key`] of the token, never the token.
     pub proof_key: Hash,
     pub expires: Timestamp,
+    /// The device that goes on with a new key, where it lost its own.
+    pub replaces: Option<DeviceId>,
 }
 positional_payload!(SlotTicket, "slot");
 
@@ -57,44 +59,36 @@ pub struct DeviceApproval {
 }
 positional_payload!(DeviceApproval, "approval");
 
-/// The vendor's roots and acknowledgement key. Version v+1 is signed by the key v names.
+/// The hospital's word that a device whose chain fell behind goes on in this epoch, with this key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TrustDocument {
-    pub version: u64,
-    /// DER certificates.
-    pub roots: Vec<ByteBuf>,
-    #[serde(with = "serde_bytes")]
-    ack_key: Vec<u8>,
-    #[serde(with = "serde_bytes")]
-    next_signer: Vec<u8>,
-    pub issued: Timestamp,
+pub struct RejoinApproval {
+    pub hospital: HospitalId,
+    pub device: DeviceId,
+    /// The epoch that begins.
+    pub epoch: Epoch,
+    /// Fingerprint of the new device key, as both sides show it.
+    pub fingerprint: Hash,
+    pub approved_at: Timestamp,
 }
-positional_payload!(TrustDocument, "trust");
+positional_payload!(RejoinApproval, "rejoin-approval");
 
-impl TrustDocument {
-    pub fn new(
-        version: u64,
-        roots: &[Vec<u8>],
-        ack: PublicKey,
-        signer: PublicKey,
-        issued: Timestamp,
-    ) -> Self {
-        Self {
-            version,
-            roots: roots.iter().map(|r| ByteBuf::from(r.clone())).collect(),
-            ack_key: ack.to_bytes().to_vec(),
-            next_signer: signer.to_bytes().to_vec(),
-            issued,
-        }
+/// The hospital's new key, signed with its old one, which signs nothing from then on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeySuccession {
+    pub hospital: HospitalId,
+    #[serde(with = "serde_bytes")]
+    successor: Vec<u8>,
+    pub decided_at: Timestamp,
+}
+positional_payload!(KeySuccession, "key-succession");
+
+impl KeySuccession {
+    pub fn new(hospital: HospitalId, successor: PublicKey, decided_at: Timestamp) -> Self {
+        Self { hospital, successor: successor.to_bytes().to_vec(), decided_at }
     }
 
-    pub fn ack_key(&self) -> Result<PublicKey, KeyError> {
-        public_key(&self.ack_key)
-    }
-
-    /// The key that must have signed the version after this.
-    pub fn next_signer(&self) -> Result<PublicKey, KeyError> {
-        public_key(&self.next_signer)
+    pub fn successor(&self) -> Result<PublicKey, KeyError> {
+        public_key(&self.successor)
     }
 }
 

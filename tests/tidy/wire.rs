@@ -19,22 +19,29 @@ enum Direction {
 }
 
 /// Every payload that can stand in an envelope.
-const PAYLOADS: [(&str, Direction); 10] = [
+const PAYLOADS: [(&str, Direction); 17] = [
     ("Ack", ToDevice),
     ("Reject", ToDevice),
     ("ResumeReply", ToDevice),
     ("SignedTime", ToDevice),
     ("TrustDocument", ToDevice),
+    ("RenewReply", ToDevice),
+    ("RejoinGrant", ToDevice),
     ("ReceivedBatch", ToCollector),
+    ("Stub", ToCollector),
+    ("RenewRequest", ToCollector),
+    ("RejoinRequest", ToCollector),
     ("ResumeRequest", ToCollector),
     ("ConsentManifest", Stored),
     ("DeviceApproval", Stored),
     ("SlotTicket", Stored),
+    ("RejoinApproval", Stored),
+    ("KeySuccession", Stored),
 ];
 
 /// Every field of what the collector sends: facts about what it holds, and when to come again.
 /// `Grant` is the reply to an enrollment, the one message that travels without an envelope.
-const SENT: [(&str, &[&str]); 6] = [
+const SENT: [(&str, &[&str]); 9] = [
     (
         "Ack",
         &[
@@ -57,6 +64,21 @@ const SENT: [(&str, &[&str]); 6] = [
     ),
     ("SignedTime", &["server", "echo_nonce"]),
     ("TrustDocument", &["version", "roots", "ack_key", "next_signer", "issued"]),
+    ("TrustChain", &["documents"]),
+    ("RenewReply", &["device", "certificates", "server", "echo_nonce"]),
+    (
+        "RejoinGrant",
+        &[
+            "device",
+            "epoch",
+            "closed_seq",
+            "closed_hash",
+            "top_record",
+            "certificates",
+            "server",
+            "echo_nonce",
+        ],
+    ),
     ("Grant", &["device", "epoch", "certificates", "trust", "push_url", "server"]),
 ];
 
@@ -138,7 +160,10 @@ fn every_payload_is_known_with_its_direction() {
 #[test]
 fn the_collector_can_send_only_facts() {
     let sent: Vec<&str> = PAYLOADS.iter().filter(|(_, d)| *d == ToDevice).map(|(name, _)| *name).collect();
-    assert_eq!(sent, ["Ack", "Reject", "ResumeReply", "SignedTime", "TrustDocument"]);
+    assert_eq!(
+        sent,
+        ["Ack", "Reject", "ResumeReply", "SignedTime", "TrustDocument", "RenewReply", "RejoinGrant"]
+    );
     assert!(sent.iter().all(|name| SENT.iter().any(|(n, _)| n == name)), "SENT must list their fields");
     let sources: Vec<Source> = shared().into_iter().filter(|s| s.path.starts_with("common/src/")).collect();
     for (name, known) in SENT {

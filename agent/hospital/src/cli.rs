@@ -71,6 +71,9 @@ struct SlotArgs {
     /// The signed consent
     #[arg(long)]
     consent: PathBuf,
+    /// A device that lost its key: it goes on under the same id in a new epoch of its chain
+    #[arg(long, value_name = "DEVICE")]
+    replaces: Option<DeviceId>,
     /// How long the slot can be used, at most 72h
     #[arg(long, default_value = "72h")]
     life: HumanDuration,
@@ -150,6 +153,7 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> anyhow::Result<()> {
                 root: args.root,
                 consent,
                 life: args.life.0,
+                replaces: args.replaces,
             };
             let slot = device::make_slot(order, &hospital_key, now)?;
             file::write(&args.for_device, slot.for_device.to_armour().as_bytes(), Access::Private)?;

@@ -28,6 +28,8 @@ pub struct SlotOrder {
     pub root: Hash,
     pub consent: Envelope,
     pub life: Duration,
+    /// A device that lost its key and goes on with a new one.
+    pub replaces: Option<DeviceId>,
 }
 
 /// Both halves.
@@ -77,6 +79,7 @@ pub fn make_slot(order: SlotOrder, hospital_key: &SecretKey, now: Timestamp) -> 
         group: order.group.clone(),
         proof_key: slot_key(&token),
         expires,
+        replaces: order.replaces,
     };
     let for_device = SlotFile::new(SlotParts {
         collector: order.collector,
@@ -120,6 +123,7 @@ mod tests {
             collector: "https://rsc.example.jp:8443".into(),
             root: Hash([1; 32]),
             consent: consent::sign(&manifest, key).unwrap(),
+            replaces: None,
             life: Duration::from_secs(3_600),
         }
     }

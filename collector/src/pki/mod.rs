@@ -35,9 +35,10 @@ use tenken_common::{
     file::{self, Access, WriteError},
     id::{DeviceId, Hash},
     key::{KeyError, SecretKey},
-    statement::{self, ArmourError, TrustDocument},
+    statement::{self, ArmourError},
     time::{Clock, Timestamp},
     tls::{self, TlsError},
+    trust::TrustDocument,
 };
 
 const ROOT: &str = "root.pem";

@@ -1,6 +1,6 @@
 //! Batches: every way to be refused, replay, restarts, a second process, a full disk.
 
-use crate::support::{Device, NONCE, Rig, START, ack, ack_key, post};
+use crate::support::{Device, NONCE, Rig, START, ack, ack_key, facts, post};
 use axum::{
     body::Body,
     http::{Request, StatusCode},
@@ -320,6 +320,8 @@ async fn resume_says_how_far_and_what_is_missing() {
         last_hash: device.prev,
         newest_ack: None,
         consent_version: 1,
+        facts: facts(),
+        challenge: None,
         nonce: NONCE,
     };
     let bytes = Envelope::seal(&request, &device.key).unwrap().to_bytes();

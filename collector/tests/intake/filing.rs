@@ -23,6 +23,7 @@ fn ticket(hours: u64) -> SlotTicket {
         group: None,
         proof_key: Hash([1; 32]),
         expires: START.plus(Duration::from_hours(hours)),
+        replaces: None,
     }
 }
 

@@ -145,6 +145,7 @@ impl Rig {
             group: None,
             proof_key: slot_key(TOKEN),
             expires: self.clock.wall().plus(Duration::from_hours(24)),
+            replaces: None,
         };
         self.store.file_statement(&Envelope::seal(&ticket, &hospital_key()).unwrap()).await.unwrap();
         slot
@@ -212,14 +213,17 @@ pub fn ack(body: &[u8]) -> Ack {
 }
 
 pub fn enroll_request(slot: SlotId, key: &SecretKey) -> EnrollRequest {
-    let facts = HostFacts {
+    let csr = key.public().to_bytes().to_vec();
+    EnrollRequest::new(slot, &slot_key(TOKEN), key, csr, facts(), NONCE).unwrap()
+}
+
+pub fn facts() -> HostFacts {
+    HostFacts {
         os: name("linux"),
         arch: name("x86_64"),
         agent_version: name("0.1.0"),
         machine: Hash::of(b"machine"),
-    };
-    let csr = key.public().to_bytes().to_vec();
-    EnrollRequest::new(slot, &slot_key(TOKEN), key, csr, facts, NONCE).unwrap()
+    }
 }
 
 /// A device: its key and the end of its chain.

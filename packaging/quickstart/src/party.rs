@@ -201,6 +201,7 @@ async fn introduce(
         root,
         consent: consent.clone(),
         life: limit::SLOT_LIFE_MAX,
+        replaces: None,
     };
     let slot = make_slot(order, &hospital_key, now)?;
     for statement in [&slot.for_collector, &consent] {

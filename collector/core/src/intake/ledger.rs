@@ -212,7 +212,7 @@ pub fn accept(ledger: &DeviceLedger, link: &Link) -> IngestDecision {
     next.committed_hash = link.hash;
     next.recent.insert(link.seq, link.hash);
     next.trim(limit::LEDGER_HASHES);
-    let clone_suspected = next.note_boot(link.boot);
+    let clone_suspected = link.boot.is_some_and(|boot| next.note_boot(boot));
     IngestDecision::New { next: Box::new(next), clone_suspected }
 }
 
@@ -235,7 +235,7 @@ mod tests {
                 seq = seq.next();
                 let hash = Hash::of(&[&[writer], prev.as_bytes()].concat());
                 let boot = BootId([writer; 16]);
-                let link = Link { device: DEVICE, epoch: Epoch(1), seq, prev, hash, boot };
+                let link = Link { device: DEVICE, epoch: Epoch(1), seq, prev, hash, boot: Some(boot) };
                 prev = hash;
                 link
             })

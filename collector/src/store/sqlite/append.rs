@@ -333,15 +333,7 @@ pub(in crate::store) fn stored_batch(bytes: &[u8]) -> Result<ReceivedBatch, Stor
 
 fn stored_link(received: &ReceivedBatch, bytes: &[u8]) -> Result<Link, StoreError> {
     let envelope = Envelope::from_bytes(bytes).map_err(|_| StoreError::Value("envelope"))?;
-    let batch = &received.batch;
-    Ok(Link {
-        device: batch.device,
-        epoch: batch.epoch,
-        seq: batch.seq,
-        prev: batch.prev,
-        hash: Hash::of(envelope.body()),
-        boot: batch.at.boot,
-    })
+    Ok(Link::of_batch(&received.batch, Hash::of(envelope.body())))
 }
 
 /// Inserts rows with few, fixed statement sizes, so that the prepared statements are reused.
