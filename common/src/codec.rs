@@ -14,8 +14,8 @@ use serde::{Serialize, de::DeserializeOwned};
 pub enum CodecError {
     #[error("{0} bytes follow the message")]
     TrailingBytes(usize),
-    #[error("not in its shortest encoding")]
-    NotShortest,
+    #[error("not in the one encoding that the value has")]
+    OtherForm,
     #[error("the message ends in the middle of a value")]
     Truncated,
     #[error("nested deeper than {max} levels", max = limit::DEPTH_MAX)]
@@ -53,6 +53,13 @@ pub fn from_slice<T: DeserializeOwned>(bytes: &[u8], max: usize) -> Result<T, Co
     rmp_serde::from_slice(bytes).map_err(CodecError::Shape)
 }
 
+/// The same, and refuses what this program would have encoded otherwise: text where bytes belong,
+/// a map where an array does. For what has a frozen shape.
+pub fn from_slice_exact<T: Serialize + DeserializeOwned>(bytes: &[u8], max: usize) -> Result<T, CodecError> {
+    let value = from_slice(bytes, max)?;
+    if to_vec(&value)? == bytes { Ok(value) } else { Err(CodecError::OtherForm) }
+}
+
 /// Length of the first MessagePack value in `bytes`, walked without recursion.
 fn value_len(bytes: &[u8]) -> Result<usize, CodecError> {
     // How many values are still to come on each open level.
@@ -84,7 +91,7 @@ fn value_len(bytes: &[u8]) -> Result<usize, CodecError> {
             0xc8 => (2, be(at, 2)? + 1, 0),
             0xc9 => (4, be(at, 4)? + 1, 0),
             // A float is always the 64 bits of the value.
-            0xca => return Err(CodecError::NotShortest),
+            0xca => return Err(CodecError::OtherForm),
             0xce | 0xd2 => (0, 4, 0),
             0xcb | 0xcf | 0xd3 => (0, 8, 0),
             0xcc | 0xd0 => (0, 1, 0),
@@ -102,7 +109,7 @@ fn value_len(bytes: &[u8]) -> Result<usize, CodecError> {
         let end = at.checked_add(number).ok_or(CodecError::Truncated)?;
         let field = bytes.get(at..end).ok_or(CodecError::Truncated)?;
         if !is_shortest(marker, field) {
-            return Err(CodecError::NotShortest);
+            return Err(CodecError::OtherForm);
         }
         at = at.checked_add(width + payload).ok_or(CodecError::Truncated)?;
         if at > bytes.len() {
@@ -214,13 +221,13 @@ mod tests {
             &[0xd2, 0xff, 0xff, 0x80, 0],
             &[0xd3, 0xff, 0xff, 0xff, 0xff, 0x80, 0, 0, 0],
         ] {
-            assert!(matches!(from_slice::<i64>(longer, 9), Err(CodecError::NotShortest)), "{longer:x?}");
+            assert!(matches!(from_slice::<i64>(longer, 9), Err(CodecError::OtherForm)), "{longer:x?}");
         }
         for longer in [&[0xd9, 1, b'x'][..], &[0xda, 0, 1, b'x'], &[0xdb, 0, 0, 0, 1, b'x']] {
-            assert!(matches!(from_slice::<String>(longer, 9), Err(CodecError::NotShortest)), "{longer:x?}");
+            assert!(matches!(from_slice::<String>(longer, 9), Err(CodecError::OtherForm)), "{longer:x?}");
         }
         for longer in [&[0xdc, 0, 1, 7][..], &[0xdd, 0, 0, 0, 1, 7]] {
-            assert!(matches!(from_slice::<Vec<u8>>(longer, 9), Err(CodecError::NotShortest)), "{longer:x?}");
+            assert!(matches!(from_slice::<Vec<u8>>(longer, 9), Err(CodecError::OtherForm)), "{longer:x?}");
         }
     }
 

@@ -94,7 +94,7 @@ impl Envelope {
             .collect::<Result<_, _>>()?;
         let envelope = Self { payload_type, body: body.into_vec(), signatures };
         if envelope.to_bytes() != bytes {
-            return Err(EnvelopeError::Outer(CodecError::NotShortest));
+            return Err(EnvelopeError::Outer(CodecError::OtherForm));
         }
         Ok(envelope)
     }
@@ -177,7 +177,7 @@ macro_rules! positional_payload {
                 $crate::codec::to_vec(self)
             }
             fn decode(body: &[u8]) -> Result<Self, $crate::codec::CodecError> {
-                $crate::codec::from_slice(body, $crate::limit::MESSAGE_BYTES_MAX)
+                $crate::codec::from_slice_exact(body, $crate::limit::MESSAGE_BYTES_MAX)
             }
         }
     };
@@ -238,6 +238,20 @@ mod tests {
         ] {
             let got = Envelope::from_bytes(&reframed(&bytes, old, new));
             assert!(matches!(got, Err(EnvelopeError::Outer(_))), "{what}: {got:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_has_one_form_inside_too() {
+        let key = SecretKey::from_seed(&[3; 32]);
+        let open = |body: &[u8]| {
+            let envelope = Envelope::seal_bytes(Note::TYPE, body.to_vec(), &key);
+            envelope.open::<Note>(&key.public()).map(Verified::into_inner)
+        };
+        assert_eq!(open(&[0x92, 5, 0xa1, b'x']).unwrap(), Note(5, "x".into()));
+        for other in [&[0x92, 5, 0xc4, 1, b'x'][..], &[0x92, 0xcc, 5, 0xa1, b'x'], &[0x92, 5, 0xd9, 1, b'x']]
+        {
+            assert!(matches!(open(other), Err(EnvelopeError::Content(_))), "{other:x?}");
         }
     }
 

@@ -18,3 +18,9 @@ fn other_structures() {
     let tally = bitflip::all_mutants(&mut Draw::new(2), 10);
     assert!(tally.failed() == 0 && tally.classes().count() > 30, "{tally}");
 }
+
+#[test]
+fn a_sample_against_a_running_collector() {
+    let tally = bitflip::against_collector(500, 3);
+    assert!(tally.failed() == 0 && tally.tried_in_all() > 530, "{tally}");
+}

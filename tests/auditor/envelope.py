@@ -40,7 +40,7 @@ RECORDS_MAX, GAPS_MAX, QUANTITIES_MAX = 1000, 512, 128
 
 TYPE = "application/vnd.tenken.{}.v1+msgpack"
 BATCH = TYPE.format("batch") + "+zstd"
-ACK, REJECT = TYPE.format("ack"), TYPE.format("reject")
+STUB, ACK, REJECT = TYPE.format("stub"), TYPE.format("ack"), TYPE.format("reject")
 
 
 class Verdict(Exception):
@@ -216,7 +216,31 @@ def gap(value):
     return [first, last, code(reason, GAP_REASONS)]
 
 
-GAP_REASONS = range(1, 6)
+GAP_REASONS = range(1, 9)
+
+
+def stub(body):
+    """In the place of a batch whose body is not sent any more: the same link, its records lost."""
+    fields = array(unpack(body, MESSAGE_BYTES_MAX))
+    if len(fields) != 7:
+        raise Refused("an array of another length")
+    device, epoch, seq, prev, body_hash, runs, reason = fields
+    return {
+        "device": fixed(device, 16),
+        "epoch": unsigned(epoch, 32),
+        "seq": unsigned(seq, 64),
+        "prev": fixed(prev, 32),
+        "body_hash": fixed(body_hash, 32),
+        "records": [run(item) for item in array(runs, RECORDS_MAX)],
+        "reason": code(reason, GAP_REASONS),
+    }
+
+
+def run(value):
+    first, last = shape(value, int, int)
+    if unsigned(first, 64) > unsigned(last, 64):
+        raise Refused("a run that ends before it begins")
+    return [first, last]
 
 
 def record(value, known, unknown):
@@ -269,7 +293,7 @@ def probe_run(value):
 
 
 RECORD = {1: sample, 2: check_result, 3: self_report}
-CONTENT = {BATCH: batch, ACK: ack, REJECT: reject}
+CONTENT = {BATCH: batch, STUB: stub, ACK: ack, REJECT: reject}
 
 
 # --- compression --------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ mod account;
 pub mod adversary;
 pub mod bed;
 mod binary;
+pub mod fuzz;
 pub mod http;
 mod kill;
 mod mail;

@@ -3,8 +3,10 @@
 //! certificate the connection showed; whether the device is revoked.
 //!
 //! Holds: [`verify`] is pure over a [`Directory`] and nothing is parsed before its signature was
-//! found good. A refusal names its link only where a good signature vouches for it, since only
-//! then may the answer be signed. A pending device's batches are taken.
+//! found good. A refusal names its link only where a good signature of the very device that the
+//! link names vouches for it, on a connection of that device, since only then may the answer be
+//! signed: with it a device gives up what it holds, so no other may have it made. A pending
+//! device's batches are taken.
 //!
 //! [`DeviceDirectory`] keeps the directory in step with the store, also when another process (the
 //! command line) revokes a device: see [`DeviceDirectory::follow`].
@@ -152,9 +154,10 @@ pub fn verify(
     if link.seq == Seq(0) {
         return Err(Refusal::bare(RejectReason::BadContent));
     }
-    directory
-        .check_identity(&known, link.device, peer)
-        .map_err(|reason| Refusal { reason, link: Some(Box::new(link)) })?;
+    directory.check_identity(&known, link.device, peer).map_err(|reason| Refusal {
+        reason,
+        link: (reason == RejectReason::Revoked).then(|| Box::new(link)),
+    })?;
     Ok(received)
 }
 

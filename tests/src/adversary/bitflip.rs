@@ -3,7 +3,8 @@
 //!
 //! Holds: nothing of it is opened, whether by the code itself or by a running collector.
 
-use super::{content, draw::Draw, tally::Tally};
+use super::{content, device::Device, draw::Draw, tally::Tally};
+use crate::{Bed, BedPlan};
 use tenken_common::{
     ack::{Ack, Reject, ResumeRequest},
     batch::Batch,
@@ -13,8 +14,10 @@ use tenken_common::{
     wire::v1::ReceivedBatch,
 };
 
-/// The envelope's size: 32,768 bits.
+/// The envelope's size.
 pub const BYTES: usize = 4 * 1024;
+/// As many bits as it has.
+pub const FLIPS: usize = BYTES * 8;
 
 /// The batch with as many records as make its envelope exactly [`BYTES`] long.
 pub fn of_4_kib(draw: &mut Draw, key: &SecretKey, batch: Batch) -> Vec<u8> {
@@ -145,5 +148,32 @@ pub fn all_mutants(draw: &mut Draw, n: usize) -> Tally {
             tally.count(what, opens(&bytes, &key.public()).is_ok().then(|| "was opened".to_owned()));
         }
     }
+    tally
+}
+
+/// `n` of the flips, spread over all bits, and the mutants, against a running collector over TLS.
+pub fn against_collector(n: usize, seed: u64) -> Tally {
+    let mut draw = Draw::new(seed);
+    let mut tally = Tally::default();
+    let bed = Bed::new(BedPlan::default());
+    let mut collector = bed.start_collector();
+    let mut device = Device::of(&bed.enroll("ct-1").state, bed.device_port);
+    device.push(&mut draw);
+    let key = device.enrolled.device_key.clone();
+    let next = device.next(&mut draw);
+    let good = of_4_kib(&mut draw, &key, next);
+    let every = (FLIPS / n.max(1)).max(1);
+    let sample =
+        flips(&good).skip(draw.below(every)).step_by(every).map(|(_, bytes)| ("one bit flipped", bytes));
+    for (what, bytes) in sample.chain(mutants(&mut draw, &good, &key)) {
+        let reply = device.post(&bytes).unwrap();
+        let effect = reply.status == 200 || device.reject(&reply).is_some();
+        tally.count(what, effect.then(|| format!("status {}", reply.status)));
+    }
+    let stored = |what: &str| bed.listing(&["device", "list"])[0][what].as_u64();
+    tally.hold("one bit flipped", stored("batches") == Some(1), || "something was stored".into());
+    // The undamaged one is taken.
+    device.deliver(&good);
+    tally.hold("one bit flipped", collector.is_running(), || "the collector ended".into());
     tally
 }

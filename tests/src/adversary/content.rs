@@ -11,6 +11,7 @@ use tenken_common::{
     observation::{
         Body, CheckResult, CheckState, Class, Observation, ProbeRun, ProbeState, Record, Sample, SelfReport,
     },
+    stub::Stub,
     time::{ClockQuality, ClockSource, Moment, Monotonic, Timestamp},
     unit::{Quantity, Unit},
     wire::v1::ReceivedBatch,
@@ -78,15 +79,28 @@ pub fn record(draw: &mut Draw, id: u64) -> Record {
     Record { id: RecId(id), observation }
 }
 
+fn run(draw: &mut Draw) -> RecRun {
+    let from = draw.sized() >> 1;
+    RecRun { from: RecId(from), to: RecId(from + (draw.sized() >> 1)) }
+}
+
+pub fn stub(draw: &mut Draw) -> Stub {
+    Stub {
+        device: DeviceId(draw.bytes()),
+        epoch: Epoch(small(draw)),
+        seq: Seq(draw.sized()),
+        prev: Hash(draw.bytes()),
+        body_hash: Hash(draw.bytes()),
+        records: (0..draw.below(6)).map(|_| run(draw)).collect(),
+        reason: draw.one_of(&GapReason::ALL),
+    }
+}
+
 /// A batch of any device; its records' ids are dense.
 pub fn batch(draw: &mut Draw) -> Batch {
     let many = if draw.once_in(30) { 300 } else { 12 };
     let (first, count) = (draw.sized().min(1 << 60), draw.below(many) as u64);
-    let gap = |draw: &mut Draw| {
-        let from = draw.sized() >> 1;
-        let run = RecRun { from: RecId(from), to: RecId(from + (draw.sized() >> 1)) };
-        Gap { run, reason: draw.one_of(&GapReason::ALL) }
-    };
+    let gap = |draw: &mut Draw| Gap { run: run(draw), reason: draw.one_of(&GapReason::ALL) };
     Batch {
         device: DeviceId(draw.bytes()),
         epoch: Epoch(small(draw)),
@@ -174,6 +188,18 @@ pub fn batch_said(received: &ReceivedBatch) -> Value {
         "gaps": batch.gaps.iter().map(|g| json!([g.run.from.0, g.run.to.0, g.reason.code()])).collect::<Value>(),
         "records": batch.records.iter().map(record_said).collect::<Value>(),
         "unknown": received.unknown.iter().map(|(id, kind)| json!([id.0, kind])).collect::<Value>(),
+    })
+}
+
+pub fn stub_said(stub: &Stub) -> Value {
+    json!({
+        "device": stub.device.to_string(),
+        "epoch": stub.epoch.0,
+        "seq": stub.seq.0,
+        "prev": stub.prev.to_string(),
+        "body_hash": stub.body_hash.to_string(),
+        "records": stub.records.iter().map(|run| json!([run.from.0, run.to.0])).collect::<Value>(),
+        "reason": stub.reason.code(),
     })
 }
 

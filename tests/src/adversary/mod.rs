@@ -4,8 +4,18 @@
 //! that had any effect is a failure with its first example.
 
 pub mod bitflip;
+pub mod bomb;
+pub mod certificate;
+pub mod clones;
 pub mod content;
+pub mod device;
 pub mod draw;
+pub mod forge;
+pub mod mitm;
+pub mod netns;
+pub mod passport;
 pub mod plan;
+pub mod stall;
+pub mod suite;
 pub mod tally;
 pub mod vector;

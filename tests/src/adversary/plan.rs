@@ -13,6 +13,7 @@ use tenken_common::{
     codec,
     id::hex,
     observation::{Body, Record},
+    stub::Stub,
     unit::Quantity,
 };
 
@@ -55,6 +56,18 @@ pub fn batch(batch: &Batch) -> Value {
         batch.class.code(),
         batch.records.iter().map(record).collect::<Value>(),
         batch.gaps.iter().map(|g| json!([g.run.from.0, g.run.to.0, g.reason.code()])).collect::<Value>(),
+    ])
+}
+
+pub fn stub(stub: &Stub) -> Value {
+    json!([
+        bin(&stub.device.0),
+        stub.epoch.0,
+        stub.seq.0,
+        bin(&stub.prev.0),
+        bin(&stub.body_hash.0),
+        stub.records.iter().map(|run| json!([run.from.0, run.to.0])).collect::<Value>(),
+        stub.reason.code(),
     ])
 }
 

@@ -19,6 +19,7 @@ use tenken_common::{
     envelope::{Envelope, EnvelopeError, Payload, Verified},
     id::hex,
     key::{PublicKey, SecretKey},
+    stub::Stub,
     wire::v1::ReceivedBatch,
 };
 
@@ -46,12 +47,16 @@ struct Message {
 }
 
 fn message(draw: &mut Draw) -> Message {
-    match draw.below(4) {
+    match draw.below(5) {
         0 => {
+            let stub = content::stub(draw);
+            Message { kind: Stub::TYPE, plan: plan::stub(&stub), said: content::stub_said(&stub) }
+        }
+        1 => {
             let ack = content::ack(draw);
             Message { kind: Ack::TYPE, plan: plan::ack(&ack), said: content::ack_said(&ack) }
         }
-        1 => {
+        2 => {
             let reject = content::reject(draw);
             Message { kind: Reject::TYPE, plan: plan::reject(&reject), said: content::reject_said(&reject) }
         }
@@ -102,7 +107,13 @@ fn vector(draw: &mut Draw) -> Vector {
         11 => vector("with more after it", [good, draw.some_bytes(1)].concat()),
         12 => vector("frame", draw_frame(draw, &good)),
         13 => {
-            let other = draw.one_of(&[Ack::TYPE, Reject::TYPE, ReceivedBatch::TYPE, "application/x-other"]);
+            let other = draw.one_of(&[
+                Ack::TYPE,
+                Reject::TYPE,
+                Stub::TYPE,
+                ReceivedBatch::TYPE,
+                "application/x-other",
+            ]);
             let bytes = Envelope::seal_bytes(other, body(kind, &message.plan), &secret).to_bytes();
             vector("of some type", bytes)
         }
@@ -209,6 +220,7 @@ impl Vector {
         let opened = Envelope::from_bytes(&self.envelope).and_then(|envelope| {
             Ok(match self.kind {
                 Ack::TYPE => content::ack_said(&*envelope.open::<Ack>(&self.key)?),
+                Stub::TYPE => content::stub_said(&*envelope.open::<Stub>(&self.key)?),
                 Reject::TYPE => content::reject_said(&*envelope.open::<Reject>(&self.key)?),
                 _ => {
                     let received: Verified<ReceivedBatch> = envelope.open(&self.key)?;

@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stdout, reason = "the result is what this program is run for")]
 
+mod adversary;
 mod kill;
 
 use clap::Parser;
@@ -31,8 +32,18 @@ struct Args {
 /// Runs `n` rounds with a seed; gives how many failed.
 type Campaign = fn(n: u32, seed: u64) -> u64;
 
-const CAMPAIGNS: [(&str, Campaign); 2] =
-    [("kill", |n, seed| kill::run("sled", n, seed)), ("kill-redb", |n, seed| kill::run("redb", n, seed))];
+const CAMPAIGNS: [(&str, Campaign); 10] = [
+    ("kill", |n, seed| kill::run("sled", n, seed)),
+    ("kill-redb", |n, seed| kill::run("redb", n, seed)),
+    ("forge", adversary::forge),
+    ("bitflip", adversary::bitflip),
+    ("door", adversary::door),
+    ("certificate", adversary::certificate),
+    ("clone-netns", adversary::clones),
+    ("vectors", adversary::vectors),
+    ("suites", adversary::suites),
+    ("fuzz", adversary::fuzz),
+];
 
 fn names() -> Vec<&'static str> {
     CAMPAIGNS.iter().map(|(name, _)| *name).chain(["all"]).collect()
