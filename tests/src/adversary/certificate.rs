@@ -133,7 +133,10 @@ pub fn cases(bed: &Bed, side: Side, name: &str, true_identity: &Identity) -> Vec
     under("of a root with the same name and the true key's id", &twin, &|p| {
         p.use_authority_key_identifier_extension = true
     });
-    under("expired a second ago", &root, &|p| *p = dated(p.clone(), DAY, Duration::ZERO));
+    under("expired two seconds ago", &root, &|p| {
+        *p = dated(p.clone(), DAY, Duration::ZERO);
+        p.not_after -= Duration::from_secs(2);
+    });
     under("expired long ago", &root, &|p| {
         (p.not_before, p.not_after) = (rcgen::date_time_ymd(1980, 1, 1), rcgen::date_time_ymd(1981, 1, 1));
     });

@@ -9,8 +9,13 @@ use super::{
     netns::{HUB, Networks, Node},
     tally::Tally,
 };
-use crate::{Bed, BedPlan, Home, Process, wait::wait_until};
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use crate::{Bed, BedPlan, Home, wait::wait_until};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use tenken_collector::store::Store;
 use tenken_collector_core::stream::Entry;
 use tenken_common::{
@@ -45,10 +50,11 @@ pub fn clones(n: usize, seed: u64) -> Tally {
     let mut honest_agent = bed.start_agent_in(&networks.name(Node::Right), &honest);
     let mut copied = Vec::new();
     for number in 0..n {
-        copied.push((draw.once_in(2), copy(&networks, &bed, &format!("ct-{number}"))));
-        let (apart, (home, clone, fork_at)) = copied.last().unwrap();
-        let agents = run_both(&networks, &bed, home, clone, *apart, *fork_at);
-        drop(agents);
+        let scene = Scene::new(&networks, &bed, number as u64);
+        // A short run has both.
+        let apart = if number < 2 { number == 0 } else { draw.once_in(2) };
+        scene.run_both(apart);
+        copied.push((apart, scene.home, scene.first));
     }
     let row = bed.device_when(&honest, "the honest one", |_| true);
     tally.count(
@@ -59,32 +65,93 @@ pub fn clones(n: usize, seed: u64) -> Tally {
     assert!(honest_agent.wait(BOUND).success());
     collector.terminate();
     assert!(collector.wait(BOUND).success());
-    for (apart, (home, _, first)) in copied {
+    for (apart, home, first) in copied {
         let class = if apart { "copied, one cut off for a while" } else { "copied, both at once" };
         tally.count(class, wrongly_stored(&bed.database(), home.device.parse().unwrap(), first));
     }
     tally
 }
 
-/// A device that has delivered something, its copy, and the first link after it.
-fn copy(networks: &Networks, bed: &Bed, label: &str) -> (Home, Home, Seq) {
-    let home = bed.enroll(label);
-    let mut agent = bed.start_agent_in(&networks.name(Node::Left), &home);
-    bed.device_when(&home, "two batches of it", |row| row["batches"].as_u64() >= Some(2));
-    agent.terminate();
-    assert!(agent.wait(BOUND).success());
-    let status = tenken_agent::status::load(&home.state).unwrap();
-    let first = Seq(status.spool.acked_batches + status.spool.in_flight + 1);
-    let clone = Home {
-        config: bed.dir().join(format!("{label}-clone.toml")),
-        state: bed.dir().join(format!("{label}-clone")),
-        ..home.clone()
-    };
-    copy_folder(&home.state, &clone.state);
-    // Long enough between two batches that both have begun before either sends one.
-    bed.write_agent(&home, &agent_text("3s"));
-    bed.write_agent(&clone, &agent_text("3s"));
-    (home, clone, first)
+/// A device that has delivered something, and its copy.
+struct Scene<'a> {
+    networks: &'a Networks,
+    bed: &'a Bed,
+    home: Home,
+    clone: Home,
+    /// The first link after the copy was made.
+    first: Seq,
+    /// A newer consent that names all categories again.
+    loud: PathBuf,
+}
+
+impl<'a> Scene<'a> {
+    fn new(networks: &'a Networks, bed: &'a Bed, number: u64) -> Self {
+        let label = format!("ct-{number}");
+        let home = bed.enroll(&label);
+        let mut agent = bed.start_agent_in(&networks.name(Node::Left), &home);
+        bed.device_when(&home, "two batches of it", |row| row["batches"].as_u64() >= Some(2));
+        // A consent for what this device does not have: it goes on to speak and has nothing to say,
+        // so that original and copy both begin before either sends anything.
+        let signed = |version, categories: &[&str], name: &str| {
+            bed.sign_consent(version, categories);
+            let path = bed.dir().join(format!("{label}.{name}"));
+            fs::copy(bed.path("consent.statement"), &path).unwrap();
+            path
+        };
+        let quiet = signed(2 * number + 2, &["patch"], "quiet");
+        let loud = signed(2 * number + 3, &BedPlan::default().categories, "loud");
+        put(&quiet, &home);
+        wait_until(BOUND, "everything to be delivered and nothing to be recorded", |state| {
+            let status = tenken_agent::status::load(&home.state).ok()?;
+            *state = format!("{:?} {:?}", status.consent, status.spool);
+            let quiet = status.consent.version == 2 * number + 2;
+            (quiet && status.spool.waiting + status.spool.in_flight == 0).then_some(())
+        });
+        agent.terminate();
+        assert!(agent.wait(BOUND).success());
+        let status = tenken_agent::status::load(&home.state).unwrap();
+        assert_eq!(status.spool.waiting + status.spool.in_flight, 0, "{:?}", status.spool);
+        let first = Seq(status.spool.acked_batches + 1);
+        let clone = Home { state: bed.dir().join(format!("{label}-clone")), ..home.clone() };
+        let clone = Home { config: bed.dir().join(format!("{label}-clone.toml")), ..clone };
+        copy_folder(&home.state, &clone.state);
+        bed.write_agent(&clone, &agent_text("300ms"));
+        Self { networks, bed, home, clone, first, loud }
+    }
+
+    /// Runs original and copy until the collector takes nothing more from them.
+    fn run_both(&self, apart: bool) {
+        let [left, right] = [Node::Left, Node::Right].map(|node| self.networks.name(node));
+        let _agents =
+            [self.bed.start_agent_in(&left, &self.home), self.bed.start_agent_in(&right, &self.clone)];
+        for place in [&self.home, &self.clone] {
+            wait_until(BOUND, "both to have begun", |state| {
+                let status = tenken_agent::status::load(&place.state).ok()?;
+                *state = format!("{:?}", status.delivery);
+                (status.stopped.is_none() && status.delivery.last_ack.is_some()).then_some(())
+            });
+        }
+        if apart {
+            self.networks.connect(Node::Right, false);
+            put(&self.loud, &self.home);
+            put(&self.loud, &self.clone);
+            self.bed.device_when(&self.home, "the connected one to go on", |row| {
+                row["batches"].as_u64() > Some(self.first.0)
+            });
+            self.networks.connect(Node::Right, true);
+        } else {
+            put(&self.loud, &self.home);
+            put(&self.loud, &self.clone);
+        }
+        self.bed.device_when(&self.home, "the quarantine of both", |row| row["quarantined"] == true);
+    }
+}
+
+/// Moves a consent into place whole.
+fn put(statement: &Path, home: &Home) {
+    let new = home.state.join("consent.new");
+    fs::copy(statement, &new).unwrap();
+    fs::rename(new, home.state.join("consent.statement")).unwrap();
 }
 
 fn copy_folder(from: &Path, to: &Path) {
@@ -97,35 +164,6 @@ fn copy_folder(from: &Path, to: &Path) {
             fs::copy(entry.path(), place).unwrap();
         }
     }
-}
-
-/// Runs original and copy until the collector takes nothing more from them.
-fn run_both(
-    networks: &Networks,
-    bed: &Bed,
-    home: &Home,
-    clone: &Home,
-    apart: bool,
-    first: Seq,
-) -> [Process; 2] {
-    let [left, right] = [Node::Left, Node::Right].map(|node| networks.name(node));
-    let agents = [bed.start_agent_in(&left, home), bed.start_agent_in(&right, clone)];
-    if apart {
-        for place in [home, clone] {
-            wait_until(BOUND, "both to have begun", |state| {
-                let status = tenken_agent::status::load(&place.state).ok()?;
-                *state = format!("{:?}", status.delivery);
-                (status.stopped.is_none() && status.delivery.last_ack.is_some()).then_some(())
-            });
-        }
-        networks.connect(Node::Right, false);
-        bed.device_when(home, "the connected one to go on", |row| {
-            row["batches"].as_u64() >= Some(first.0) || row["quarantined"] == true
-        });
-        networks.connect(Node::Right, true);
-    }
-    bed.device_when(home, "the quarantine of both", |row| row["quarantined"] == true);
-    agents
 }
 
 /// What is not as it must be in the stream of a stopped collector.

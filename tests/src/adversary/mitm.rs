@@ -4,6 +4,7 @@
 //!
 //! Holds: one port, a thread for each connection; every request goes to one answerer, in turn.
 
+use crate::wait::wait_until;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::{
     io::{Error, Read as _, Write as _},
@@ -19,6 +20,7 @@ use tenken_common::{ack::NONCE_HEADER, id::Nonce};
 
 /// How long a connection may be silent before its thread looks whether to end.
 const PACE: Duration = Duration::from_millis(100);
+const BIND_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a device asked.
 #[derive(Debug, Clone)]
@@ -59,7 +61,9 @@ impl Mitm {
         config: ServerConfig,
         answer: impl FnMut(&Request) -> Answer + Send + 'static,
     ) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", port)).expect("the collector's port is free now");
+        let listener = wait_until(BIND_WITHIN, "the collector's port to be free", |state| {
+            TcpListener::bind(("127.0.0.1", port)).map_err(|e| *state = e.to_string()).ok()
+        });
         let (stop, counts) = (Arc::new(AtomicBool::new(false)), Arc::new(Counts::default()));
         let answer: Arc<Mutex<Answerer>> = Arc::new(Mutex::new(answer));
         let (stopped, counted, config) = (Arc::clone(&stop), Arc::clone(&counts), Arc::new(config));
@@ -133,6 +137,10 @@ fn serve(
                     format!("HTTP/1.1 {} Said\r\ncontent-length: {}\r\n\r\n", said.status, said.body.len());
                 tls.write_all(&[head.as_bytes(), &said.body].concat())?;
                 tls.flush()?;
+                // A device that asks without a pause does not keep it open.
+                if stop.load(Ordering::SeqCst) {
+                    return Ok(());
+                }
             }
             Ok(None) => return Ok(()),
             Err(e) => return Err(e),

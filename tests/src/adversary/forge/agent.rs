@@ -14,6 +14,7 @@ use crate::{
     },
     wait::wait_until,
 };
+use serde_bytes::ByteBuf;
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
@@ -24,11 +25,13 @@ use tenken_collector::store::Store;
 use tenken_common::{
     ack::{Ack, Reject, RejectReason, ResumeReply, SignedTime},
     batch::RecRun,
+    codec,
     envelope::{Envelope, Payload},
     id::{DeviceId, Epoch, Hash, Nonce, RecId, Seq},
     key::SecretKey,
-    time::{Clock as _, SystemClock},
+    time::{Clock as _, SystemClock, Timestamp},
     tls,
+    trust::{TrustChain, TrustDocument},
     wire::v1::ReceivedBatch,
 };
 
@@ -57,8 +60,8 @@ struct Attack {
     sent: Option<(Seq, Hash)>,
     /// Class of the last forged answer, whose effect the next request shows.
     pending: Option<&'static str>,
-    /// Whether resume is answered truly, so that batches come.
-    resumed: bool,
+    /// The attacker's own key, which its trust documents name.
+    own_key: SecretKey,
 }
 
 const RESUME_CLASSES: [&str; 4] = [
@@ -91,11 +94,12 @@ pub fn against_agent(n: usize, seed: u64) -> Tally {
     assert!(collector.wait(BOUND).success());
 
     let attack = Arc::new(Mutex::new(Attack::new(&bed, &home, n, seed)));
-    let mitm = {
+    // At both doors of the collector.
+    let [mitm, beside] = [bed.device_port, bed.enroll_port].map(|port| {
         let attack = Arc::clone(&attack);
         let config = tls::server(server_identity(&bed), None, SystemClock::new()).unwrap();
-        Mitm::start(bed.device_port, config, move |request| attack.lock().unwrap().answer(request))
-    };
+        Mitm::start(port, config, move |request| attack.lock().unwrap().answer(request))
+    });
     let mut agent = bed.start_agent(&home);
     let before = wait_until(BOUND, "the first status of the attacked agent", |_| {
         tenken_agent::status::load(&home.state).ok().filter(|s| s.stopped.is_none())
@@ -120,7 +124,7 @@ pub fn against_agent(n: usize, seed: u64) -> Tally {
     let held = wait_until(BOUND, "a status after the attack", |_| {
         tenken_agent::status::load(&home.state).ok().filter(|s| s.written > before.written)
     });
-    drop(mitm);
+    drop((mitm, beside));
     let mut attack = Arc::into_inner(attack).unwrap().into_inner().unwrap();
     let acked = (before.spool.acked_batches, held.spool.acked_batches);
     attack.tally.hold("deletions from the spool", acked.0 == acked.1, || format!("acknowledged {acked:?}"));
@@ -180,11 +184,14 @@ impl Attack {
             plan: plan.collect(),
             sent: None,
             pending: None,
-            resumed: false,
+            own_key: SecretKey::from_seed(&[0xee; 32]),
         }
     }
 
     fn answer(&mut self, request: &Request) -> Answer {
+        if !["/v1/batch", "/v1/resume"].iter().any(|path| request.line.ends_with(path)) {
+            return self.beside(request);
+        }
         let batch = request.line.ends_with("/v1/batch").then(|| {
             let envelope = Envelope::from_bytes(&request.body).expect("a device sends envelopes");
             let batch = ReceivedBatch::decode(envelope.body()).expect("a device sends batches").batch;
@@ -214,12 +221,23 @@ impl Attack {
 
     /// What the collector would have said.
     fn truly_resumed(&mut self, request: &Request) -> Answer {
-        if !request.line.ends_with("/v1/resume") {
-            return Answer { status: 404, body: vec![] };
-        }
-        self.resumed = true;
         let reply = self.resume_reply(request.nonce);
         Answer { status: 200, body: self.truly(&reply) }
+    }
+
+    /// What the device asks because it did not believe an answer: whom to trust, and the time.
+    fn beside(&mut self, request: &Request) -> Answer {
+        let body = if request.line.contains("/v1/trust") {
+            let own = self.own_key.public();
+            let next = TrustDocument::new(2, &[vec![1]], own, own, SystemClock::new().wall());
+            let document = ByteBuf::from(self.falsely(&next));
+            self.tally.count("trust chain forged, to the device", None);
+            codec::to_vec(&TrustChain { documents: vec![document] }).unwrap()
+        } else {
+            let time = SignedTime { server: Timestamp::EPOCH, echo_nonce: request.nonce };
+            self.falsely(&time)
+        };
+        Answer { status: 200, body }
     }
 
     fn truly<T: Payload>(&self, value: &T) -> Vec<u8> {
@@ -229,7 +247,8 @@ impl Attack {
     /// Signed by anybody, with or without the true key's id; or by the true key over something else.
     fn falsely<T: Payload>(&mut self, value: &T) -> Vec<u8> {
         let stranger = SecretKey::from_seed(&self.draw.bytes());
-        let mut bytes = Envelope::seal(value, &stranger).unwrap().to_bytes();
+        let stranger = if self.draw.once_in(2) { &self.own_key } else { &stranger };
+        let mut bytes = Envelope::seal(value, stranger).unwrap().to_bytes();
         let end = bytes.len();
         match self.draw.below(5) {
             0 => {}

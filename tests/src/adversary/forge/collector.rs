@@ -4,36 +4,32 @@
 //! before, if a device falls into quarantine, or if the attacker is given a signed reject that the
 //! device which is named in it would believe.
 
+use super::open_door;
 use crate::{
     Bed, BedPlan, Process,
     adversary::{
-        device::{Device, Door, Reply, body_hash},
+        device::{Device, Reply, body_hash},
         draw::Draw,
         tally::Tally,
     },
 };
-use rcgen::{CertificateParams, KeyPair};
-use std::fs;
 use tenken_common::{
     ack::{Ack, Reject, ResumeReply, ResumeRequest},
     codec,
-    enrollment::{Request, slot_key},
     envelope::{Envelope, Payload},
     id::{DeviceId, Epoch, Hash, Nonce, Seq},
     key::SecretKey,
-    statement::SlotFile,
     stub::Stub,
-    time::{SystemClock, Timestamp},
-    tls,
+    time::Timestamp,
     wire::v1::ReceivedBatch,
 };
 
 /// A collector, a device that is attacked, and one that the attacker owns.
-struct Stage {
-    bed: Bed,
+pub(super) struct Stage {
+    pub(super) bed: Bed,
     collector: Process,
-    victim: Device,
-    own: Device,
+    pub(super) victim: Device,
+    pub(super) own: Device,
     /// What the victim has delivered, in order.
     sent: Vec<Vec<u8>>,
 }
@@ -57,7 +53,9 @@ pub fn against_collector(n: usize, seed: u64) -> Tally {
     stage.replayed(&mut tally, n, &mut draw);
     stage.reordered(&mut tally, n, &mut draw);
     stage.resumes(&mut tally, n, &mut draw);
-    stage.enrollments(&mut tally, n, &mut draw);
+    open_door::enrollments(&mut stage, &mut tally, n, &mut draw);
+    open_door::renewals(&mut stage, &mut tally, n, &mut draw);
+    open_door::rejoins(&mut stage, &mut tally, n, &mut draw);
     stage.honest(&mut tally, &mut draw);
     tally
 }
@@ -79,12 +77,12 @@ fn next(stage: &Stage, draw: &mut Draw) -> Vec<u8> {
     stage.victim.sealed(stage.victim.next(draw))
 }
 
-fn stranger(draw: &mut Draw) -> SecretKey {
+pub(super) fn stranger(draw: &mut Draw) -> SecretKey {
     SecretKey::from_seed(&draw.bytes())
 }
 
 /// Its signature under the victim's key id.
-fn under_the_id(stage: &Stage, mut bytes: Vec<u8>) -> Vec<u8> {
+pub(super) fn under_the_id(stage: &Stage, mut bytes: Vec<u8>) -> Vec<u8> {
     let end = bytes.len();
     bytes[end - 74..end - 66].copy_from_slice(stage.victim.enrolled.device_key.public().id().as_bytes());
     bytes
@@ -224,7 +222,7 @@ impl Stage {
     }
 
     /// What the collector holds of every device.
-    fn holdings(&self) -> Vec<String> {
+    pub(super) fn holdings(&self) -> Vec<String> {
         let list = self.bed.listing(&["device", "list"]);
         let words = |row: &serde_json::Value| {
             format!("{} {} {} {}", row["device"], row["batches"], row["records"], row["quarantined"])
@@ -259,7 +257,7 @@ impl Stage {
         self.unchanged(tally, class, &before);
     }
 
-    fn unchanged(&mut self, tally: &mut Tally, class: &str, before: &[String]) {
+    pub(super) fn unchanged(&mut self, tally: &mut Tally, class: &str, before: &[String]) {
         let after = self.holdings();
         tally.hold(class, after == before, || format!("the store changed from {before:?} to {after:?}"));
         tally.hold(class, self.collector.is_running(), || "the collector ended".into());
@@ -372,42 +370,6 @@ impl Stage {
             4 => sealed(&Ack { device: self.own.enrolled.device, ..ahead }, &true_key),
             _ => sealed(&Ack { epoch: Epoch(ahead.epoch.0 + 1), ..ahead }, &true_key),
         }
-    }
-
-    /// Redemptions of a slot that is on file, by somebody who does not hold it.
-    fn enrollments(&mut self, tally: &mut Tally, n: usize, draw: &mut Draw) {
-        let class = "enrollment forged";
-        self.bed.applicant("ct-9");
-        let slot = fs::read_to_string(self.bed.path("ct-9.slot")).expect("the slot was made");
-        let slot = SlotFile::from_armour(&slot).expect("a slot");
-        let facts = self.victim.resume(Nonce([0; 16])).facts;
-        let pinned = tls::client_pinned_by_hash(slot.root, SystemClock::new()).expect("a root");
-        let mut door = Door::new(self.bed.enroll_port, pinned);
-        let key = KeyPair::generate().expect("a key");
-        let csr = CertificateParams::default().serialize_request(&key).expect("a request").der().to_vec();
-        let before = self.holdings();
-        for _ in 0..n {
-            let request = |token: &[u8], key: &SecretKey, nonce: Nonce| {
-                Request::new(slot.slot, &slot_key(token), key, csr.clone(), facts.clone(), nonce)
-                    .expect("small")
-            };
-            let genuine = request(&slot.token, &stranger(draw), Nonce(draw.bytes()));
-            let bytes = match draw.below(3) {
-                0 => draw.altered(genuine.bytes()),
-                1 => request(&draw.bytes::<16>(), &stranger(draw), Nonce(draw.bytes())).bytes().to_vec(),
-                // The proof of one request on another, both made well.
-                _ => {
-                    let other = request(&draw.bytes::<16>(), &stranger(draw), Nonce(draw.bytes()));
-                    let mut bytes = other.bytes().to_vec();
-                    let (end, from) = (bytes.len(), genuine.bytes().len());
-                    bytes[end - 98..end - 66].copy_from_slice(&genuine.bytes()[from - 98..from - 66]);
-                    bytes
-                }
-            };
-            let reply = door.post("/v1/enroll", &Nonce(draw.bytes()), &bytes).expect("an answer");
-            tally.count(class, (reply.status == 200).then(|| "was granted".to_owned()));
-        }
-        self.unchanged(tally, class, &before);
     }
 
     /// Everything that was honest is there, once, and both go on.

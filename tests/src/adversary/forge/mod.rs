@@ -8,6 +8,7 @@
 
 mod agent;
 mod collector;
+mod open_door;
 mod statement;
 
 pub use agent::against_agent;
