@@ -16,7 +16,7 @@ use tenken_common::{
     batch::Batch,
     category::Category,
     enrollment::HostFacts,
-    envelope::{Envelope, Payload},
+    envelope::{Envelope, Payload, Verified},
     id::{Hash, Name, Nonce, Seq},
     key::PublicKey,
     observation::Class,
@@ -41,7 +41,7 @@ impl Reply {
     /// A message in it that this key signed.
     pub fn signed<T: Payload>(&self, key: &PublicKey) -> Option<T> {
         let envelope = Envelope::from_bytes(&self.body).ok()?;
-        envelope.open::<T>(key).ok().map(|value| value.into_inner())
+        envelope.open::<T>(key).ok().map(Verified::into_inner)
     }
 }
 

@@ -82,7 +82,9 @@ impl Mitm {
                     counts.ended.fetch_add(1, Ordering::SeqCst);
                 }));
             }
-            open.into_iter().for_each(|thread| thread.join().expect("no connection panics"));
+            for thread in open {
+                thread.join().expect("no connection panics");
+            }
         });
         Self { stop, counts, port, thread: Some(thread) }
     }
@@ -127,9 +129,9 @@ fn serve(
     stream.set_read_timeout(Some(PACE))?;
     let session = ServerConnection::new(config).map_err(Error::other)?;
     let mut tls = StreamOwned::new(session, stream);
-    let mut held = Vec::new();
+    let mut pending = Vec::new();
     loop {
-        match read_request(&mut tls, &mut held, stop) {
+        match read_request(&mut tls, &mut pending, stop) {
             Ok(Some(request)) => {
                 counts.requests.fetch_add(1, Ordering::SeqCst);
                 let said = answer.lock().unwrap_or_else(std::sync::PoisonError::into_inner)(&request);
@@ -150,41 +152,41 @@ fn serve(
 
 type Tls = StreamOwned<ServerConnection, TcpStream>;
 
-/// The next request; `held` keeps what came after it. None at the end.
-fn read_request(tls: &mut Tls, held: &mut Vec<u8>, stop: &AtomicBool) -> Result<Option<Request>, Error> {
+/// The next request; `pending` keeps what came after it. None at the end.
+fn read_request(tls: &mut Tls, pending: &mut Vec<u8>, stop: &AtomicBool) -> Result<Option<Request>, Error> {
     let head_end = loop {
-        if let Some(end) = held.windows(4).position(|w| w == b"\r\n\r\n") {
+        if let Some(end) = pending.windows(4).position(|w| w == b"\r\n\r\n") {
             break end;
         }
-        if !read_some(tls, held, stop)? {
+        if !read_some(tls, pending, stop)? {
             return Ok(None);
         }
     };
-    let head = String::from_utf8_lossy(&held[..head_end]).into_owned();
+    let head = String::from_utf8_lossy(&pending[..head_end]).into_owned();
     let header = |name: &str| {
         let lines = head.lines().filter_map(|line| line.split_once(": "));
         lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned()).next()
     };
     let length: usize = header("content-length").and_then(|v| v.parse().ok()).unwrap_or(0);
-    while held.len() < head_end + 4 + length {
-        if !read_some(tls, held, stop)? {
+    while pending.len() < head_end + 4 + length {
+        if !read_some(tls, pending, stop)? {
             return Ok(None);
         }
     }
-    let body = held[head_end + 4..head_end + 4 + length].to_vec();
-    held.drain(..head_end + 4 + length);
+    let body = pending[head_end + 4..head_end + 4 + length].to_vec();
+    pending.drain(..head_end + 4 + length);
     let line = head.lines().next().unwrap_or_default().trim_end_matches(" HTTP/1.1").to_owned();
     let nonce = header(NONCE_HEADER).and_then(|v| v.parse().ok()).unwrap_or(Nonce([0; 16]));
     Ok(Some(Request { line, nonce, body }))
 }
 
 /// False at the end of the connection, or where the server is to stop.
-fn read_some(tls: &mut Tls, held: &mut Vec<u8>, stop: &AtomicBool) -> Result<bool, Error> {
+fn read_some(tls: &mut Tls, pending: &mut Vec<u8>, stop: &AtomicBool) -> Result<bool, Error> {
     let mut part = [0; 16 * 1024];
     loop {
         match tls.read(&mut part) {
             Ok(n) => {
-                held.extend_from_slice(&part[..n]);
+                pending.extend_from_slice(&part[..n]);
                 return Ok(n > 0);
             }
             Err(e) if matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {

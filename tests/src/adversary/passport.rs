@@ -81,7 +81,9 @@ pub fn to_the_collector(seed: u64) -> Tally {
 
 fn shown(case: &Case, roots: &[rustls::pki_types::CertificateDer<'static>]) -> ClientConfig {
     let mut store = RootCertStore::empty();
-    roots.iter().for_each(|root| store.add(root.clone()).unwrap());
+    for root in roots {
+        store.add(root.clone()).unwrap();
+    }
     ClientConfig::builder_with_provider(tls::provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()

@@ -157,13 +157,13 @@ pub fn damage(draw: &mut Draw, tree: &mut Value) {
         }
         Value::Object(of) => match of.get_mut("bin") {
             Some(Value::String(digits)) if !digits.is_empty() && draw.once_in(2) => {
-                digits.truncate(digits.len() - 2)
+                digits.truncate(digits.len() - 2);
             }
             _ => *tree = Value::Bool(true),
         },
         Value::String(text) => {
             let odd = ["", "two words", "山田", &"x".repeat(65)].map(str::to_owned);
-            *text = odd[draw.below(4)].clone();
+            text.clone_from(&odd[draw.below(4)]);
         }
         Value::Number(_) => {
             let odd = [json!(-1), json!(u64::MAX), json!(256), json!(0), Value::Null, json!(i64::MIN)];

@@ -73,8 +73,8 @@ fn message(draw: &mut Draw) -> Message {
 }
 
 fn body(kind: &str, plan: &Value) -> Vec<u8> {
-    let plain = plan::packed(plan);
-    if kind == ReceivedBatch::TYPE { codec::compress(&plain).expect("it fits") } else { plain }
+    let packed = plan::packed(plan);
+    if kind == ReceivedBatch::TYPE { codec::compress(&packed).expect("it fits") } else { packed }
 }
 
 fn secret(draw: &mut Draw) -> SecretKey {
@@ -313,11 +313,13 @@ mod tests {
 
     #[test]
     fn every_verdict_occurs() {
-        let verdicts: std::collections::BTreeMap<String, usize> =
-            vectors(20_261_125, 1_000).iter().fold(Default::default(), |mut all, vector| {
+        let verdicts: std::collections::BTreeMap<String, usize> = vectors(20_261_125, 1_000).iter().fold(
+            std::collections::BTreeMap::default(),
+            |mut all, vector| {
                 *all.entry(vector.verdict()["verdict"].as_str().unwrap().to_owned()).or_default() += 1;
                 all
-            });
+            },
+        );
         for word in ["good", "outer", "type", "key", "signature", "content"] {
             assert!(verdicts.get(word).is_some_and(|n| *n >= 15), "{word}: {verdicts:?}");
         }

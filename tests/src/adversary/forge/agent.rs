@@ -22,6 +22,7 @@ use std::{
 };
 use tenken_agent::identity;
 use tenken_collector::store::Store;
+use tenken_collector_core::stream::Entry;
 use tenken_common::{
     ack::{Ack, Reject, RejectReason, ResumeReply, SignedTime},
     batch::RecRun,
@@ -326,7 +327,8 @@ impl Attack {
                 match self.draw.below(3) {
                     // "I have it all": the device would let go of what waits.
                     0 => {
-                        (reply.committed_seq, reply.committed_hash) = (link.0.next(), Hash(self.draw.bytes()))
+                        (reply.committed_seq, reply.committed_hash) =
+                            (link.0.next(), Hash(self.draw.bytes()));
                     }
                     // "I have nothing of it": the device would declare it lost.
                     1 => reply.missing = vec![all],
@@ -343,10 +345,6 @@ impl Attack {
                 let reply = ResumeReply { committed_seq, committed_hash, ..self.resume_reply(old) };
                 self.truly(&reply)
             }
-            "reject replayed, to a resume" => {
-                let reason = self.reason();
-                self.truly(&self.reject(earlier, reason, old))
-            }
             "ack forged" => self.falsely(&self.ack(link, nonce)),
             "ack altered" => {
                 let genuine = self.truly(&self.ack(earlier, nonce));
@@ -362,7 +360,7 @@ impl Attack {
                 let reason = self.reason();
                 self.falsely(&self.reject(link, reason, nonce))
             }
-            "reject replayed" => {
+            "reject replayed" | "reject replayed, to a resume" => {
                 let reason = self.reason();
                 self.truly(&self.reject(earlier, reason, old))
             }
@@ -393,9 +391,9 @@ fn links(bed: &Bed, device: DeviceId) -> Vec<(Seq, Hash)> {
         let store = Store::open(&bed.database(), Arc::new(SystemClock::new())).await.unwrap();
         let entries = store.entries_after(0, 10_000).await.unwrap();
         store.close().await;
-        let envelopes = entries.into_iter().filter_map(|stored| match stored.entry {
-            tenken_collector_core::stream::Entry::Envelope { bytes, .. } => Envelope::from_bytes(&bytes).ok(),
-            _ => None,
+        let envelopes = entries.into_iter().filter_map(|stored| {
+            let Entry::Envelope { bytes, .. } = stored.entry else { return None };
+            Envelope::from_bytes(&bytes).ok()
         });
         let links = envelopes.filter_map(|envelope| {
             let received = ReceivedBatch::decode(envelope.body()).ok()?;
