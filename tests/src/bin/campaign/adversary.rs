@@ -20,7 +20,8 @@ fn many(n: u32) -> usize {
     usize::try_from(n).expect("as many as can be counted here")
 }
 
-/// Every bit of `n` envelopes, and as many times every other structure.
+/// Every bit of `n` envelopes, and as many times every other structure; and 512 flips for each against
+/// a running collector.
 pub fn bitflip(n: u32, seed: u64) -> u64 {
     let mut draw = Draw::new(seed);
     let mut tally = bitflip::all_mutants(&mut draw, many(n));
@@ -30,7 +31,7 @@ pub fn bitflip(n: u32, seed: u64) -> u64 {
         let good = bitflip::of_4_kib(&mut draw, &key, batch);
         tally.add(bitflip::all_flips(&good, &key.public()));
     }
-    told(&tally) + told(&bitflip::against_collector(many(n).min(bitflip::FLIPS), seed))
+    told(&tally) + told(&bitflip::against_collector((many(n) * 512).min(bitflip::FLIPS), seed))
 }
 
 /// `n` tries of each class against collector, device and filing.
