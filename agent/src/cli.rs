@@ -6,7 +6,7 @@ use crate::{
     doctor::{self, Verdict},
     enroll, probes,
     runner::Runner,
-    status,
+    spool, status,
 };
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -69,8 +69,29 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         slot: PathBuf,
     },
+    /// Read the spool of an agent that does not run
+    Spool {
+        #[command(subcommand)]
+        command: SpoolCommand,
+    },
     /// Look for known faults and name the next step
     Doctor {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum SpoolCommand {
+    /// Show what is waiting, in flight and declared lost
+    Ls {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read everything through its checks; exit code 1 if something is damaged
+    Verify {
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -113,6 +134,21 @@ pub fn main(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Enroll { slot } => {
             runtime()?.block_on(run_enroll(&config, &slot, language, &mut out))?;
             Ok(ExitCode::SUCCESS)
+        }
+        Command::Spool { command } => {
+            let found = spool::inspect(&config.state_dir.join("spool"))?;
+            let (json, verify) = match command {
+                SpoolCommand::Ls { json } => (json, false),
+                SpoolCommand::Verify { json } => (json, true),
+            };
+            if json {
+                writeln!(out, "{}", serde_json::to_string_pretty(&found)?)?;
+            } else if verify {
+                write!(out, "{}", spool::print::faults(&found, language))?;
+            } else {
+                write!(out, "{}", spool::print::list(&found, language))?;
+            }
+            Ok(if verify && !found.faults.is_empty() { ExitCode::from(1) } else { ExitCode::SUCCESS })
         }
         Command::Doctor { json } => {
             let all = runtime()?.block_on(doctor::examine(&config, language));

@@ -23,7 +23,7 @@ use crate::{
 };
 use anyhow::{Context, bail};
 use std::{future::Future, net::SocketAddr, path::Path, sync::Arc, time::Duration};
-use tenken_collector_core::{desk::rule::RuleSet, stream::Entry};
+use tenken_collector_core::{desk::rule::RuleSet, invariant::Invariant, stream::Entry};
 use tenken_common::{
     ack::RejectReason,
     envelope::Envelope,
@@ -96,6 +96,10 @@ impl IngestObserver for Metrics {
     fn group_committed(&self, took: Duration) {
         Self::group_committed(self, took);
     }
+
+    fn invariant_violated(&self, invariant: Invariant) {
+        Self::invariant_violated(self, invariant);
+    }
 }
 
 /// Makes the keys of a new collector; prints nothing.
@@ -145,6 +149,7 @@ pub async fn start(config: CollectorConfig) -> anyhow::Result<Running> {
     let metrics = Arc::new(Metrics::new(clock.wall(), DEVICE_SERIES_MAX));
     let devices = Arc::new(DeviceDirectory::load(&store).await?);
     let ack_key = Arc::new(pki.ack_key().clone());
+    let ack_keys = Arc::from([ack_key.public()]);
     let trust: Arc<[u8]> = pki.trust().to_bytes().into();
     let issuer: Arc<dyn CertificateIssuer> = Arc::new(pki);
     let (committer, commit_loop) = committer(store.clone(), issuer.clone());
@@ -154,6 +159,7 @@ pub async fn start(config: CollectorConfig) -> anyhow::Result<Running> {
         devices: devices.clone(),
         clock: Arc::new(clock.clone()),
         ack_key,
+        ack_keys,
         trust,
         push_url: config.push_url_at(addresses.device.port()).into(),
         issuer,

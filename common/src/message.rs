@@ -5,6 +5,7 @@
 //! Texts for the people who install and run the programs (configuration errors, logs) are
 //! English and stand where they are raised.
 
+use crate::batch::GapReason;
 use std::str::FromStr;
 
 /// Which language a person reads.
@@ -57,6 +58,20 @@ impl Message {
     /// A text without placeholders.
     pub fn text(self, language: Language) -> &'static str {
         self.template(language)
+    }
+
+    /// Why records are missing, in words.
+    pub fn of_gap(reason: GapReason) -> Self {
+        match reason {
+            GapReason::NeverIssued => Self::GapNeverIssued,
+            GapReason::Evicted => Self::GapEvicted,
+            GapReason::Corrupt => Self::GapCorrupt,
+            GapReason::NotConsented => Self::GapNotConsented,
+            GapReason::SpoolLost => Self::GapSpoolLost,
+            GapReason::Refused => Self::GapRefused,
+            GapReason::Unknown => Self::GapUnknown,
+            GapReason::CollectorLost => Self::GapCollectorLost,
+        }
     }
 
     /// The text with its placeholders filled in.
@@ -137,6 +152,38 @@ catalogue! {
     DoctorLost { ja: "失われた記録は欠落として申告されます。長く送信できていないか、ディスクの故障が疑われます。", en: "Lost records are declared as gaps. Delivery was down for long, or the disk may be failing." }
     DoctorClock { ja: "時計が60秒以上ずれています。時刻同期（NTP）の設定を確認してください。", en: "The clock is off by more than 60 s. Check time synchronisation (NTP)." }
 
+    // The agent's spool, as a person sees it.
+    SpoolChain { ja: "装置 {device}、第{epoch}世代: {head} バッチを作成、{acked} まで受領確認済み。容量超過で破棄 {evicted} 件、破損 {corrupt} 件", en: "Device {device}, epoch {epoch}: {head} batches cut, acknowledged up to {acked}; {evicted} records evicted, {corrupt} corrupt" }
+    SpoolNoChain { ja: "この保管領域がどの装置のものか、もう読み取れません", en: "Which device this spool belongs to can no longer be read" }
+    SpoolWaiting { ja: "未送信の記録", en: "Waiting records" }
+    SpoolInFlight { ja: "受領確認待ちのバッチ", en: "Batches in flight" }
+    SpoolGaps { ja: "申告待ちの欠落", en: "Declared losses not yet acknowledged" }
+    SpoolNone { ja: "  なし", en: "  none" }
+    SpoolWaitingLine { ja: "  {kind}: {records} 件（{oldest} ～ {newest}）", en: "  {kind}: {records} records ({oldest} to {newest})" }
+    SpoolLinkLine { ja: "  {seq} 番: 記録 {records} 件、欠落の申告 {gaps} 件、{bytes} バイト", en: "  number {seq}: {records} records, {gaps} declared losses, {bytes} bytes" }
+    SpoolStubLine { ja: "  {seq} 番: 記録 {records} 件は送信しません（{reason}）", en: "  number {seq}: {records} records that are not sent ({reason})" }
+    SpoolGapLine { ja: "  記録 {from} ～ {to}（{reason}）", en: "  records {from} to {to} ({reason})" }
+    SpoolUrgent { ja: "{category}（緊急）", en: "{category} (urgent)" }
+    SpoolUnknownKind { ja: "この版では読めない種類", en: "of a later version" }
+    SpoolSound { ja: "保管領域をすべて検査しました。異常はありません。", en: "All of the spool was read; nothing is damaged." }
+    SpoolFaults { ja: "異常が {count} 件あります。失われた記録は、次の起動時に欠落として申告されます。", en: "{count} faults. What is lost will be declared at the next start." }
+    FaultRecord { ja: "  記録 {id} が破損しています", en: "  record {id} is damaged" }
+    FaultMissing { ja: "  記録 {from} ～ {to} がどこにもありません", en: "  records {from} to {to} are nowhere" }
+    FaultValues { ja: "  読めない値が {count} 個あります", en: "  {count} values cannot be read" }
+    FaultBody { ja: "  {seq} 番のバッチの本体が失われています", en: "  the body of batch {seq} is lost" }
+    FaultLink { ja: "  {seq} 番のバッチの位置情報が失われています", en: "  the place of batch {seq} in the chain is lost" }
+    FaultInnerState { ja: "  保管領域内の状態が読めません", en: "  the state inside the store cannot be read" }
+    FaultStateFile { ja: "  状態ファイル2つのうち {count} つが読めません", en: "  {count} of the 2 copies of the state file cannot be read" }
+    FaultBehind { ja: "  保管領域が状態ファイルより古くなっています", en: "  the store is older than the state file" }
+    GapNeverIssued { ja: "使われなかった番号", en: "numbers never used" }
+    GapEvicted { ja: "容量超過で破棄", en: "evicted, the spool was full" }
+    GapCorrupt { ja: "破損", en: "damaged on the disk" }
+    GapNotConsented { ja: "同意の対象外", en: "not covered by the consent" }
+    GapSpoolLost { ja: "保管領域の喪失", en: "lost with the spool" }
+    GapRefused { ja: "リモートサービスセンターが受け取りを拒否", en: "refused by the collector" }
+    GapUnknown { ja: "不明", en: "unknown" }
+    GapCollectorLost { ja: "リモートサービスセンターでの喪失", en: "lost by the collector" }
+
     // The collector's commands.
     CollectorInit { ja: "鍵と証明書を作成しました。\nルート証明書のSHA-256（病院の登録票に記載します）:\n{root}\n{offline} は、このコンピューターから切り離した場所に保管してください。", en: "Keys and certificates were made.\nSHA-256 of the root certificate (for the hospital's slots):\n{root}\nKeep {offline} away from this computer." }
     StatementFiled { ja: "受理しました: {path}", en: "Filed: {path}" }
@@ -152,6 +199,10 @@ catalogue! {
     DeviceLastSeen { ja: "最終受信 {at}", en: "last received {at}" }
     DeviceCounts { ja: "記録 {records} 件、バッチ {batches} 個、欠落 {gaps} 件", en: "{records} records, {batches} batches, {gaps} gaps" }
     DeviceQuarantined { ja: "同一性に疑いがあるため隔離中です。", en: "In quarantine: its identity is in doubt." }
+    DeviceCloneSuspected { ja: "同じ識別情報を使う別の機器がある疑いがあります（{at}）。", en: "Somebody else may have its identity (since {at})." }
+    DeviceHostChanged { ja: "登録時と異なるホストで動作していると申告しています（{at}）。", en: "It says that it runs on another host than before (since {at})." }
+    DeviceCollectorLost { ja: "受領確認後にサーバー側で失われたバッチ: {batches} 個（乙の責任）", en: "{batches} batches were lost by the collector after it had acknowledged them (to the vendor's account)" }
+    CheckInDoubt { ja: "（同一性に疑い）", en: " (identity in doubt)" }
     DeviceFingerprint { ja: "指紋: {fingerprint}", en: "fingerprint: {fingerprint}" }
     DevicePending { ja: "病院の承認待ち", en: "waits for the hospital's approval" }
     DeviceApprovedStatus { ja: "承認済み", en: "approved" }
