@@ -178,7 +178,8 @@ pub fn configuration(data: &[u8]) {
 
 const START: ChainStart = ChainStart { device: DeviceId([3; 16]), epoch: Epoch(1), genesis: Hash([4; 32]) };
 const CAP: u64 = 4 * 1024 * 1024;
-const LIMIT: BatchLimit = BatchLimit { records: 8, bytes: 64 * 1024 };
+const LIMIT: BatchLimit =
+    BatchLimit { records: 8, bytes: 64 * 1024, in_flight: tenken_common::limit::IN_FLIGHT_MAX };
 
 type TestSpool = DurableSpool<MemoryEngine, MemoryState>;
 
