@@ -7,6 +7,7 @@
 
 use crate::adversary::{content, draw::Draw, plan};
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::OnceLock,
@@ -196,18 +197,26 @@ fn observations() -> &'static [Observation] {
     })
 }
 
-/// A store with records acknowledged, in flight and waiting.
+/// A store with records acknowledged, in flight and waiting; made once and copied.
 fn filled() -> MemoryDisk {
+    type Content = (BTreeMap<Vec<u8>, Vec<u8>>, Option<Vec<u8>>);
+    static CONTENT: OnceLock<Content> = OnceLock::new();
+    let (pairs, state) = CONTENT.get_or_init(|| {
+        let disk = MemoryDisk::default();
+        let mut spool = open(&disk).expect("an empty disk opens");
+        for part in observations().chunks(10) {
+            spool.append(part).expect("a sound disk");
+        }
+        let first = spool.cut(LIMIT, &at()).expect("a sound disk").expect("records wait");
+        acknowledge(&mut spool, &first);
+        for _ in 0..2 {
+            spool.cut(LIMIT, &at()).expect("a sound disk").expect("records wait");
+        }
+        (disk.pairs().clone(), disk.state().clone())
+    });
     let disk = MemoryDisk::default();
-    let mut spool = open(&disk).expect("an empty disk opens");
-    for part in observations().chunks(10) {
-        spool.append(part).expect("a sound disk");
-    }
-    let first = spool.cut(LIMIT, &at()).expect("a sound disk").expect("records wait");
-    acknowledge(&mut spool, &first);
-    for _ in 0..2 {
-        spool.cut(LIMIT, &at()).expect("a sound disk").expect("records wait");
-    }
+    disk.pairs().clone_from(pairs);
+    disk.state().clone_from(state);
     disk
 }
 
