@@ -7,6 +7,7 @@ use crate::{
     enroll, probes,
     runner::Runner,
     spool, status,
+    transport::way::Way,
 };
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -215,9 +216,8 @@ async fn run_enroll(
 ) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(slot).with_context(|| format!("cannot read {}", slot.display()))?;
     let slot = SlotFile::from_armour(&text).with_context(|| slot.display().to_string())?;
-    let clock = SystemClock::new();
-    let timeout = config.push.timeout.0;
-    let enrolled = enroll::enroll(&config.state_dir, &slot, app::VERSION, timeout, &clock).await?;
+    let way = Way::new(&config.push)?;
+    let enrolled = enroll::enroll(&config.state_dir, &slot, app::VERSION, &way).await?;
     let fingerprint = grouped(&enrolled.device_key.public().fingerprint());
     let device = enrolled.device.to_string();
     let values = [("device", device.as_str()), ("fingerprint", &fingerprint)];

@@ -117,6 +117,10 @@ catalogue! {
     StatusClock { ja: "時計", en: "Clock" }
     StatusClockUnknown { ja: "ずれは不明（署名つき時刻を未受信）", en: "offset unknown (no signed time yet)" }
     StatusClockKnown { ja: "リモートサービスセンターとの差 {offset} ミリ秒（±{within}）", en: "{offset} ms behind the collector (±{within})" }
+    StatusTrust { ja: "信頼", en: "Trust" }
+    StatusTrustLine { ja: "信頼文書 第{version}版、装置の証明書は {ends} まで（自動更新）", en: "trust document {version}; this device's certificate lasts until {ends} (renewed by itself)" }
+    StatusRejoin { ja: "再参加", en: "Rejoin" }
+    RejoinPending { ja: "病院の承認待ちです。新しい指紋: {fingerprint}\nこの装置のディスクが復元または複製されたものでないか確かめ、病院の管理者が `tenken-hospital rejoin --device {device} --epoch {epoch}` でこの指紋を承認し、保守会社へ送ってください。記録は装置内に保管しています。", en: "waits for the hospital's approval. New fingerprint: {fingerprint}\nFind out whether this disk was restored or copied; then the hospital's administrator approves this fingerprint with `tenken-hospital rejoin --device {device} --epoch {epoch}` and sends the file to the vendor. Records are kept on the device." }
     StatusProbes { ja: "診断", en: "Probes" }
 
     // The agent's commands.
@@ -130,6 +134,9 @@ catalogue! {
     DoctorWhatStateDir { ja: "状態フォルダー", en: "state folder" }
     DoctorWhatIdentity { ja: "装置の登録", en: "identity" }
     DoctorWhatConsent { ja: "同意", en: "consent" }
+    DoctorWhatCertificate { ja: "証明書", en: "certificate" }
+    DoctorWhatRejoin { ja: "再参加", en: "rejoin" }
+    DoctorCertificate { ja: "装置の時計では期限切れです。エージェントが動作していれば自動で更新します。", en: "It has ended by this device's clock. A running agent renews it by itself." }
     DoctorWhatCollector { ja: "接続先", en: "collector" }
     DoctorWhatAgent { ja: "エージェント", en: "agent" }
     DoctorWhatDelivery { ja: "送信", en: "delivery" }
@@ -186,11 +193,15 @@ catalogue! {
 
     // The collector's commands.
     CollectorInit { ja: "鍵と証明書を作成しました。\nルート証明書のSHA-256（病院の登録票に記載します）:\n{root}\n{offline} は、このコンピューターから切り離した場所に保管してください。", en: "Keys and certificates were made.\nSHA-256 of the root certificate (for the hospital's slots):\n{root}\nKeep {offline} away from this computer." }
+    TrustMade { ja: "信頼文書 第{version}版を作成しました。稼働中の収集サーバーは自動で切り替わり、装置は自動で追従します。\n新しい登録票に記載するルート証明書のSHA-256:\n{root}\n--signer を指定した場合、新しい署名鍵は指定したフォルダーにあります。古い鍵と共に切り離して保管してください。", en: "Trust document {version} was made. A serving collector takes it up by itself, and devices follow by themselves.\nSHA-256 of the root certificate for new slots:\n{root}\nWith --signer the new offline key is in the folder that you named; keep it away from this computer with the old one." }
+    TrustLine { ja: "第{version}版  {issued}\n  受領確認の鍵: {ack_key}\n  次の版に署名する鍵: {signer}\n  ルート証明書のSHA-256:\n    {roots}", en: "version {version}  {issued}\n  acknowledgement key: {ack_key}\n  key that signs the next version: {signer}\n  SHA-256 of the roots:\n    {roots}" }
     StatementFiled { ja: "受理しました: {path}", en: "Filed: {path}" }
     StatementKnown { ja: "すでに受理済みです: {path}", en: "On file already: {path}" }
     DeviceRevoked { ja: "装置 {device} からの受信を停止しました。", en: "Nothing more is taken from device {device}." }
     ContractLoaded { ja: "契約 {contract} 第{version}版を登録しました（{from} から有効）。", en: "Contract {contract}, version {version}, is loaded (in force from {from})." }
     IncidentStepped { ja: "{incident} に記録しました。次の評価で反映されます。", en: "Noted for {incident}; it shows after the next evaluation." }
+    BackupMade { ja: "記録 {position} 件までを {folder} に複製しました。秘密鍵を含みます。", en: "Backed up to {folder}, {position} entries. It holds private keys." }
+    BackupRestored { ja: "{taken} の複製（記録 {position} 件）から {folder} に復元しました。その後に受領確認したバッチは、各装置の再接続時に確定します。", en: "Restored into {folder} from the backup of {taken}, {position} entries. What was acknowledged after it is settled as devices come back." }
     RebuiltSame { ja: "記録 {position} 件から再構築しました。結果は以前と同じです。", en: "Rebuilt from {position} entries; the result is the same as before." }
     RebuiltChanged { ja: "記録 {position} 件から再構築しました。結果が以前と異なります。以前のデータが壊れていた可能性があります。", en: "Rebuilt from {position} entries; the result differs from before, which may have been damaged." }
     NoDevices { ja: "装置は登録されていません。", en: "No devices are enrolled." }

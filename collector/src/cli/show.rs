@@ -1,6 +1,9 @@
 //! Listings as a person reads them. Pure.
 
-use crate::overview::{CheckValue, ContractMonth, DeviceOverview, ProbeOverview, Value};
+use crate::{
+    overview::{CheckValue, ContractMonth, DeviceOverview, ProbeOverview, Value},
+    pki::VersionLine,
+};
 use serde::Serialize;
 use std::fmt::Write as _;
 use tenken_collector_core::{
@@ -15,7 +18,7 @@ use tenken_collector_core::{
 };
 use tenken_common::{
     column,
-    id::Name,
+    id::{Hash, Name},
     key::grouped,
     message::{Language, Message},
     observation::ProbeState,
@@ -306,6 +309,23 @@ fn phase(p: Phase) -> Message {
         Phase::Recovered => Message::PhaseRecovered,
         Phase::Closed => Message::PhaseClosed,
     }
+}
+
+/// Trust versions, oldest first.
+pub fn trust(versions: &[VersionLine], language: Language) -> String {
+    let line = |one: &VersionLine| {
+        let roots: Vec<String> = one.roots.iter().map(Hash::to_string).collect();
+        let values = [
+            ("version", one.version.to_string()),
+            ("issued", format!("{} JST", jst_minute(one.issued))),
+            ("ack_key", grouped(&one.ack_key)),
+            ("signer", grouped(&one.signer)),
+            ("roots", roots.join("\n    ")),
+        ];
+        let values: Vec<(&str, &str)> = values.iter().map(|(k, v)| (*k, v.as_str())).collect();
+        Message::TrustLine.fill(language, &values)
+    };
+    versions.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

@@ -335,6 +335,7 @@ async fn errors_of_opening_are_one_clear_sentence() {
     let mut book = Book::default();
     let mut tx = store.begin(&mut book).await.unwrap();
     sqlx::query("INSERT INTO schema_version VALUES (99)").execute(tx.connection()).await.unwrap();
+    tx.journal(Entry::Heartbeat).await.unwrap();
     tx.commit().await.unwrap();
     store.close().await;
     let newer = tenken_collector::store::Store::open(&path, clock.clone()).await;

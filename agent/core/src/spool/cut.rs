@@ -27,7 +27,7 @@ use tenken_common::{
 /// Of a batch, while more waits than it holds: this part is for the newest records.
 const LIVE_PART: usize = 4;
 /// How far below the newest id live data is looked for.
-const LIVE_IDS: u64 = 4 * limit::BATCH_RECORDS_MAX as u64;
+const LIVE_IDS: u64 = 2 * limit::BATCH_RECORDS_MAX as u64;
 
 /// What is left of a body.
 pub(super) enum Stored {

@@ -1,15 +1,21 @@
 //! Damaged disks: it always opens, never sends a wrong record, and declares every loss.
 
 use super::bench::{Bench, CAP, Collector, LIMIT, alarm, cx, run, sample, start};
-use crate::spool::{EngineKind, OpenError, SpoolHandle};
+use crate::spool::{EngineKind, OpenError, SpoolHandle, inspect as look_into, print};
 use std::{
     fs,
     path::{Path, PathBuf},
 };
-use tenken_agent_core::spool::{BatchLimit, Standing, frame, memory::MemoryDisk};
+use tenken_agent_core::spool::{
+    BatchLimit, Standing, StateStore, frame,
+    inspect::{self, Fault},
+    memory::MemoryDisk,
+};
 use tenken_common::{
     batch::{GapReason, RecRun},
+    category::Category,
     id::{RecId, Seq},
+    message::Language,
     observation::{Class, Observation},
 };
 
@@ -327,6 +333,70 @@ fn what_the_state_remembers_is_not_sent_again() {
     collector.drain(spool.as_mut());
     collector.assert_complete(spool.last_id());
     collector.assert_disjoint();
+}
+
+#[test]
+fn an_inspection_sees_what_is_there_and_what_is_damaged() {
+    for bench in files() {
+        let spool = bench.open();
+        assert!(matches!(look_into(bench.dir()), Err(OpenError::InUse(_))));
+        drop(spool);
+        filled(&bench, true);
+        let found = look_into(bench.dir()).unwrap();
+        let waiting: Vec<_> = found.waiting.iter().map(|w| (w.urgent, w.category, w.records)).collect();
+        assert_eq!(waiting, [(false, Some(Category::Disk), 160)]);
+        let [link] = &found.in_flight[..] else { panic!("one link in flight") };
+        assert_eq!((link.seq, link.records, link.stub), (Seq(2), 20, None));
+        assert_eq!((found.faults.as_slice(), found.chain.as_ref().unwrap().last_id), (&[][..], RecId(200)));
+        for language in [Language::Ja, Language::En] {
+            let text = print::list(&found, language) + &print::faults(&found, language);
+            assert!(text.contains("160") && !text.contains('{'), "{text}");
+        }
+        let mut spool = bench.open();
+        spool.stub(Seq(2), GapReason::NotConsented).unwrap();
+        spool.close().unwrap();
+        drop(spool);
+        assert_eq!(look_into(bench.dir()).unwrap().in_flight[0].stub, Some(GapReason::NotConsented));
+        fs::remove_file(bench.dir().join("state-b")).unwrap();
+        let found = look_into(bench.dir()).unwrap();
+        assert_eq!(found.faults, [Fault::StateFile(1)]);
+        assert!(print::faults(&found, Language::En).contains("state file"));
+    }
+    let empty = tempfile::tempdir().unwrap();
+    assert!(matches!(look_into(empty.path()), Err(OpenError::Empty(_))));
+    assert!(matches!(look_into(&empty.path().join("none")), Err(OpenError::Directory { .. })));
+}
+
+#[test]
+fn an_inspection_names_each_fault() {
+    let disk = MemoryDisk::default();
+    let bench = Bench::Memory(disk.clone());
+    let mut spool = bench.open();
+    spool.append(&(1..=9).map(sample).collect::<Vec<_>>()).unwrap();
+    let two = BatchLimit { records: 2, ..LIMIT };
+    for _ in 0..2 {
+        spool.cut(two, &cx()).unwrap().unwrap();
+    }
+    spool.close().unwrap();
+    let state = disk.states().load().unwrap();
+    let look = || inspect::inspect(&disk.engine(), state.clone(), 0).unwrap().faults;
+    assert_eq!(look(), []);
+    disk.pairs().remove(&frame::record_key(Class::Ordinary, RecId(5)));
+    assert_eq!(look(), [Fault::Missing(run(5, 5))]);
+    disk.pairs().get_mut(&frame::record_key(Class::Ordinary, RecId(6))).unwrap()[12] ^= 1;
+    disk.pairs().get_mut(&frame::chunk_key(frame::Space::Body, 1, 0)).unwrap()[20] ^= 1;
+    disk.pairs().remove(&frame::chunk_key(frame::Space::Link, 2, 0));
+    disk.pairs().insert(vec![9], vec![9]);
+    let all = [
+        Fault::Record(RecId(6)),
+        Fault::Values(1),
+        Fault::Body(Seq(1)),
+        Fault::Link(Seq(2)),
+        Fault::Missing(run(5, 5)),
+    ];
+    assert_eq!(look(), all);
+    disk.pairs().remove(&frame::chunk_key(frame::Space::State, 0, 0));
+    assert!(look().contains(&Fault::InnerState) && look().contains(&Fault::Behind));
 }
 
 #[test]
