@@ -2,8 +2,10 @@
 //!
 //! Holds: nothing is sent that the consent does not allow at that moment (the second of its two
 //! gates): a body that may not go any more goes as a stub, which carries ids only, and stubs wait
-//! too where nothing at all may leave. Time is believed only from an answer that echoes the request's nonce; an answer that
-//! is not signed by the collector's acknowledgement key means no more than "again later".
+//! too where nothing at all may leave. An answer that is not signed by the collector's
+//! acknowledgement key, or does not echo the request's nonce, means no more than "again later":
+//! what was truly said at another time can be repeated by anybody, and must neither halt a device
+//! nor be taken for the present.
 
 use crate::{
     enroll::host_facts,
@@ -66,6 +68,8 @@ enum Silence {
     Unsigned,
     #[error("the collector's answer speaks of another device or batch")]
     OtherSubject,
+    #[error("the collector's answer is one to another request")]
+    OtherRequest,
     #[error("no random bytes for a nonce")]
     Random(#[source] key::KeyError),
     #[error("a request could not be encoded")]
@@ -386,9 +390,10 @@ impl Delivery {
         if subject != device {
             return Err(Silence::OtherSubject);
         }
-        if echo == nonce {
-            self.shared.device_clock.on_signed_time(sent, received, server);
+        if echo != nonce {
+            return Err(Silence::OtherRequest);
         }
+        self.shared.device_clock.on_signed_time(sent, received, server);
         Ok(said)
     }
 

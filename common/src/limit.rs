@@ -16,8 +16,6 @@ pub const ENVELOPE_BYTES_MAX: usize = BODY_BYTES_MAX + 4 * 1024;
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// Nesting of MessagePack arrays and maps.
 pub const DEPTH_MAX: usize = 16;
-/// Signatures on one envelope.
-pub const SIGNATURES_MAX: usize = 4;
 /// One value of the spool; sled moves larger ones to files it never syncs.
 pub const SPOOL_VALUE_BYTES_MAX: usize = 8 * 1024;
 /// One encoded record, so that it fits a spool value with its frame.

@@ -4,14 +4,21 @@
 //! port belongs to one test and goes away with it; only loopback is used.
 //! Does not: retry what failed, or replace a peer by an imitation where the peer can be run.
 
-#![allow(clippy::panic, clippy::unwrap_used, reason = "a test bench fails a test by panicking")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test bench fails a test by panicking"
+)]
 
 mod absence;
 mod account;
+pub mod adversary;
 pub mod bed;
 mod binary;
 pub mod consent;
 pub mod crash;
+pub mod fuzz;
 pub mod http;
 mod kill;
 mod mail;

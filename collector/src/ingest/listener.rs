@@ -2,15 +2,17 @@
 //! lacks is a deadline for each step of a connection.
 //!
 //! Holds: a peer that stalls costs one place among `connections_max` for a bounded time: the
-//! handshake, the request's head and its body each have their deadline. Beyond that number a
-//! connection is accepted and closed at once, and counted. Every refusal is reported with its
-//! reason. At shutdown, requests under way may end, until the deadline. What is served can be
-//! replaced: connections made from then on get the new, older ones end after the request under
-//! way. The connection of a device that is not welcome any more is cut, idle or not.
+//! handshake, the request's head and its body each have their deadline, and so has the taking of
+//! an answer. Beyond that number a connection is accepted and closed at once, and counted. Every
+//! refusal is reported with its reason. At shutdown, requests under way may end, until the
+//! deadline. What is served can be replaced: connections made from then on get the new, older ones
+//! end after the request under way. The connection of a device that is not welcome any more is cut,
+//! idle or not.
 //!
 //! Does not: log peers' addresses above DEBUG, or judge a certificate beyond what TLS does.
 
 mod body;
+mod patience;
 mod refusal;
 
 pub use refusal::HandshakeRefusal;
@@ -23,6 +25,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use patience::Patience;
 use rustls::ServerConfig;
 use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
 use tenken_common::id::Hash;
@@ -43,6 +46,8 @@ pub struct ListenerLimits {
     pub head: Duration,
     /// For a request's body, from the end of its head.
     pub body: Duration,
+    /// For a peer to take the next part of an answer.
+    pub answer: Duration,
     /// For the requests under way at shutdown.
     pub shutdown: Duration,
     pub connections_max: usize,
@@ -53,7 +58,8 @@ impl Default for ListenerLimits {
         Self {
             handshake: Duration::from_secs(5),
             head: Duration::from_secs(10),
-            body: Duration::from_secs(15),
+            body: Duration::from_secs(14),
+            answer: Duration::from_secs(10),
             shutdown: Duration::from_secs(10),
             connections_max: 20_000,
         }
@@ -251,7 +257,7 @@ impl Connection {
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.head)
             .max_buf_size(HEAD_BYTES_MAX)
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(TokioIo::new(Patience::new(stream, self.limits.answer)), service);
         let mut http = pin!(http);
         let last_request = async {
             tokio::select! {

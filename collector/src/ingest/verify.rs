@@ -3,9 +3,11 @@
 //! certificate the connection showed; whether the device is revoked.
 //!
 //! Holds: [`verify`] is pure over a [`Directory`] and nothing is parsed before its signature was
-//! found good. A refusal names its link only where a good signature vouches for it, since only
-//! then may the answer be signed. A pending device's batches are taken. The key of a closed epoch
-//! is known, so that whoever still has it is recognised, and speaks for nothing beyond that epoch.
+//! found good. A refusal names its link only where a good signature of the very device that the
+//! link names vouches for it, on a connection of that device, since only then may the answer be
+//! signed: with it a device gives up what it holds, so no other may have it made. A pending
+//! device's batches are taken. The key of a closed epoch is known, so that whoever still has it is
+//! recognised, and speaks for nothing beyond that epoch.
 //!
 //! [`DeviceDirectory`] keeps the directory in step with the store, also when another process (the
 //! command line) revokes a device: see [`DeviceDirectory::follow`].
@@ -202,9 +204,10 @@ pub fn verify(bytes: &[u8], directory: &Directory, peer: PeerIdentity) -> Result
     if known.retired.is_some_and(|last| link.epoch > last) {
         return Err(Refusal::bare(RejectReason::UnknownKey));
     }
-    directory
-        .check_identity(&known, link.device, peer)
-        .map_err(|reason| Refusal { reason, link: Some(Box::new(link)) })?;
+    directory.check_identity(&known, link.device, peer).map_err(|reason| Refusal {
+        reason,
+        link: (reason == RejectReason::Revoked).then(|| Box::new(link)),
+    })?;
     Ok(verified)
 }
 

@@ -92,6 +92,7 @@ fn limits() -> ListenerLimits {
         handshake: DEADLINE,
         head: DEADLINE,
         body: DEADLINE,
+        answer: DEADLINE,
         shutdown: DEADLINE,
         connections_max: 2,
     }
@@ -264,6 +265,16 @@ async fn a_head_or_body_that_stalls_is_cut_off() {
     let whole = format!("{half}67890").replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n");
     assert!(plain(running.address, &whole).await.ends_with("10 bytes"));
     assert!(plain(running.address, WHOAMI).await.ends_with("nobody"));
+}
+
+#[tokio::test]
+async fn who_asks_and_never_reads_is_cut_off() {
+    let running = start(Kind::Plain, limits()).await;
+    let mut deaf = TcpStream::connect(running.address).await.unwrap();
+    let asked = "GET /whoami HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(1_000);
+    let on_and_on = async { while deaf.write_all(asked.as_bytes()).await.is_ok() {} };
+    timeout(BOUND, on_and_on).await.expect("the server ends it");
+    running.seen.wait_for("closed").await;
 }
 
 #[tokio::test]

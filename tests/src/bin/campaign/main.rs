@@ -5,8 +5,9 @@
 
 #![allow(clippy::print_stdout, reason = "the result is what this program is run for")]
 
-mod consent;
 mod absence;
+mod adversary;
+mod consent;
 mod crash;
 mod kill;
 
@@ -44,8 +45,16 @@ const CAMPAIGNS: &[(&str, Campaign)] = &[
     ("kill-redb", |args, seed| kill::run("redb", args.n, seed)),
     ("syscall", crash::syscall),
     ("corrupt", crash::corrupt),
-    ("consent", |args, seed| consent::run(args.n, seed)),
     ("absence", |args, seed| absence::run(args.n, seed)),
+    ("forge", |args, seed| adversary::forge(args.n, seed)),
+    ("bitflip", |args, seed| adversary::bitflip(args.n, seed)),
+    ("door", |args, seed| adversary::door(args.n, seed)),
+    ("certificate", |args, seed| adversary::certificate(args.n, seed)),
+    ("clone-netns", |args, seed| adversary::clones(args.n, seed)),
+    ("consent", |args, seed| consent::run(args.n, seed)),
+    ("vectors", |args, seed| adversary::vectors(args.n, seed)),
+    ("suites", |args, seed| adversary::suites(args.n, seed)),
+    ("fuzz", |args, seed| adversary::fuzz(args.n, seed)),
 ];
 
 fn names() -> Vec<&'static str> {
