@@ -4,6 +4,7 @@
 
 mod config;
 mod enrollment;
+mod fleet;
 mod forecast;
 mod full_disk;
 mod ingest;

@@ -4,24 +4,38 @@
 //! port belongs to one test and goes away with it; only loopback is used.
 //! Does not: retry what failed, or replace a peer by an imitation where the peer can be run.
 
-#![allow(clippy::panic, clippy::unwrap_used, reason = "a test bench fails a test by panicking")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test bench fails a test by panicking"
+)]
 
 mod account;
 pub mod bed;
 mod binary;
+mod enroll;
+pub mod fleet;
 pub mod http;
 mod kill;
 mod mail;
+pub mod month;
+mod offline;
 mod process;
 mod prometheus;
+mod secret;
+mod seed;
 mod wait;
 mod webhook;
+pub mod wiretap;
 
 pub use account::Account;
 pub use bed::{Bed, BedPlan, HOSPITAL, Home, stdout};
 pub use binary::workspace_bin;
+pub use enroll::{EnrollPlan, EnrollResult, enroll_campaign};
 pub use kill::{KillPlan, KillResult, kill_campaign};
 pub use mail::{MailMessage, MailServer};
+pub use offline::{OfflinePlan, OfflineResult, offline_campaign};
 pub use process::Process;
 pub use prometheus::{PromSample, Prometheus, promtool};
 pub use wait::{free_port, let_pass, wait_until};

@@ -5,7 +5,9 @@
 
 #![allow(clippy::print_stdout, reason = "the result is what this program is run for")]
 
+mod enroll;
 mod kill;
+mod offline;
 
 use clap::Parser;
 use std::{
@@ -20,9 +22,9 @@ struct Args {
     /// Which one, or `all`
     #[arg(value_parser = names())]
     name: String,
-    /// How many rounds
-    #[arg(long, default_value_t = 200)]
-    n: u32,
+    /// How many rounds, devices, replays or days; without it as many as the campaign was made for
+    #[arg(long)]
+    n: Option<u32>,
     /// The same seed gives the same moments; without it one is drawn
     #[arg(long)]
     seed: Option<u64>,
@@ -31,20 +33,28 @@ struct Args {
 /// Runs `n` rounds with a seed; gives how many failed.
 type Campaign = fn(n: u32, seed: u64) -> u64;
 
-const CAMPAIGNS: [(&str, Campaign); 2] =
-    [("kill", |n, seed| kill::run("sled", n, seed)), ("kill-redb", |n, seed| kill::run("redb", n, seed))];
+/// Name, `n` where none was said, and the campaign.
+const CAMPAIGNS: [(&str, u32, Campaign); 4] = [
+    ("enroll", 10_000, enroll::run),
+    ("kill", 200, |n, seed| kill::run("sled", n, seed)),
+    ("kill-redb", 200, |n, seed| kill::run("redb", n, seed)),
+    ("offline", 30, offline::run),
+];
 
 fn names() -> Vec<&'static str> {
-    CAMPAIGNS.iter().map(|(name, _)| *name).chain(["all"]).collect()
+    CAMPAIGNS.iter().map(|(name, _, _)| *name).chain(["all"]).collect()
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
     let seed = args.seed.unwrap_or_else(drawn);
     let mut failures = 0;
-    for (name, campaign) in CAMPAIGNS.iter().filter(|(name, _)| args.name == "all" || args.name == *name) {
-        let failed = catch_unwind(AssertUnwindSafe(|| campaign(args.n, seed))).unwrap_or(1);
-        println!("{name}: tried {} failed {failed} seed {seed}", args.n);
+    for (name, usual, campaign) in
+        CAMPAIGNS.iter().filter(|(name, _, _)| args.name == "all" || args.name == *name)
+    {
+        let n = args.n.unwrap_or(*usual);
+        let failed = catch_unwind(AssertUnwindSafe(|| campaign(n, seed))).unwrap_or(1);
+        println!("{name}: tried {n} failed {failed} seed {seed}");
         failures += failed;
     }
     if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
