@@ -14,6 +14,7 @@ use crate::{
 };
 use proptest::prelude::RngExt;
 use std::{cell::RefCell, collections::BTreeMap, fmt, fs, rc::Rc, sync::Arc};
+use tenken_agent::transport::http::HttpTransport;
 use tenken_common::{
     enrollment::{Request, slot_key},
     id::Hash,
@@ -180,19 +181,21 @@ async fn replay(plan: EnrollPlan, slot: &SlotFile, result: &mut EnrollResult) {
     let request = applicant.request(slot, facts(b"first"));
     let (_, genesis) = redeem(&way_to(slot), slot, &request).await.expect("the first redemption is accepted");
     let first = Rc::new(First { slot: slot.clone(), applicant, request, genesis });
-    let rng = Rc::new(RefCell::new(seed::rng(plan.seed)));
+    let mut rng = seed::rng(plan.seed);
+    let drawn = (0..plan.replays).map(|_| (rng.random::<u32>() as usize, rng.random_range(0..8u8)));
+    let drawn: Rc<Vec<(usize, u8)>> = Rc::new(drawn.collect());
     let left = Rc::new(RefCell::new(0..plan.replays));
     let counts = Rc::new(RefCell::new(BTreeMap::<&str, (u32, u32)>::new()));
     let workers = (0..CONNECTIONS).map(|_| {
-        let (first, rng) = (Rc::clone(&first), Rc::clone(&rng));
+        let (first, drawn) = (Rc::clone(&first), Rc::clone(&drawn));
         let (left, counts) = (Rc::clone(&left), Rc::clone(&counts));
         tokio::task::spawn_local(async move {
             let transport = way_to(&first.slot);
             loop {
                 let Some(number) = left.borrow_mut().next() else { break };
                 let (name, kind) = REPLAYS[number as usize % REPLAYS.len()];
-                let (bit, at) = (rng.borrow_mut().random_range(0..8u8), rng.borrow_mut().random::<u32>());
-                let good = first.comes_again(kind, (at as usize, bit), &transport).await;
+                let place = drawn[number as usize];
+                let good = first.comes_again(kind, place, &transport).await;
                 let mut counts = counts.borrow_mut();
                 let count = counts.entry(name).or_default();
                 *count = (count.0 + 1, count.1 + u32::from(!good));
@@ -207,12 +210,7 @@ async fn replay(plan: EnrollPlan, slot: &SlotFile, result: &mut EnrollResult) {
 
 impl First {
     /// Whether a replay is answered as it must be.
-    async fn comes_again(
-        &self,
-        kind: Replay,
-        (at, bit): (usize, u8),
-        transport: &tenken_agent::transport::http::HttpTransport,
-    ) -> bool {
+    async fn comes_again(&self, kind: Replay, (at, bit): (usize, u8), transport: &HttpTransport) -> bool {
         match kind {
             Replay::Same => self.is_given_the_same(&self.request, transport).await,
             Replay::Flipped(field) => {
@@ -244,11 +242,7 @@ impl First {
         }
     }
 
-    async fn is_given_the_same(
-        &self,
-        request: &Request,
-        transport: &tenken_agent::transport::http::HttpTransport,
-    ) -> bool {
+    async fn is_given_the_same(&self, request: &Request, transport: &HttpTransport) -> bool {
         redeem(transport, &self.slot, request).await.is_ok_and(|(_, genesis)| genesis == self.genesis)
     }
 

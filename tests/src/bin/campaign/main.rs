@@ -8,6 +8,7 @@
 mod enroll;
 mod kill;
 mod offline;
+mod restore;
 
 use clap::Parser;
 use std::{
@@ -34,7 +35,8 @@ struct Args {
 type Campaign = fn(n: u32, seed: u64) -> u64;
 
 /// Name, `n` where none was said, and the campaign.
-const CAMPAIGNS: [(&str, u32, Campaign); 4] = [
+const CAMPAIGNS: [(&str, u32, Campaign); 5] = [
+    ("collector-restore", 1_000, restore::run),
     ("enroll", 10_000, enroll::run),
     ("kill", 200, |n, seed| kill::run("sled", n, seed)),
     ("kill-redb", 200, |n, seed| kill::run("redb", n, seed)),
