@@ -6,7 +6,8 @@ use crate::{
     doctor::{self, Verdict},
     enroll, probes,
     runner::Runner,
-    status,
+    spool, status,
+    transport::way::Way,
 };
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -69,8 +70,29 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         slot: PathBuf,
     },
+    /// Read the spool of an agent that does not run
+    Spool {
+        #[command(subcommand)]
+        command: SpoolCommand,
+    },
     /// Look for known faults and name the next step
     Doctor {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum SpoolCommand {
+    /// Show what is waiting, in flight and declared lost
+    Ls {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read everything through its checks; exit code 1 if something is damaged
+    Verify {
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -113,6 +135,21 @@ pub fn main(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Enroll { slot } => {
             runtime()?.block_on(run_enroll(&config, &slot, language, &mut out))?;
             Ok(ExitCode::SUCCESS)
+        }
+        Command::Spool { command } => {
+            let found = spool::inspect(&config.state_dir.join("spool"))?;
+            let (json, verify) = match command {
+                SpoolCommand::Ls { json } => (json, false),
+                SpoolCommand::Verify { json } => (json, true),
+            };
+            if json {
+                writeln!(out, "{}", serde_json::to_string_pretty(&found)?)?;
+            } else if verify {
+                write!(out, "{}", spool::print::faults(&found, language))?;
+            } else {
+                write!(out, "{}", spool::print::list(&found, language))?;
+            }
+            Ok(if verify && !found.faults.is_empty() { ExitCode::from(1) } else { ExitCode::SUCCESS })
         }
         Command::Doctor { json } => {
             let all = runtime()?.block_on(doctor::examine(&config, language));
@@ -179,9 +216,8 @@ async fn run_enroll(
 ) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(slot).with_context(|| format!("cannot read {}", slot.display()))?;
     let slot = SlotFile::from_armour(&text).with_context(|| slot.display().to_string())?;
-    let clock = SystemClock::new();
-    let timeout = config.push.timeout.0;
-    let enrolled = enroll::enroll(&config.state_dir, &slot, app::VERSION, timeout, &clock).await?;
+    let way = Way::new(&config.push)?;
+    let enrolled = enroll::enroll(&config.state_dir, &slot, app::VERSION, &way).await?;
     let fingerprint = grouped(&enrolled.device_key.public().fingerprint());
     let device = enrolled.device.to_string();
     let values = [("device", device.as_str()), ("fingerprint", &fingerprint)];

@@ -6,6 +6,7 @@
 
 pub mod app;
 pub mod cli;
+pub mod clock;
 pub mod collect;
 pub mod config;
 pub mod consent_file;
@@ -15,6 +16,7 @@ pub mod enroll;
 pub mod identity;
 pub mod probes;
 pub mod runner;
+pub mod session;
 pub mod shared;
 pub mod spool;
 pub mod status;

@@ -5,6 +5,7 @@
 //! Texts for the people who install and run the programs (configuration errors, logs) are
 //! English and stand where they are raised.
 
+use crate::batch::GapReason;
 use std::str::FromStr;
 
 /// Which language a person reads.
@@ -59,6 +60,20 @@ impl Message {
         self.template(language)
     }
 
+    /// Why records are missing, in words.
+    pub fn of_gap(reason: GapReason) -> Self {
+        match reason {
+            GapReason::NeverIssued => Self::GapNeverIssued,
+            GapReason::Evicted => Self::GapEvicted,
+            GapReason::Corrupt => Self::GapCorrupt,
+            GapReason::NotConsented => Self::GapNotConsented,
+            GapReason::SpoolLost => Self::GapSpoolLost,
+            GapReason::Refused => Self::GapRefused,
+            GapReason::Unknown => Self::GapUnknown,
+            GapReason::CollectorLost => Self::GapCollectorLost,
+        }
+    }
+
     /// The text with its placeholders filled in.
     pub fn fill(self, language: Language, values: &[(&str, &str)]) -> String {
         values.iter().fold(self.template(language).to_owned(), |text, (name, value)| {
@@ -102,6 +117,10 @@ catalogue! {
     StatusClock { ja: "時計", en: "Clock" }
     StatusClockUnknown { ja: "ずれは不明（署名つき時刻を未受信）", en: "offset unknown (no signed time yet)" }
     StatusClockKnown { ja: "リモートサービスセンターとの差 {offset} ミリ秒（±{within}）", en: "{offset} ms behind the collector (±{within})" }
+    StatusTrust { ja: "信頼", en: "Trust" }
+    StatusTrustLine { ja: "信頼文書 第{version}版、装置の証明書は {ends} まで（自動更新）", en: "trust document {version}; this device's certificate lasts until {ends} (renewed by itself)" }
+    StatusRejoin { ja: "再参加", en: "Rejoin" }
+    RejoinPending { ja: "病院の承認待ちです。新しい指紋: {fingerprint}\nこの装置のディスクが復元または複製されたものでないか確かめ、病院の管理者が `tenken-hospital rejoin --device {device} --epoch {epoch}` でこの指紋を承認し、保守会社へ送ってください。記録は装置内に保管しています。", en: "waits for the hospital's approval. New fingerprint: {fingerprint}\nFind out whether this disk was restored or copied; then the hospital's administrator approves this fingerprint with `tenken-hospital rejoin --device {device} --epoch {epoch}` and sends the file to the vendor. Records are kept on the device." }
     StatusProbes { ja: "診断", en: "Probes" }
 
     // The agent's commands.
@@ -115,6 +134,9 @@ catalogue! {
     DoctorWhatStateDir { ja: "状態フォルダー", en: "state folder" }
     DoctorWhatIdentity { ja: "装置の登録", en: "identity" }
     DoctorWhatConsent { ja: "同意", en: "consent" }
+    DoctorWhatCertificate { ja: "証明書", en: "certificate" }
+    DoctorWhatRejoin { ja: "再参加", en: "rejoin" }
+    DoctorCertificate { ja: "装置の時計では期限切れです。エージェントが動作していれば自動で更新します。", en: "It has ended by this device's clock. A running agent renews it by itself." }
     DoctorWhatCollector { ja: "接続先", en: "collector" }
     DoctorWhatAgent { ja: "エージェント", en: "agent" }
     DoctorWhatDelivery { ja: "送信", en: "delivery" }
@@ -137,13 +159,49 @@ catalogue! {
     DoctorLost { ja: "失われた記録は欠落として申告されます。長く送信できていないか、ディスクの故障が疑われます。", en: "Lost records are declared as gaps. Delivery was down for long, or the disk may be failing." }
     DoctorClock { ja: "時計が60秒以上ずれています。時刻同期（NTP）の設定を確認してください。", en: "The clock is off by more than 60 s. Check time synchronisation (NTP)." }
 
+    // The agent's spool, as a person sees it.
+    SpoolChain { ja: "装置 {device}、第{epoch}世代: {head} バッチを作成、{acked} まで受領確認済み。容量超過で破棄 {evicted} 件、破損 {corrupt} 件", en: "Device {device}, epoch {epoch}: {head} batches cut, acknowledged up to {acked}; {evicted} records evicted, {corrupt} corrupt" }
+    SpoolNoChain { ja: "この保管領域がどの装置のものか、もう読み取れません", en: "Which device this spool belongs to can no longer be read" }
+    SpoolWaiting { ja: "未送信の記録", en: "Waiting records" }
+    SpoolInFlight { ja: "受領確認待ちのバッチ", en: "Batches in flight" }
+    SpoolGaps { ja: "申告待ちの欠落", en: "Declared losses not yet acknowledged" }
+    SpoolNone { ja: "  なし", en: "  none" }
+    SpoolWaitingLine { ja: "  {kind}: {records} 件（{oldest} ～ {newest}）", en: "  {kind}: {records} records ({oldest} to {newest})" }
+    SpoolLinkLine { ja: "  {seq} 番: 記録 {records} 件、欠落の申告 {gaps} 件、{bytes} バイト", en: "  number {seq}: {records} records, {gaps} declared losses, {bytes} bytes" }
+    SpoolStubLine { ja: "  {seq} 番: 記録 {records} 件は送信しません（{reason}）", en: "  number {seq}: {records} records that are not sent ({reason})" }
+    SpoolGapLine { ja: "  記録 {from} ～ {to}（{reason}）", en: "  records {from} to {to} ({reason})" }
+    SpoolUrgent { ja: "{category}（緊急）", en: "{category} (urgent)" }
+    SpoolUnknownKind { ja: "この版では読めない種類", en: "of a later version" }
+    SpoolSound { ja: "保管領域をすべて検査しました。異常はありません。", en: "All of the spool was read; nothing is damaged." }
+    SpoolFaults { ja: "異常が {count} 件あります。失われた記録は、次の起動時に欠落として申告されます。", en: "{count} faults. What is lost will be declared at the next start." }
+    FaultRecord { ja: "  記録 {id} が破損しています", en: "  record {id} is damaged" }
+    FaultMissing { ja: "  記録 {from} ～ {to} がどこにもありません", en: "  records {from} to {to} are nowhere" }
+    FaultValues { ja: "  読めない値が {count} 個あります", en: "  {count} values cannot be read" }
+    FaultBody { ja: "  {seq} 番のバッチの本体が失われています", en: "  the body of batch {seq} is lost" }
+    FaultLink { ja: "  {seq} 番のバッチの位置情報が失われています", en: "  the place of batch {seq} in the chain is lost" }
+    FaultInnerState { ja: "  保管領域内の状態が読めません", en: "  the state inside the store cannot be read" }
+    FaultStateFile { ja: "  状態ファイル2つのうち {count} つが読めません", en: "  {count} of the 2 copies of the state file cannot be read" }
+    FaultBehind { ja: "  保管領域が状態ファイルより古くなっています", en: "  the store is older than the state file" }
+    GapNeverIssued { ja: "使われなかった番号", en: "numbers never used" }
+    GapEvicted { ja: "容量超過で破棄", en: "evicted, the spool was full" }
+    GapCorrupt { ja: "破損", en: "damaged on the disk" }
+    GapNotConsented { ja: "同意の対象外", en: "not covered by the consent" }
+    GapSpoolLost { ja: "保管領域の喪失", en: "lost with the spool" }
+    GapRefused { ja: "リモートサービスセンターが受け取りを拒否", en: "refused by the collector" }
+    GapUnknown { ja: "不明", en: "unknown" }
+    GapCollectorLost { ja: "リモートサービスセンターでの喪失", en: "lost by the collector" }
+
     // The collector's commands.
     CollectorInit { ja: "鍵と証明書を作成しました。\nルート証明書のSHA-256（病院の登録票に記載します）:\n{root}\n{offline} は、このコンピューターから切り離した場所に保管してください。", en: "Keys and certificates were made.\nSHA-256 of the root certificate (for the hospital's slots):\n{root}\nKeep {offline} away from this computer." }
+    TrustMade { ja: "信頼文書 第{version}版を作成しました。稼働中の収集サーバーは自動で切り替わり、装置は自動で追従します。\n新しい登録票に記載するルート証明書のSHA-256:\n{root}\n--signer を指定した場合、新しい署名鍵は指定したフォルダーにあります。古い鍵と共に切り離して保管してください。", en: "Trust document {version} was made. A serving collector takes it up by itself, and devices follow by themselves.\nSHA-256 of the root certificate for new slots:\n{root}\nWith --signer the new offline key is in the folder that you named; keep it away from this computer with the old one." }
+    TrustLine { ja: "第{version}版  {issued}\n  受領確認の鍵: {ack_key}\n  次の版に署名する鍵: {signer}\n  ルート証明書のSHA-256:\n    {roots}", en: "version {version}  {issued}\n  acknowledgement key: {ack_key}\n  key that signs the next version: {signer}\n  SHA-256 of the roots:\n    {roots}" }
     StatementFiled { ja: "受理しました: {path}", en: "Filed: {path}" }
     StatementKnown { ja: "すでに受理済みです: {path}", en: "On file already: {path}" }
     DeviceRevoked { ja: "装置 {device} からの受信を停止しました。", en: "Nothing more is taken from device {device}." }
     ContractLoaded { ja: "契約 {contract} 第{version}版を登録しました（{from} から有効）。", en: "Contract {contract}, version {version}, is loaded (in force from {from})." }
     IncidentStepped { ja: "{incident} に記録しました。次の評価で反映されます。", en: "Noted for {incident}; it shows after the next evaluation." }
+    BackupMade { ja: "記録 {position} 件までを {folder} に複製しました。秘密鍵を含みます。", en: "Backed up to {folder}, {position} entries. It holds private keys." }
+    BackupRestored { ja: "{taken} の複製（記録 {position} 件）から {folder} に復元しました。その後に受領確認したバッチは、各装置の再接続時に確定します。", en: "Restored into {folder} from the backup of {taken}, {position} entries. What was acknowledged after it is settled as devices come back." }
     RebuiltSame { ja: "記録 {position} 件から再構築しました。結果は以前と同じです。", en: "Rebuilt from {position} entries; the result is the same as before." }
     RebuiltChanged { ja: "記録 {position} 件から再構築しました。結果が以前と異なります。以前のデータが壊れていた可能性があります。", en: "Rebuilt from {position} entries; the result differs from before, which may have been damaged." }
     NoDevices { ja: "装置は登録されていません。", en: "No devices are enrolled." }
@@ -152,6 +210,10 @@ catalogue! {
     DeviceLastSeen { ja: "最終受信 {at}", en: "last received {at}" }
     DeviceCounts { ja: "記録 {records} 件、バッチ {batches} 個、欠落 {gaps} 件", en: "{records} records, {batches} batches, {gaps} gaps" }
     DeviceQuarantined { ja: "同一性に疑いがあるため隔離中です。", en: "In quarantine: its identity is in doubt." }
+    DeviceCloneSuspected { ja: "同じ識別情報を使う別の機器がある疑いがあります（{at}）。", en: "Somebody else may have its identity (since {at})." }
+    DeviceHostChanged { ja: "登録時と異なるホストで動作していると申告しています（{at}）。", en: "It says that it runs on another host than before (since {at})." }
+    DeviceCollectorLost { ja: "受領確認後にサーバー側で失われたバッチ: {batches} 個（乙の責任）", en: "{batches} batches were lost by the collector after it had acknowledged them (to the vendor's account)" }
+    CheckInDoubt { ja: "（同一性に疑い）", en: " (identity in doubt)" }
     DeviceFingerprint { ja: "指紋: {fingerprint}", en: "fingerprint: {fingerprint}" }
     DevicePending { ja: "病院の承認待ち", en: "waits for the hospital's approval" }
     DeviceApprovedStatus { ja: "承認済み", en: "approved" }

@@ -26,7 +26,12 @@ use std::{
     sync::{Arc, mpsc},
     time::Duration,
 };
-use tenken_agent_core::spool::{DurableSpool, EngineError, Op, Spool, SpoolError, engine::Pair, frame};
+use tenken_agent_core::spool::{
+    DurableSpool, EngineError, Op, Spool, SpoolError, StateStore,
+    engine::Pair,
+    frame,
+    inspect::{self, Inspection},
+};
 
 const DEADLINE: Duration = Duration::from_secs(5);
 const QUARANTINED_MAX: usize = 2;
@@ -134,6 +139,32 @@ fn attempt<D: Store>(
     })
 }
 
+/// Looks at the store that the next open would begin with, and leaves it as it is.
+pub fn inspect(root: &Path) -> Result<Inspection, OpenError> {
+    let unusable = |source| OpenError::Directory { dir: root.to_owned(), source };
+    let newest = stores(root).map_err(unusable)?.pop();
+    let (number, kind, _) = newest.ok_or_else(|| OpenError::Empty(root.to_owned()))?;
+    let lock = Arc::new(lock(root)?);
+    let dir = root.to_owned();
+    let looked = within_deadline(move |revocation| {
+        let mut states = StateFile::new(&dir, revocation.clone());
+        let (file, bad_copies) = (states.load()?, states.bad_copies());
+        match kind {
+            EngineKind::Sled => {
+                inspect::inspect(&House::<SledStore>::open(&dir, number, revocation, lock)?, file, bad_copies)
+            }
+            EngineKind::Redb => {
+                inspect::inspect(&House::<RedbStore>::open(&dir, number, revocation, lock)?, file, bad_copies)
+            }
+        }
+    });
+    looked.map_err(|fault| match fault {
+        Fault::Failed(source) => OpenError::Open(source),
+        Fault::TimedOut => OpenError::Slow,
+        Fault::NoThread(source) => OpenError::Thread(source),
+    })
+}
+
 /// Everything that can still be read of a store, with what was read before an error.
 fn read_all(root: &Path, kind: EngineKind, number: u64, lock: &Arc<File>) -> Option<Vec<Pair>> {
     let (root, lock) = (root.to_owned(), Arc::clone(lock));
@@ -195,11 +226,23 @@ fn lock(root: &Path) -> Result<File, OpenError> {
 
 /// Removes what a crash left half made; the newest store, if there is one.
 fn tidy(root: &Path) -> io::Result<Option<(EngineKind, u64)>> {
-    let mut stores = Vec::new();
     for (name, path) in entries(root)? {
         if name.starts_with("new-") {
             fs::remove_dir_all(&path)?;
         }
+    }
+    let mut stores = stores(root)?;
+    let newest = stores.pop().map(|(number, kind, _)| (kind, number));
+    for (_, _, older) in stores {
+        fs::remove_dir_all(older)?;
+    }
+    Ok(newest)
+}
+
+/// The stores there are, the newest last.
+fn stores(root: &Path) -> io::Result<Vec<(u64, EngineKind, PathBuf)>> {
+    let mut stores = Vec::new();
+    for (name, path) in entries(root)? {
         for kind in EngineKind::ALL {
             let number = name.strip_prefix(kind.as_str()).and_then(|rest| rest.strip_prefix('-'));
             if let Some(number) = number.and_then(|n| n.parse::<u64>().ok()) {
@@ -208,11 +251,7 @@ fn tidy(root: &Path) -> io::Result<Option<(EngineKind, u64)>> {
         }
     }
     stores.sort_by_key(|(number, _, _)| *number);
-    let newest = stores.pop().map(|(number, kind, _)| (kind, number));
-    for (_, _, older) in stores {
-        fs::remove_dir_all(older)?;
-    }
-    Ok(newest)
+    Ok(stores)
 }
 
 /// Whether a new store would have a place.

@@ -5,7 +5,14 @@
 
 pub mod show;
 
-use crate::{app, config::CollectorConfig, desk, overview, store::Store, worker};
+use crate::{
+    app, backup,
+    config::CollectorConfig,
+    desk, overview,
+    pki::{Pki, Renewed},
+    store::Store,
+    worker,
+};
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
@@ -26,7 +33,7 @@ use tenken_common::{
     id::{DeviceId, Name},
     message::{Language, Message},
     statement, telemetry,
-    time::{Clock, SystemClock, Timestamp},
+    time::{Clock, SystemClock, Timestamp, jst_minute},
 };
 
 /// リモートサービスセンターの収集サーバー / the collector at the remote service centre
@@ -69,8 +76,15 @@ enum Command {
     /// Incidents, and what people did about them
     #[command(subcommand)]
     Incident(IncidentCommand),
+    /// Whom devices trust: roots and acknowledgement key, by version
+    #[command(subcommand)]
+    Trust(TrustCommand),
     /// Derive everything again from log and journal; sends nothing
     Rebuild,
+    /// Copy database and keys (not the offline key) into a new folder, also while serving
+    Backup { folder: PathBuf },
+    /// Make this collector from a backup, in an empty data_dir
+    Restore { folder: PathBuf },
 }
 
 #[derive(Debug, Subcommand)]
@@ -95,6 +109,34 @@ enum ContractCommand {
     /// Load a contract version
     Load { file: PathBuf },
     /// All versions on file
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum TrustCommand {
+    /// Make the next version; a serving collector takes it up by itself
+    New {
+        /// A new acknowledgement key
+        #[arg(long)]
+        ack_key: bool,
+        /// A new root for all certificates from now on
+        #[arg(long)]
+        root: bool,
+        /// A new offline key, which signs the versions after this one
+        #[arg(long)]
+        signer: bool,
+        /// Trust no root but the newest: for a root whose key leaked
+        #[arg(long)]
+        forget_roots: bool,
+        /// The folder with the offline key
+        #[arg(long, value_name = "DIR")]
+        offline: PathBuf,
+    },
+    /// All versions
     List {
         /// As JSON
         #[arg(long)]
@@ -165,6 +207,19 @@ async fn run(command: Command, config: CollectorConfig, language: Language) -> a
         }
         Command::Serve => serve(config).await,
         Command::Rebuild => rebuild(&config, language).await,
+        Command::Trust(command) => trust(command, &config, language),
+        Command::Backup { folder } => {
+            with_store(&config, async |store| {
+                let made = backup::backup(&config, store, &folder).await?;
+                say_backup(Message::BackupMade, &folder, &made, language)
+            })
+            .await
+        }
+        Command::Restore { folder } => {
+            let clock = std::sync::Arc::new(SystemClock::new());
+            let made = backup::restore(&config, clock, &folder).await?;
+            say_backup(Message::BackupRestored, &config.data_dir, &made, language)
+        }
         Command::Device(command) => {
             with_store(&config, async |store| device(command, store, language).await).await
         }
@@ -183,6 +238,17 @@ async fn run(command: Command, config: CollectorConfig, language: Language) -> a
             with_store(&config, async |store| incident(command, store, language).await).await
         }
     }
+}
+
+fn say_backup(
+    message: Message,
+    folder: &Path,
+    made: &backup::Manifest,
+    language: Language,
+) -> anyhow::Result<()> {
+    let (folder, position) = (folder.display().to_string(), made.position.to_string());
+    let taken = jst_minute(made.taken);
+    say(&message.fill(language, &[("folder", &folder), ("position", &position), ("taken", &taken)]))
 }
 
 /// Opens the store, runs, closes it whatever came out.
@@ -254,6 +320,22 @@ async fn rebuild(config: &CollectorConfig, language: Language) -> anyhow::Result
         say(&message.fill(language, &[("position", &position)]))
     })
     .await
+}
+
+fn trust(command: TrustCommand, config: &CollectorConfig, language: Language) -> anyhow::Result<()> {
+    let pki = Pki::load(&config.pki_dir())?;
+    match command {
+        TrustCommand::New { ack_key, root, signer, forget_roots, offline } => {
+            let renewed = Renewed { ack_key, root, signer, forget_roots };
+            let next = pki.next_version(renewed, &offline, SystemClock::new().wall())?;
+            let (version, root) = (next.version().to_string(), next.root_sha256().to_string());
+            say(&Message::TrustMade.fill(language, &[("version", &version), ("root", &root)]))
+        }
+        TrustCommand::List { json } => {
+            let versions = pki.versions();
+            if json { print_json(&versions) } else { say(&show::trust(&versions, language)) }
+        }
+    }
 }
 
 async fn device(command: DeviceCommand, store: &Store, language: Language) -> anyhow::Result<()> {

@@ -10,19 +10,23 @@
 //! Does not: know TLS. The listener says whose certificate a connection showed, as
 //! [`PeerIdentity`].
 
+pub mod challenge;
 pub mod commit;
 pub mod enroll;
 pub mod listener;
+pub mod rejoin;
+pub mod renewal;
 pub mod resume;
 pub mod router;
 pub mod verify;
 
 use crate::store::Store;
 use std::{sync::Arc, time::Duration};
+use tenken_collector_core::invariant::Invariant;
 use tenken_common::{
     ack::RejectReason,
     id::{DeviceId, Hash},
-    key::SecretKey,
+    key::{PublicKey, SecretKey},
     time::{Clock, Timestamp},
 };
 
@@ -35,7 +39,7 @@ pub struct PeerIdentity {
 
 /// Counts what comes in. Called after the fact, from async code: it must not block.
 pub trait IngestObserver: Send + Sync {
-    /// A new batch was stored.
+    /// A new batch or stub was stored.
     fn accepted(&self, records: usize, bytes: usize);
     fn refused(&self, reason: RejectReason);
     /// A batch that was stored before came again.
@@ -44,6 +48,8 @@ pub trait IngestObserver: Send + Sync {
     fn acknowledged(&self, _took: Duration) {}
     /// One transaction of batches or entries, disk sync included.
     fn group_committed(&self, _took: Duration) {}
+    /// A defect of this program was noticed; it goes on.
+    fn invariant_violated(&self, _invariant: Invariant) {}
 }
 
 /// Observes nothing, for programs without metrics.
@@ -89,10 +95,14 @@ pub struct IngestState {
     pub clock: Arc<dyn Clock>,
     /// `AK`, which signs acknowledgements, rejects and time.
     pub ack_key: Arc<SecretKey>,
-    /// The current trust document, an envelope.
-    pub trust: Arc<[u8]>,
+    /// Every acknowledgement key that a trust document ever named: what they signed still counts.
+    pub ack_keys: Arc<[PublicKey]>,
+    /// The trust documents, envelopes, from version 1 to the one in force.
+    pub trust: Arc<[Vec<u8>]>,
     /// Where granted devices push to, `https://host:port`.
     pub push_url: Arc<str>,
     pub issuer: Arc<dyn CertificateIssuer>,
+    /// What was renewed a moment ago, for those whose answer was lost.
+    pub renewals: Arc<renewal::Renewals>,
     pub observer: Arc<dyn IngestObserver>,
 }

@@ -29,6 +29,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
+use tenken_collector_core::invariant::Invariant;
 use tenken_common::{ack::RejectReason, id::Name, time::Timestamp};
 
 /// Devices with series of their own, unless configured otherwise.
@@ -45,11 +46,13 @@ pub struct Metrics {
     bytes: IntCounterVec,
     duplicates: IntCounterVec,
     refused: IntCounterVec,
+    violations: IntCounterVec,
     commit_groups: IntCounterVec,
     commit_seconds: HistogramVec,
     ack_seconds: HistogramVec,
     connections: GaugeVec,
     over_limit: IntCounterVec,
+    turned_out: IntCounterVec,
     handshakes_refused: IntCounterVec,
     stream_position: GaugeVec,
     notices: IntCounterVec,
@@ -81,11 +84,13 @@ impl Metrics {
             bytes: Family::Bytes.counter(&registry),
             duplicates: Family::Duplicates.counter(&registry),
             refused: Family::Refused.counter(&registry),
+            violations: Family::InvariantViolations.counter(&registry),
             commit_groups: Family::CommitGroups.counter(&registry),
             commit_seconds: Family::CommitSeconds.histogram(&registry),
             ack_seconds: Family::AckSeconds.histogram(&registry),
             connections: Family::Connections.gauge(&registry),
             over_limit: Family::ConnectionsOverLimit.counter(&registry),
+            turned_out: Family::ConnectionsTurnedOut.counter(&registry),
             handshakes_refused: Family::HandshakesRefused.counter(&registry),
             stream_position: Family::StreamPosition.gauge(&registry),
             notices: Family::Notices.counter(&registry),
@@ -107,7 +112,14 @@ impl Metrics {
         for reason in RejectReason::ALL {
             metrics.refused.with_label_values(&[reason.as_str()]).inc_by(0);
         }
+        for invariant in Invariant::ALL {
+            metrics.violations.with_label_values(&[invariant.as_str()]).inc_by(0);
+        }
         metrics
+    }
+
+    pub fn invariant_violated(&self, invariant: Invariant) {
+        self.violations.with_label_values(&[invariant.as_str()]).inc();
     }
 
     /// A batch was committed.
@@ -171,6 +183,7 @@ impl Metrics {
     pub fn listener(self: &Arc<Self>, name: &'static str) -> Arc<dyn ListenerObserver> {
         self.connections.with_label_values(&[name]).set(0.0);
         self.over_limit.with_label_values(&[name]).inc_by(0);
+        self.turned_out.with_label_values(&[name]).inc_by(0);
         for reason in HandshakeRefusal::ALL {
             self.handshakes_refused.with_label_values(&[name, reason.as_str()]).inc_by(0);
         }
@@ -235,6 +248,10 @@ impl ListenerObserver for ListenerMetrics {
 
     fn over_limit(&self) {
         self.metrics.over_limit.with_label_values(&[self.name]).inc();
+    }
+
+    fn turned_out(&self) {
+        self.metrics.turned_out.with_label_values(&[self.name]).inc();
     }
 }
 

@@ -52,6 +52,7 @@ fn snapshot() -> Snapshot {
             open: 2,
         }],
         forecasts: vec![forecast(1), inodes(1), forecast(2)],
+        collector_lost_batches: 3,
         contracts: vec![ContractFacts {
             hospital: "minato".parse().unwrap(),
             contract: "minato-2026".parse().unwrap(),
@@ -84,6 +85,7 @@ fn filled() -> Arc<Metrics> {
     listener.connected();
     listener.closed();
     listener.over_limit();
+    listener.turned_out();
     listener.handshake_refused(HandshakeRefusal::UnknownCa);
     metrics.update(&snapshot());
     metrics

@@ -1,23 +1,13 @@
 //! Redeeming slots: one use whatever the number, retries, expiry.
 
-use crate::support::{NONCE, Rig, TOKEN, ack_key, enroll_request, post};
-use axum::{
-    body::Body,
-    http::{Request, StatusCode},
-};
+use crate::support::{Rig, TOKEN, enroll_request, post};
+use axum::http::StatusCode;
 use std::time::Duration;
 use tenken_collector::ingest::{
     commit::CommitError,
     enroll::{RedeemError, enroll},
 };
-use tenken_common::{
-    ack::{NONCE_HEADER, SignedTime},
-    enrollment::slot_key,
-    envelope::Envelope,
-    id::Hash,
-    key::SecretKey,
-    time::Clock,
-};
+use tenken_common::{enrollment::slot_key, id::Hash, key::SecretKey};
 
 #[tokio::test]
 async fn of_a_thousand_at_once_exactly_one_wins() {
@@ -63,7 +53,7 @@ async fn a_retry_with_the_same_key_gets_the_same_grant_even_after_a_restart() {
     let open = |reply: &[u8]| request.open_reply(reply, &slot_key(TOKEN)).unwrap();
     assert_eq!(open(&first), open(&second));
     let device = rig.store.device(open(&first).0.device).await.unwrap().unwrap();
-    assert_eq!((device.genesis(), device.label.as_str()), (open(&first).1, "ct-1"));
+    assert_eq!((Hash::of(&device.granted), device.label.as_str()), (open(&first).1, "ct-1"));
     let by_key = rig.store.device_by_key(key.public().id()).await.unwrap();
     let certificate = Hash::of(&open(&first).0.certificates[0]);
     assert_eq!(rig.store.device_by_certificate(certificate).await.unwrap().as_ref(), by_key.first());
@@ -89,15 +79,4 @@ async fn without_the_token_nothing_is_granted() {
     *altered.last_mut().unwrap() ^= 1;
     assert_eq!(rig.call_open(post("/v1/enroll", &altered)).await.0, StatusCode::BAD_REQUEST);
     assert!(rig.store.devices().await.unwrap().is_empty());
-}
-
-#[tokio::test]
-async fn trust_and_time_are_there_for_anybody() {
-    let rig = Rig::new().await;
-    let get =
-        |uri: &str| Request::get(uri).header(NONCE_HEADER, NONCE.to_string()).body(Body::empty()).unwrap();
-    assert_eq!(rig.call_open(get("/v1/trust")).await, (StatusCode::OK, b"trust".to_vec()));
-    let (_, body) = rig.call_open(get("/v1/time")).await;
-    let time = Envelope::from_bytes(&body).unwrap().open::<SignedTime>(&ack_key().public()).unwrap();
-    assert_eq!(*time, SignedTime { server: rig.clock.wall(), echo_nonce: NONCE });
 }

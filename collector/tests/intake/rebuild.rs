@@ -1,6 +1,6 @@
 //! What is derived comes out the same when it is derived again; what was sent stays sent.
 
-use crate::support::{Device, Rig, START, name};
+use crate::support::{Device, Rig, START, ack_key, facts, name, post};
 use proptest::prelude::*;
 use std::time::Duration;
 use tenken_collector::store::model::{EvaluationRows, OutboxState, Outgoing};
@@ -9,20 +9,76 @@ use tenken_collector_core::{
     stream::Entry,
 };
 use tenken_common::{
-    id::{BootId, Hash},
+    ack::ResumeRequest,
+    batch::GapReason,
+    enrollment::HostFacts,
+    envelope::Envelope,
+    id::{BootId, Epoch, Hash, Seq},
+    key::SecretKey,
+    observation::Class,
     time::Clock,
 };
 
 #[derive(Debug, Clone)]
 enum Step {
-    Batch { device: usize, records: u64, skip: u64, gap: bool },
-    Replay { device: usize },
-    Twin { device: usize },
-    Boot { device: usize, boot: u8 },
-    Approve { device: usize },
-    Revoke { device: usize },
-    Heartbeat { after_s: u64 },
+    Batch {
+        device: usize,
+        records: u64,
+        skip: u64,
+        gap: bool,
+    },
+    Replay {
+        device: usize,
+    },
+    Twin {
+        device: usize,
+    },
+    Boot {
+        device: usize,
+        boot: u8,
+    },
+    Approve {
+        device: usize,
+    },
+    Revoke {
+        device: usize,
+    },
+    Heartbeat {
+        after_s: u64,
+    },
     Project,
+    Stub {
+        device: usize,
+        records: u64,
+    },
+    /// The next two in the wrong order.
+    Early {
+        device: usize,
+    },
+    /// The same link beyond a hole, until nobody believes in it any more.
+    Hole {
+        device: usize,
+    },
+    Alarm {
+        device: usize,
+    },
+    /// The collector forgot what it acknowledged.
+    Lost {
+        device: usize,
+    },
+    Restored,
+    OtherHost {
+        device: usize,
+        machine: u8,
+    },
+    Rejoin {
+        device: usize,
+        key: u8,
+    },
+    /// Somebody goes on in an epoch that was closed.
+    Ghost {
+        device: usize,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -34,7 +90,16 @@ fn step() -> impl Strategy<Value = Step> {
         1 => device.clone().prop_map(|device| Step::Twin { device }),
         1 => (device.clone(), 1u8..4).prop_map(|(device, boot)| Step::Boot { device, boot }),
         1 => device.clone().prop_map(|device| Step::Approve { device }),
-        1 => device.prop_map(|device| Step::Revoke { device }),
+        1 => device.clone().prop_map(|device| Step::Revoke { device }),
+        3 => (device.clone(), 1u64..4).prop_map(|(device, records)| Step::Stub { device, records }),
+        2 => device.clone().prop_map(|device| Step::Early { device }),
+        1 => device.clone().prop_map(|device| Step::Hole { device }),
+        2 => device.clone().prop_map(|device| Step::Alarm { device }),
+        2 => device.clone().prop_map(|device| Step::Lost { device }),
+        1 => Just(Step::Restored),
+        1 => (device.clone(), 0u8..3).prop_map(|(device, machine)| Step::OtherHost { device, machine }),
+        3 => (device.clone(), 50u8..255).prop_map(|(device, key)| Step::Rejoin { device, key }),
+        1 => device.prop_map(|device| Step::Ghost { device }),
         3 => (1u64..400).prop_map(|after_s| Step::Heartbeat { after_s }),
         1 => Just(Step::Project),
     ]
@@ -70,6 +135,58 @@ async fn play(rig: &Rig, devices: &mut [(Device, Vec<u8>)], step: Step) {
             rig.clock.advance(Duration::from_secs(after_s));
             rig.state.committer.journal(Entry::Heartbeat).await.unwrap();
         }
+        Step::Stub { device, records } => {
+            let (d, last) = &mut devices[device];
+            *last = d.cut_stub(records, GapReason::NotConsented);
+            rig.post(d, last).await;
+        }
+        Step::Early { device } => {
+            let (d, last) = &mut devices[device];
+            let first = d.cut(1);
+            *last = d.cut(2);
+            rig.post(d, last).await;
+            rig.post(d, &first).await;
+        }
+        Step::Hole { device } => {
+            let mut ahead = devices[device].0.clone();
+            ahead.cut(1);
+            let early = ahead.cut(3);
+            for _ in 0..4 {
+                rig.post(&ahead, &early).await;
+            }
+        }
+        Step::Alarm { device } => {
+            let (d, last) = &mut devices[device];
+            let mut batch = d.plain(6, &[]);
+            (batch.class, d.seq) = (Class::Urgent, batch.seq);
+            let envelope = d.seal(batch);
+            d.prev = Hash::of(envelope.body());
+            *last = envelope.to_bytes();
+            rig.post(d, last).await;
+        }
+        Step::Lost { device } => {
+            let d = &mut devices[device].0;
+            d.cut(2);
+            let proof = crate::resume::acknowledged(d, &ack_key());
+            rig.resume(d, Some(proof)).await;
+        }
+        Step::Restored => {
+            rig.store.append(vec![Entry::Restored { taken: rig.clock.wall() }]).await.unwrap();
+        }
+        Step::OtherHost { device, machine } => {
+            let d = &devices[device].0;
+            let facts = HostFacts { machine: Hash([machine; 32]), ..facts() };
+            let request = ResumeRequest { facts, ..d.resume_request() };
+            let bytes = Envelope::seal(&request, &d.key).unwrap().to_bytes();
+            rig.call(post("/v1/resume", &bytes), Some(d.certificate)).await;
+        }
+        Step::Rejoin { device, key } => crate::rejoin::go_on(rig, &mut devices[device].0, key).await,
+        Step::Ghost { device } => {
+            let d = &devices[device].0;
+            let first_key = SecretKey::from_seed(&[u8::try_from(device + 1).unwrap(); 32]);
+            let ghost = Device { key: first_key, epoch: Epoch(1), seq: Seq(1_000), ..d.clone() };
+            rig.post(d, &ghost.clone().cut(2)).await;
+        }
         Step::Project => {
             let end = rig.store.position().await.unwrap();
             rig.store.project_until(end.saturating_sub(3)).await.unwrap();
@@ -95,9 +212,9 @@ async fn history(steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
     #[test]
-    fn a_rebuild_comes_out_the_same(steps in prop::collection::vec(step(), 0..40)) {
+    fn a_rebuild_comes_out_the_same(steps in prop::collection::vec(step(), 0..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(history(steps));
     }
