@@ -1,7 +1,9 @@
-//! The short forms of the campaigns `enroll` and `offline`.
+//! The short forms of the campaigns `enroll`, `offline` and `collector-restore`.
 
 use tenken_agent::spool::EngineKind;
-use tenken_tests::{EnrollPlan, OfflinePlan, enroll_campaign, offline_campaign};
+use tenken_tests::{
+    EnrollPlan, OfflinePlan, RestorePlan, enroll_campaign, offline_campaign, restore_campaign,
+};
 
 #[test]
 fn a_slot_has_one_device_however_often_it_is_redeemed() {
@@ -22,4 +24,11 @@ fn what_was_recorded_offline_arrives_alarm_first_from_sled() {
 #[test]
 fn what_was_recorded_offline_arrives_alarm_first_from_redb() {
     hours_offline(EngineKind::Redb);
+}
+
+#[test]
+fn a_restored_collector_goes_on_with_its_fleet_and_names_what_it_lost() {
+    let result = restore_campaign(RestorePlan { devices: 12, seed: 20_261_125 });
+    assert_eq!(result.failed(), 0, "{result}");
+    assert!(result.named_lost > 0 && result.declared > 0, "nothing was lost: {result}");
 }

@@ -12,7 +12,6 @@ use tenken_common::{
     id::{Hash, Name, Nonce},
     key::{self, SecretKey},
     statement::SlotFile,
-    time::SystemClock,
     tls,
 };
 
@@ -71,8 +70,8 @@ pub fn nonce() -> Nonce {
 
 /// The way to the address in a slot, as an enrolling agent has it.
 pub fn way_to(slot: &SlotFile) -> HttpTransport {
-    let tls = tls::client_pinned_by_hash(slot.root, SystemClock::new()).expect("TLS 1.3 is there");
-    HttpTransport::new(&slot.collector, tls, TIMEOUT).expect("a client can be set up")
+    let tls = tls::client_pinned_by_hash(slot.root).expect("TLS 1.3 is there");
+    HttpTransport::new(&slot.collector, tls, TIMEOUT, None).expect("a client can be set up")
 }
 
 /// Posts until there is an answer other than "later".

@@ -84,7 +84,8 @@ impl Member {
             start,
             device_key: applicant.device_key.clone(),
             ack_key: trust.ack_key().expect("the trust document names a key"),
-            transport: HttpTransport::new(&grant.push_url, tls, TIMEOUT).expect("a client can be set up"),
+            transport: HttpTransport::new(&grant.push_url, tls, TIMEOUT, None)
+                .expect("a client can be set up"),
             spool: opened(&disk, start),
             disk,
             pusher: Pusher::new(POLICY, seed),

@@ -58,7 +58,8 @@ pub struct RestoreResult {
     pub in_backup: u64,
     /// Links that the stream names as the collector's loss.
     pub named_lost: u64,
-    pub records: u64,
+    /// Record ids, also those that a restart left unused.
+    pub ids: u64,
     pub stored: u64,
     /// Declared by the devices as lost by the collector.
     pub declared: u64,
@@ -79,12 +80,12 @@ impl fmt::Display for RestoreResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} links acknowledged, {} in the backup, {} named as the collector's loss; {} records, {} stored, \
+            "{} links acknowledged, {} in the backup, {} named as the collector's loss; {} record ids, {} stored, \
              {} declared collector_lost; {} forks, {} quarantines",
             self.acknowledged,
             self.in_backup,
             self.named_lost,
-            self.records,
+            self.ids,
             self.stored,
             self.declared,
             self.forks,
@@ -119,23 +120,23 @@ pub fn restore_campaign(plan: RestorePlan) -> RestoreResult {
     drop(collector);
     fs::remove_dir_all(bed.path("collector")).unwrap();
     stdout(&bed.collector(&["restore", &backup]));
-    let before: BTreeMap<DeviceId, (Seq, Seq)> = runtime.block_on(async {
-        let store = beside(&bed).await;
-        let mut before = BTreeMap::new();
-        for member in &members {
-            let device = member.start().device;
-            let committed = store.committed(device).await.unwrap().expect("the device is in the backup");
-            before.insert(device, (committed.seq, member.acked()));
-        }
-        store.close().await;
-        before
+    let backed_up = runtime.block_on(kept(&bed, &mut RestoreResult::default()));
+    let before = members.iter().map(|member| {
+        let device = member.start().device;
+        let head = backed_up.get(&device).and_then(|kept| kept.head);
+        (device, (head.map_or(Seq(0), |(seq, _)| seq), member.acked()))
     });
+    let before: BTreeMap<DeviceId, (Seq, Seq)> = before.collect();
 
     let mut collector = bed.start_collector();
     let mut members = members;
     // Half of the devices are started anew, the others go on as if nothing had happened.
     members.iter_mut().step_by(2).for_each(Member::restart);
-    let members = local.block_on(&runtime, deliver(members, &dice, 1..=2));
+    let mut members = local.block_on(&runtime, deliver(members, &dice, 1..=2));
+    // Which records went with the lost links the collector knows once later ones have come; the
+    // next resume asks for them.
+    members.iter_mut().for_each(Member::restart);
+    let members = local.block_on(&runtime, deliver(members, &dice, 1..=1));
     collector.terminate();
     assert!(collector.wait(Duration::from_secs(60)).success(), "{}", collector.stderr_text());
     runtime.block_on(judged(&bed, &members, &before))
@@ -231,17 +232,19 @@ async fn deliver(
 struct Kept {
     stored: RunSet,
     doubled: u64,
+    /// As lost by the collector, and for any reason.
     declared: RunSet,
+    gaps: RunSet,
     lost: Vec<(Seq, Seq)>,
     head: Option<(Seq, Hash)>,
 }
 
-async fn judged(bed: &Bed, members: &[Member], before: &BTreeMap<DeviceId, (Seq, Seq)>) -> RestoreResult {
+/// Reads the stream; forks and quarantines go into `result`.
+async fn kept(bed: &Bed, result: &mut RestoreResult) -> BTreeMap<DeviceId, Kept> {
     let store = beside(bed).await;
     let devices = store.devices().await.unwrap();
     let keys: BTreeMap<DeviceId, PublicKey> = devices.iter().map(|row| (row.id, row.key)).collect();
     let mut kept: BTreeMap<DeviceId, Kept> = BTreeMap::new();
-    let mut result = RestoreResult::default();
     let mut position = 0;
     loop {
         let page = store.entries_after(position, 500).await.unwrap();
@@ -274,6 +277,13 @@ async fn judged(bed: &Bed, members: &[Member], before: &BTreeMap<DeviceId, (Seq,
             }
         }
     }
+    store.close().await;
+    kept
+}
+
+async fn judged(bed: &Bed, members: &[Member], before: &BTreeMap<DeviceId, (Seq, Seq)>) -> RestoreResult {
+    let mut result = RestoreResult::default();
+    let mut kept = kept(bed, &mut result).await;
     for member in members {
         let device = member.start().device;
         let kept = kept.entry(device).or_default();
@@ -282,7 +292,7 @@ async fn judged(bed: &Bed, members: &[Member], before: &BTreeMap<DeviceId, (Seq,
         result.in_backup += backed_up.0;
         result.named_lost += kept.lost.iter().map(|(from, to)| to.0 - from.0 + 1).sum::<u64>();
         let count = |runs: &RunSet| runs.runs().iter().map(RecRun::len).sum::<u64>();
-        result.records += member.last_id().0;
+        result.ids += member.last_id().0;
         result.stored += count(&kept.stored);
         result.declared += count(&kept.declared);
         let faults = kept.faults(member, (backed_up, acked));
@@ -290,20 +300,22 @@ async fn judged(bed: &Bed, members: &[Member], before: &BTreeMap<DeviceId, (Seq,
             result.faults.insert(device, faults.join(", "));
         }
     }
-    store.close().await;
     result
 }
 
 impl Kept {
     fn take(&mut self, bytes: &[u8], key: &PublicKey) {
-        let envelope = Envelope::from_bytes(bytes).and_then(|envelope| envelope.open::<ReceivedBatch>(key));
-        let received = envelope.expect("no device had to make a stub");
+        let received = Envelope::from_bytes(bytes).and_then(|envelope| envelope.open::<ReceivedBatch>(key));
+        let received = received.expect("no device had to make a stub");
         for id in received.record_ids() {
             self.doubled += u64::from(self.stored.contains(id));
             self.stored.insert(RecRun::one(id));
         }
-        for gap in received.batch.gaps.iter().filter(|gap| gap.reason == GapReason::CollectorLost) {
-            self.declared.insert(gap.run);
+        for gap in &received.batch.gaps {
+            self.gaps.insert(gap.run);
+            if gap.reason == GapReason::CollectorLost {
+                self.declared.insert(gap.run);
+            }
         }
         self.head = Some((received.batch.seq, received.body_hash()));
     }
@@ -318,12 +330,12 @@ impl Kept {
             faults.push(format!("stands at {:?}, the collector at {:?}", member.head(), self.head));
         }
         let mut known = self.stored.clone();
-        self.declared.runs().iter().for_each(|run| known.insert(*run));
+        self.gaps.runs().iter().for_each(|run| known.insert(*run));
         let silent = known.missing_in(RecRun { from: RecId(1), to: member.last_id() });
         if !silent.is_empty() {
             faults.push(format!("records neither stored nor declared: {silent:?}"));
         }
-        let both = self.declared.runs().iter().any(|run| self.stored.missing_in(*run) != [*run]);
+        let both = self.gaps.runs().iter().any(|run| self.stored.missing_in(*run) != [*run]);
         if self.doubled > 0 || both {
             faults.push(format!("{} records stored twice, or stored and declared lost", self.doubled));
         }

@@ -49,7 +49,7 @@ impl Wiretap {
     pub fn start(upstream: u16, upstream_root: Hash) -> Self {
         let (identity, root) = own_identity();
         let server = tls::server(identity, None, SystemClock::new()).expect("a fresh certificate serves");
-        let client = tls::client_pinned_by_hash(upstream_root, SystemClock::new()).expect("TLS 1.3 is there");
+        let client = tls::client_pinned_by_hash(upstream_root).expect("TLS 1.3 is there");
         let (acceptor, connector) =
             (TlsAcceptor::from(Arc::new(server)), TlsConnector::from(Arc::new(client)));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
