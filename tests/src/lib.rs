@@ -14,6 +14,7 @@ mod kill;
 mod mail;
 mod process;
 mod prometheus;
+pub mod sim;
 mod wait;
 mod webhook;
 

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, reason = "the result is what this program is run for")]
 
 mod kill;
+mod sim;
 
 use clap::Parser;
 use std::{
@@ -31,8 +32,11 @@ struct Args {
 /// Runs `n` rounds with a seed; gives how many failed.
 type Campaign = fn(n: u32, seed: u64) -> u64;
 
-const CAMPAIGNS: [(&str, Campaign); 2] =
-    [("kill", |n, seed| kill::run("sled", n, seed)), ("kill-redb", |n, seed| kill::run("redb", n, seed))];
+const CAMPAIGNS: [(&str, Campaign); 3] = [
+    ("kill", |n, seed| kill::run("sled", n, seed)),
+    ("kill-redb", |n, seed| kill::run("redb", n, seed)),
+    ("sim", sim::run_worlds),
+];
 
 fn names() -> Vec<&'static str> {
     CAMPAIGNS.iter().map(|(name, _)| *name).chain(["all"]).collect()
