@@ -145,6 +145,7 @@ pub async fn start(config: CollectorConfig) -> anyhow::Result<Running> {
     let metrics = Arc::new(Metrics::new(clock.wall(), DEVICE_SERIES_MAX));
     let devices = Arc::new(DeviceDirectory::load(&store).await?);
     let ack_key = Arc::new(pki.ack_key().clone());
+    let ack_keys = Arc::from([ack_key.public()]);
     let trust: Arc<[u8]> = pki.trust().to_bytes().into();
     let issuer: Arc<dyn CertificateIssuer> = Arc::new(pki);
     let (committer, commit_loop) = committer(store.clone(), issuer.clone());
@@ -154,6 +155,7 @@ pub async fn start(config: CollectorConfig) -> anyhow::Result<Running> {
         devices: devices.clone(),
         clock: Arc::new(clock.clone()),
         ack_key,
+        ack_keys,
         trust,
         push_url: config.push_url_at(addresses.device.port()).into(),
         issuer,

@@ -7,6 +7,7 @@
 pub mod desk;
 pub mod evaluation;
 pub mod intake;
+pub mod invariant;
 pub mod predict;
 pub mod sla;
 pub mod stream;

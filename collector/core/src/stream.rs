@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use tenken_common::{
     codec::{self, CodecError},
-    id::{DeviceId, Hash, HospitalId, Name, SlotId},
+    enrollment::HostFacts,
+    id::{DeviceId, Epoch, Hash, HospitalId, Name, Seq, SlotId},
     limit,
     time::Timestamp,
 };
@@ -16,7 +17,7 @@ use tenken_common::{
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entry {
-    /// The log: a batch whose signature and chain were found good; the envelope as it came.
+    /// The log: a batch or stub whose signature and chain were found good; the envelope as it came.
     Envelope {
         device: DeviceId,
         bytes: Vec<u8>,
@@ -55,12 +56,73 @@ pub enum Entry {
     Rules {
         text: String,
     },
-    /// A batch of a second chain with this device's identity, the envelope as it came: evidence,
-    /// and the reason why nothing more is taken from the device.
+    /// A link of a second chain with this device's identity, the envelope as it came: evidence,
+    /// and the reason why nothing more is taken from the device. While it is in quarantine,
+    /// whatever else comes with its signature.
     Fork {
         device: DeviceId,
         bytes: Vec<u8>,
     },
+    /// The collector acknowledged these links and lost them (to 乙's account); the device's newest
+    /// acknowledgement, an envelope, proves it. The chain goes on after them.
+    CollectorLost(CollectorLost),
+    /// Nothing more is taken from the device, for a reason that is no fork. The code is
+    /// [`crate::intake::ledger::QuarantineReason`]'s.
+    Quarantined {
+        device: DeviceId,
+        reason: u8,
+    },
+    /// A device's epoch was closed and the next begun, as its hospital approved.
+    Rejoined(Rejoined),
+    /// This store was restored from a backup that was taken at the stream's last position.
+    Restored {
+        taken: Timestamp,
+    },
+    /// A link beyond the end of a closed epoch, the envelope as it came: somebody else has the
+    /// device's old identity.
+    CloneSuspected {
+        device: DeviceId,
+        bytes: Vec<u8>,
+    },
+    /// The device runs on another host than the one that was enrolled, as it says.
+    FactsChanged {
+        device: DeviceId,
+        facts: HostFacts,
+    },
+}
+
+/// See [`Entry::CollectorLost`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CollectorLost {
+    pub device: DeviceId,
+    pub epoch: Epoch,
+    /// The first lost link.
+    pub from: Seq,
+    /// The last, which the acknowledgement names.
+    pub to: Seq,
+    /// Hash of the last.
+    pub hash: Hash,
+    #[serde(with = "serde_bytes")]
+    pub ack: Vec<u8>,
+}
+
+/// See [`Entry::Rejoined`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejoined {
+    pub device: DeviceId,
+    /// The epoch that begins.
+    pub epoch: Epoch,
+    #[serde(with = "serde_bytes")]
+    pub device_key: Vec<u8>,
+    pub facts: HostFacts,
+    /// The slot that was redeemed for it; `None` where the hospital approved the new key.
+    pub slot: Option<SlotId>,
+    /// What the device was given, sent again on a retry: the grant of a slot, else the rejoin
+    /// grant's envelope.
+    #[serde(with = "serde_bytes")]
+    pub document: Vec<u8>,
+    /// Where the new chain begins.
+    pub genesis: Hash,
 }
 
 /// See [`Entry::Hospital`].
@@ -82,7 +144,7 @@ pub struct Enrolled {
     #[serde(with = "serde_bytes")]
     pub device_key: Vec<u8>,
     /// The host's facts, as [`tenken_common::enrollment::HostFacts`].
-    pub facts: tenken_common::enrollment::HostFacts,
+    pub facts: HostFacts,
     /// The grant's bytes: sent again on a retry, and the start of the device's chain.
     #[serde(with = "serde_bytes")]
     pub grant: Vec<u8>,
@@ -122,8 +184,14 @@ pub enum EntryKind {
     CertificateIssued = 8,
     Revoked = 9,
     IncidentAction = 10,
-    Rules = 12,
     Fork = 11,
+    Rules = 12,
+    CollectorLost = 13,
+    Quarantined = 14,
+    Rejoined = 15,
+    Restored = 16,
+    CloneSuspected = 17,
+    FactsChanged = 18,
 }
 
 /// A stored entry that this version cannot read.
@@ -150,6 +218,12 @@ impl Entry {
             Self::IncidentAction(_) => EntryKind::IncidentAction,
             Self::Rules { .. } => EntryKind::Rules,
             Self::Fork { .. } => EntryKind::Fork,
+            Self::CollectorLost(_) => EntryKind::CollectorLost,
+            Self::Quarantined { .. } => EntryKind::Quarantined,
+            Self::Rejoined(_) => EntryKind::Rejoined,
+            Self::Restored { .. } => EntryKind::Restored,
+            Self::CloneSuspected { .. } => EntryKind::CloneSuspected,
+            Self::FactsChanged { .. } => EntryKind::FactsChanged,
         }
     }
 
@@ -157,9 +231,9 @@ impl Entry {
     pub fn encode(&self) -> Result<(u8, Option<DeviceId>, Vec<u8>), CodecError> {
         let kind = self.kind() as u8;
         Ok(match self {
-            Self::Envelope { device, bytes } | Self::Fork { device, bytes } => {
-                (kind, Some(*device), bytes.clone())
-            }
+            Self::Envelope { device, bytes }
+            | Self::Fork { device, bytes }
+            | Self::CloneSuspected { device, bytes } => (kind, Some(*device), bytes.clone()),
             Self::Heartbeat => (kind, None, Vec::new()),
             Self::Started { version } => (kind, None, codec::to_vec(version)?),
             Self::Hospital(h) => (kind, None, codec::to_vec(h)?),
@@ -173,6 +247,11 @@ impl Entry {
             }
             Self::Revoked { device } => (kind, Some(*device), Vec::new()),
             Self::IncidentAction(a) => (kind, None, codec::to_vec(a)?),
+            Self::CollectorLost(lost) => (kind, Some(lost.device), codec::to_vec(lost)?),
+            Self::Quarantined { device, reason } => (kind, Some(*device), codec::to_vec(reason)?),
+            Self::Rejoined(r) => (kind, Some(r.device), codec::to_vec(r)?),
+            Self::Restored { taken } => (kind, None, codec::to_vec(taken)?),
+            Self::FactsChanged { device, facts } => (kind, Some(*device), codec::to_vec(facts)?),
         })
     }
 
@@ -195,8 +274,14 @@ impl Entry {
             8 => Self::CertificateIssued { device: owner?, certificate: read(body)? },
             9 => Self::Revoked { device: owner? },
             10 => Self::IncidentAction(read(body)?),
-            12 => Self::Rules { text: read(body)? },
             11 => Self::Fork { device: owner?, bytes: body.to_vec() },
+            12 => Self::Rules { text: read(body)? },
+            13 => Self::CollectorLost(read(body)?),
+            14 => Self::Quarantined { device: owner?, reason: read(body)? },
+            15 => Self::Rejoined(read(body)?),
+            16 => Self::Restored { taken: read(body)? },
+            17 => Self::CloneSuspected { device: owner?, bytes: body.to_vec() },
+            18 => Self::FactsChanged { device: owner?, facts: read(body)? },
             other => return Err(EntryError::Kind(other)),
         })
     }

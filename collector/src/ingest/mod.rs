@@ -10,6 +10,7 @@
 //! Does not: know TLS. The listener says whose certificate a connection showed, as
 //! [`PeerIdentity`].
 
+pub mod challenge;
 pub mod commit;
 pub mod enroll;
 pub mod listener;
@@ -22,7 +23,7 @@ use std::{sync::Arc, time::Duration};
 use tenken_common::{
     ack::RejectReason,
     id::{DeviceId, Hash},
-    key::SecretKey,
+    key::{PublicKey, SecretKey},
     time::{Clock, Timestamp},
 };
 
@@ -89,6 +90,8 @@ pub struct IngestState {
     pub clock: Arc<dyn Clock>,
     /// `AK`, which signs acknowledgements, rejects and time.
     pub ack_key: Arc<SecretKey>,
+    /// Every acknowledgement key that a trust document ever named: what they signed still counts.
+    pub ack_keys: Arc<[PublicKey]>,
     /// The current trust document, an envelope.
     pub trust: Arc<[u8]>,
     /// Where granted devices push to, `https://host:port`.

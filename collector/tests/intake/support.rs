@@ -123,6 +123,7 @@ impl Rig {
             devices: Arc::new(DeviceDirectory::load(&store).await.unwrap()),
             clock: clock.clone(),
             ack_key: Arc::new(ack_key()),
+            ack_keys: Arc::from([ack_key().public()]),
             trust: Arc::from(b"trust".as_slice()),
             push_url: Arc::from("https://localhost:1"),
             issuer: Arc::new(Echo),

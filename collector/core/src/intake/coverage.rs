@@ -4,6 +4,7 @@
 //! neither seen nor declared below the highest id is missing, and a `resume` asks for it: a
 //! record lost before it was batched is noticed here and nowhere else.
 
+use super::arrival::Arrival;
 use serde::{Deserialize, Serialize};
 use tenken_common::{
     batch::{RecRun, runs_of},
@@ -34,6 +35,16 @@ impl Runs {
         }
         self.0.splice(first..after, [union]);
         run.len() - known
+    }
+
+    #[cfg(feature = "planted")]
+    fn remove(&mut self, gone: RecRun) {
+        let cut = |run: &RecRun| {
+            let before = RecRun { from: run.from, to: run.to.min(RecId(gone.from.0.saturating_sub(1))) };
+            let after = RecRun { from: run.from.max(gone.to.next()), to: run.to };
+            [before, after].into_iter().filter(|part| !part.is_empty())
+        };
+        self.0 = self.0.iter().flat_map(cut).collect();
     }
 
     /// How many ids there are.
@@ -74,13 +85,28 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// Takes in what a batch carries and declares.
-    pub fn add(&mut self, received: &ReceivedBatch) {
-        for run in runs_of(received.record_ids()) {
+    /// Takes in what a link carries and declares; a stub's records are declared.
+    pub fn add(&mut self, arrival: &Arrival) {
+        for run in runs_of(arrival.batch().map(ReceivedBatch::record_ids).unwrap_or_default()) {
             self.seen.add(run);
         }
-        for gap in &received.batch.gaps {
+        for gap in arrival.gaps() {
             self.declared.add(gap.run);
+        }
+    }
+
+    /// The highest id that is seen or declared; zero before the first.
+    pub fn top(&self) -> RecId {
+        let tops = [&self.seen, &self.declared].map(|runs| runs.as_slice().last().map(|run| run.to));
+        tops.into_iter().flatten().max().unwrap_or_default()
+    }
+
+    /// The rule broken by [`super::planted::Planted::StubOverridesBody`].
+    #[cfg(feature = "planted")]
+    pub fn override_by(&mut self, stub: &tenken_common::stub::Stub) {
+        for run in &stub.records {
+            self.seen.remove(*run);
+            self.declared.add(*run);
         }
     }
 

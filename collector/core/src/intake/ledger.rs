@@ -5,19 +5,19 @@
 //! | case | decision |
 //! |---|---|
 //! | the device is in quarantine | [`IngestDecision::Quarantined`] |
-//! | epoch < E | [`IngestDecision::StaleEpoch`] |
+//! | epoch < E | [`IngestDecision::StaleEpoch`]; beyond where that epoch was closed, a clone |
 //! | epoch > E | [`IngestDecision::EpochAhead`]: this collector was restored, or the device lies |
 //! | seq <= S, same hash, or older than the hashes kept | [`IngestDecision::Duplicate`] |
 //! | seq <= S with another hash, or seq = S+1 with another prev | [`IngestDecision::Fork`] |
 //! | seq = S+1, prev matches | [`IngestDecision::New`] with the ledger after it |
-//! | seq > S+1 | [`IngestDecision::Hole`]: S+1 is asked for |
+//! | seq > S+1 | [`IngestDecision::Hole`]: S+1 is asked for, see [`super::held`] |
 //!
 //! Holds: a link is `New` exactly once, in order, whatever is repeated or reordered (I4). A second
 //! writer with the same identity is a fork at its first diverging link (I5). [`accept`] is pure:
-//! the caller makes the next ledger durable, and only then acknowledges (I3).
-//!
-//! Does not: hold links that came too early; the device sends them again.
+//! the caller makes the next ledger durable, and only then acknowledges (I3). A batch and the stub
+//! in its place are one link, since they have one hash.
 
+use super::planted::{Planted, Rules};
 use std::collections::{BTreeMap, VecDeque};
 use tenken_common::{
     batch::Link,
@@ -43,6 +43,11 @@ pub struct DeviceLedger {
     recent: BTreeMap<Seq, Hash>,
     /// Boots in the order in which they first cut a batch; the newest last.
     boots: VecDeque<BootId>,
+    /// Epochs that a rejoin closed, each with its last link.
+    closed: BTreeMap<Epoch, Seq>,
+    /// The collector was restored from a backup since this device's chain last went on: what it
+    /// asks for may be its own loss.
+    pub restored: bool,
     pub quarantine: Option<QuarantineReason>,
 }
 
@@ -51,6 +56,8 @@ pub struct DeviceLedger {
 pub enum QuarantineReason {
     /// Two chains with one identity.
     Fork = 1,
+    /// Links come whose predecessor does not, whatever is asked for.
+    Hole = 2,
 }
 
 impl QuarantineReason {
@@ -61,6 +68,7 @@ impl QuarantineReason {
     pub fn from_code(code: u8) -> Option<Self> {
         match code {
             1 => Some(Self::Fork),
+            2 => Some(Self::Hole),
             _ => None,
         }
     }
@@ -68,6 +76,7 @@ impl QuarantineReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Fork => "fork",
+            Self::Hole => "hole",
         }
     }
 }
@@ -90,6 +99,8 @@ pub enum IngestDecision {
     Fork(Divergence),
     StaleEpoch {
         current: Epoch,
+        /// It goes on beyond where its epoch was closed: somebody else has the old identity.
+        clone_suspected: bool,
     },
     EpochAhead {
         current: Epoch,
@@ -117,23 +128,42 @@ impl DeviceLedger {
             genesis,
             recent: BTreeMap::new(),
             boots: VecDeque::new(),
+            closed: BTreeMap::new(),
+            restored: false,
             quarantine: None,
         }
     }
 
+    /// The ledger of the epoch that a rejoin begins. Quarantine ends with the epoch it was in.
+    pub fn rejoined(&self, epoch: Epoch, genesis: Hash) -> Self {
+        let mut closed = self.closed.clone();
+        closed.insert(self.epoch, self.committed_seq);
+        Self { closed, ..Self::begin(self.device, epoch, genesis) }
+    }
+
+    /// Moved to a link that the collector itself acknowledged and then lost.
+    pub fn moved_to(&self, seq: Seq, hash: Hash) -> Self {
+        let mut next = self.clone();
+        (next.committed_seq, next.committed_hash) = (seq, hash);
+        next.recent.insert(seq, hash);
+        next.trim(limit::LEDGER_HASHES);
+        next.restored = false;
+        next
+    }
+
     /// The ledger as it was stored; `boots` oldest first.
     #[must_use]
-    pub fn restored(
+    pub fn loaded(
         mut self,
         committed: (Seq, Hash),
         recent: impl IntoIterator<Item = (Seq, Hash)>,
         boots: impl IntoIterator<Item = BootId>,
-        quarantine: Option<QuarantineReason>,
+        closed: impl IntoIterator<Item = (Epoch, Seq)>,
     ) -> Self {
         (self.committed_seq, self.committed_hash) = committed;
         self.recent = recent.into_iter().collect();
         self.boots = boots.into_iter().collect();
-        self.quarantine = quarantine;
+        self.closed = closed.into_iter().collect();
         self
     }
 
@@ -182,36 +212,61 @@ impl DeviceLedger {
 
 /// Judges a link; see the module's head.
 pub fn accept(ledger: &DeviceLedger, link: &Link) -> IngestDecision {
+    judge(ledger, link, Rules::default())
+}
+
+/// [`accept`] with one of its rules broken.
+#[cfg(feature = "planted")]
+pub fn accept_with(ledger: &DeviceLedger, link: &Link, planted: Option<Planted>) -> IngestDecision {
+    judge(ledger, link, Rules::with(planted))
+}
+
+pub(super) fn judge(ledger: &DeviceLedger, link: &Link, rules: Rules) -> IngestDecision {
     if let Some(reason) = ledger.quarantine {
         return IngestDecision::Quarantined(reason);
     }
-    if link.epoch < ledger.epoch {
-        return IngestDecision::StaleEpoch { current: ledger.epoch };
+    if link.epoch < ledger.epoch && !rules.breaks(Planted::StaleEpochTaken) {
+        let clone_suspected = ledger.closed.get(&link.epoch).is_some_and(|last| link.seq > *last);
+        return IngestDecision::StaleEpoch { current: ledger.epoch, clone_suspected };
     }
     if link.epoch > ledger.epoch {
         return IngestDecision::EpochAhead { current: ledger.epoch };
     }
     if link.seq <= ledger.committed_seq {
-        return match ledger.hash_at(link.seq) {
-            Some(stored) if stored != link.hash => {
-                IngestDecision::Fork(Divergence { seq: link.seq, stored, arrived: link.hash })
-            }
-            Some(_) | None => IngestDecision::Duplicate,
-        };
+        return judge_old(ledger, link, rules);
     }
     let need = ledger.committed_seq.next();
-    if link.seq > need {
+    if link.seq > need && !rules.breaks(Planted::HoleSkipped) {
         return IngestDecision::Hole { need };
     }
-    if link.prev != ledger.committed_hash {
+    let unchecked = rules.breaks(Planted::PrevUnchecked) || rules.breaks(Planted::HoleSkipped);
+    if link.prev != ledger.committed_hash && !unchecked {
         let (stored, arrived) = (ledger.committed_hash, link.prev);
         return IngestDecision::Fork(Divergence { seq: link.seq, stored, arrived });
     }
+    take(ledger, link)
+}
+
+/// A link at or below the high-water.
+fn judge_old(ledger: &DeviceLedger, link: &Link, rules: Rules) -> IngestDecision {
+    match ledger.hash_at(link.seq) {
+        Some(stored) if stored != link.hash && !rules.breaks(Planted::OldHashUnchecked) => {
+            IngestDecision::Fork(Divergence { seq: link.seq, stored, arrived: link.hash })
+        }
+        Some(_) | None if rules.breaks(Planted::DuplicateIsNew) => {
+            IngestDecision::New { next: Box::new(ledger.clone()), clone_suspected: false }
+        }
+        Some(_) | None => IngestDecision::Duplicate,
+    }
+}
+
+fn take(ledger: &DeviceLedger, link: &Link) -> IngestDecision {
     let mut next = ledger.clone();
     next.committed_seq = link.seq;
     next.committed_hash = link.hash;
     next.recent.insert(link.seq, link.hash);
     next.trim(limit::LEDGER_HASHES);
+    next.restored = false;
     let clone_suspected = link.boot.is_some_and(|boot| next.note_boot(boot));
     IngestDecision::New { next: Box::new(next), clone_suspected }
 }
@@ -265,9 +320,41 @@ mod tests {
         let mut ledger = begin();
         ledger.epoch = Epoch(2);
         let mut link = chain((Seq(0), genesis()), 1, 1)[0];
-        assert_eq!(accept(&ledger, &link), IngestDecision::StaleEpoch { current: Epoch(2) });
+        let stale = IngestDecision::StaleEpoch { current: Epoch(2), clone_suspected: false };
+        assert_eq!(accept(&ledger, &link), stale);
         link.epoch = Epoch(3);
         assert_eq!(accept(&ledger, &link), IngestDecision::EpochAhead { current: Epoch(2) });
+    }
+
+    #[test]
+    fn a_closed_epoch_that_goes_on_is_a_clone_and_its_replay_is_not() {
+        let links = chain((Seq(0), genesis()), 1, 3);
+        let mut ledger = begin();
+        for link in &links[..2] {
+            take(&mut ledger, link);
+        }
+        ledger.quarantine = Some(QuarantineReason::Fork);
+        let ledger = ledger.rejoined(Epoch(2), Hash::of(b"rejoin"));
+        let suspected = |link: &Link| match accept(&ledger, link) {
+            IngestDecision::StaleEpoch { current: Epoch(2), clone_suspected } => clone_suspected,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(links.iter().map(suspected).collect::<Vec<_>>(), [false, false, true]);
+        let mut first = chain((Seq(0), Hash::of(b"rejoin")), 1, 1)[0];
+        first.epoch = Epoch(2);
+        assert!(matches!(accept(&ledger, &first), IngestDecision::New { .. }));
+    }
+
+    #[test]
+    fn a_stub_and_its_body_are_one_link() {
+        let links = chain((Seq(0), genesis()), 1, 2);
+        let stub = |link: &Link| Link { boot: None, ..*link };
+        for (first, second) in [(links[0], stub(&links[0])), (stub(&links[0]), links[0])] {
+            let mut ledger = begin();
+            assert!(matches!(take(&mut ledger, &first), IngestDecision::New { .. }));
+            assert_eq!(accept(&ledger, &second), IngestDecision::Duplicate);
+            assert!(matches!(accept(&ledger, &links[1]), IngestDecision::New { .. }));
+        }
     }
 
     #[test]
