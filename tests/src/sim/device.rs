@@ -5,29 +5,31 @@
 //! is told, over a disk and a clock that the world has in its hand.
 
 use super::{
-    Ask, Cx, Path, PlantedShell, Reply,
+    Ask, Bug, Cx, Path, Reply,
     clock::SimClock,
     disk::{DiskImage, SimDisk, SimEngine, SimStates},
     rows::Row,
 };
 use std::time::Duration;
 use tenken_agent_core::{
+    invariant,
     consent_gate::ConsentGate,
     device_clock::DeviceClock,
     pusher::{Halt, Outcome, PushEffect, PushPolicy, PushStep, PushView, Pusher},
     spool::{BatchLimit, ChainStart, Cut, CutContext, DurableSpool, Spool, SpoolError, Standing},
 };
 use tenken_common::{
-    ack::{Ack, Reject, ResumeReply, ResumeRequest, SignedTime},
+    ack::{Ack, Reject, RejectReason, ResumeReply, ResumeRequest, SignedTime},
+    batch::GapReason,
     category::Category,
     enrollment::HostFacts,
     envelope::{Envelope, Payload, Verified},
-    id::{DeviceId, Hash, Name, Nonce},
+    id::{DeviceId, Hash, Name, Nonce, Seq},
     key::{PublicKey, SecretKey},
+    limit,
     observation::{Class, Observation},
-    renewal::{RenewReply, RenewRequest},
-    time::{Moment, Timestamp},
-    wire::v1::ReceivedBatch,
+    renewal::{RejoinGrant, RejoinParts, RejoinRequest, RenewReply, RenewRequest},
+    time::{ClockSource, Moment, Timestamp},
 };
 
 type Spooled = DurableSpool<SimEngine, SimStates>;
@@ -55,6 +57,7 @@ pub struct DeviceImage {
     certificate_until: Timestamp,
     start: ChainStart,
     key: SecretKey,
+    pending: Option<SecretKey>,
 }
 
 /// See the module's head.
@@ -70,6 +73,8 @@ pub struct Device {
     /// The hospital's consent as it lies on the disk.
     consent: Option<Envelope>,
     certificate_until: Timestamp,
+    /// The key of a rejoin that the hospital has not approved yet; as durable as the other one.
+    pub pending: Option<SecretKey>,
     /// Grows with each start: what was meant for an earlier life is not taken.
     pub life: u32,
     live: Option<Live>,
@@ -83,6 +88,8 @@ struct Live {
     time: DeviceClock,
     asked: Option<Asked>,
     challenge: Option<Vec<u8>>,
+    /// No rejoin is asked for before this.
+    rejoin_at: u64,
     asks: u64,
 }
 
@@ -109,6 +116,7 @@ enum Said {
     Resumed(Verified<ResumeReply>),
     Time(Vec<u8>),
     Renewed(Verified<RenewReply>),
+    Granted(Verified<RejoinGrant>),
 }
 
 impl Device {
@@ -133,6 +141,7 @@ impl Device {
             facts,
             consent: None,
             certificate_until,
+            pending: None,
             life: 0,
             live: None,
         }
@@ -157,6 +166,7 @@ impl Device {
             certificate_until: self.certificate_until,
             start: self.start,
             key: self.key.clone(),
+            pending: self.pending.clone(),
         }
     }
 
@@ -167,6 +177,7 @@ impl Device {
         self.certificate_until = image.certificate_until;
         self.start = image.start;
         self.key = image.key.clone();
+        self.pending = image.pending.clone();
     }
 
     /// Memory is gone.
@@ -186,13 +197,18 @@ impl Device {
     /// Starts the agent.
     pub fn start(&mut self, cx: &mut Cx<'_>) {
         self.life += 1;
+        let mut pusher = Pusher::new(self.settings.policy, cx.dice.next());
+        if let Some(Bug::Agent(bug)) = cx.bug {
+            pusher.plant(bug);
+        }
         let mut live = Live {
             spool: None,
-            pusher: Pusher::new(self.settings.policy, cx.dice.next()),
+            pusher,
             gate: ConsentGate::new(self.settings.hospital_key, self.start.device, None, 0),
             time: DeviceClock::new(Timestamp::MIN),
             asked: None,
             challenge: None,
+            rejoin_at: 0,
             asks: 0,
         };
         if let Ok(spool) = self.open(cx) {
@@ -219,16 +235,15 @@ impl Device {
                 DurableSpool::open(engine, states, self.start, self.settings.cap_bytes)
             }
         };
-        let opened = match open(true) {
+        let mut opened = match open(true) {
             Err(SpoolError::Behind) => {
                 cx.rows.note(Row::SpoolLost);
                 open(false)
             }
             other => other,
         };
-        if let Ok(spool) = &opened {
-            let (_, seq, hash) = spool.head();
-            cx.oracle.opened(self.place, seq, hash);
+        if let (Ok(spool), Some(Bug::Agent(bug))) = (&mut opened, cx.bug) {
+            spool.plant(bug);
         }
         opened
     }
@@ -258,7 +273,7 @@ impl Device {
     fn authority(&self, cx: &Cx<'_>) -> Timestamp {
         let now = self.now(cx);
         match &self.live {
-            Some(_) if cx.shell_bug(PlantedShell::WallClockDecides) => now.wall,
+            Some(_) if cx.has(Bug::WallClockDecides) => now.wall,
             Some(live) => live.time.authority(now),
             None => now.wall,
         }
@@ -328,8 +343,20 @@ impl Device {
             if let Some(ask) = self.renewal(cx, at) {
                 return Next::Ask(ask);
             }
-            let closed = self.live.as_ref().is_none_or(|live| live.gate.is_open(at).is_err());
-            if closed && !cx.shell_bug(PlantedShell::ClosedGateSends) {
+            match self.rejoining(cx) {
+                Some(Next::Ask(ask)) => return Next::Ask(ask),
+                Some(Next::Wait(wait)) => return Next::Wait(wait),
+                None => {}
+            }
+            let gate = self.live.as_ref().map(|live| &live.gate);
+            let closed = gate.is_none_or(|gate| gate.may_declare(at).is_err());
+            if closed && !cx.has(Bug::ClosedGateSends) {
+                // A consent in force that names nothing takes back what waits.
+                if gate.is_some_and(|gate| gate.is_open(at).is_ok())
+                    && let Ok(spool) = self.spool(cx)
+                {
+                    let _ = spool.withdraw(&|_| false);
+                }
                 return Next::Wait(interval);
             }
             let Ok(view) = self.view(cx) else { return Next::Wait(self.settings.policy.retry_first) };
@@ -364,6 +391,7 @@ impl Device {
             urgent: stats.urgent,
             in_flight: stats.in_flight,
             acked_seq: stats.acked_seq,
+            awaiting_resume: stats.awaiting_resume,
         })
     }
 
@@ -394,24 +422,33 @@ impl Device {
     ) -> Option<Ask> {
         let sent = self.now(cx);
         let nonce = Nonce(cx.dice.bytes());
-        let bytes = seal(nonce, &self.key);
+        let key = if path == Path::Rejoin { self.pending.as_ref()? } else { &self.key };
+        let bytes = seal(nonce, key);
         let live = self.live.as_mut()?;
         live.asks += 1;
         let number = live.asks;
         live.asked = Some(Asked { number, path, nonce, sent, view, cut });
-        Some(Ask { place: self.place, life: self.life, number, path, bytes: bytes.into(), nonce })
+        let certificate = match path {
+            Path::Batch | Path::Resume => Some(Hash::of(&self.start.device.0)),
+            Path::Time | Path::Renew | Path::Rejoin => None,
+        };
+        Some(Ask { place: self.place, life: self.life, number, path, bytes: bytes.into(), nonce, certificate })
     }
 
     /// A certificate that is due is renewed before anything else; one that has expired lets
     /// nothing else through.
     fn renewal(&mut self, cx: &mut Cx<'_>, at: Timestamp) -> Option<Ask> {
         let life = Duration::from_millis(self.settings.certificate_life_ms?);
-        if at < self.certificate_until.minus(life / 3) {
+        let moment = self.now(cx);
+        let live = self.live.as_mut()?;
+        // Silence may mean that the certificate is over by a clock that is right.
+        let blind = live.pusher.failing_since().is_some()
+            && live.time.quality(moment).source == ClockSource::Unknown;
+        if at < self.certificate_until.minus(life / 3) && !blind {
             return None;
         }
-        let now = self.now(cx).mono;
-        let live = self.live.as_mut()?;
-        let idle = PushView { waiting: 0, urgent: 0, in_flight: 0, acked_seq: Default::default() };
+        let now = moment.mono;
+        let idle = PushView { waiting: 0, urgent: 0, in_flight: 0, acked_seq: Default::default(), awaiting_resume: false };
         // The pusher's patience holds for this as well.
         if let PushStep::Wait(wait) = live.pusher.poll(now, &idle)
             && live.pusher.failing_since().is_some()
@@ -434,6 +471,51 @@ impl Device {
                 sealed(&request, key)
             }),
         }
+    }
+
+    /// A device that is behind its own chain, or was found to be one of two, asks for the next
+    /// epoch with a new key once a minute, until the hospital has approved it.
+    fn rejoining(&mut self, cx: &mut Cx<'_>) -> Option<Next> {
+        let every = self.settings.policy.interval.max(Duration::from_secs(60));
+        let live = self.live.as_mut()?;
+        match live.pusher.halted()? {
+            Halt::DeviceBehind | Halt::Rejected(RejectReason::Fork | RejectReason::Quarantined) => {}
+            _ => return None,
+        }
+        if cx.now < live.rejoin_at {
+            return None;
+        }
+        if self.pending.is_none() {
+            self.pending = Some(SecretKey::from_seed(&cx.dice.bytes()));
+        }
+        let idle =
+            PushView { waiting: 0, urgent: 0, in_flight: 0, acked_seq: Seq(0), awaiting_resume: false };
+        let Some(challenge) = live.challenge.take() else {
+            return self.ask(cx, Path::Time, (idle, None), |_, _| Vec::new()).map(Next::Ask);
+        };
+        live.rejoin_at = cx.now + u64::try_from(every.as_millis()).unwrap_or(u64::MAX);
+        let (device, epoch, facts) = (self.start.device, self.start.epoch, self.facts.clone());
+        let ask = self.ask(cx, Path::Rejoin, (idle, None), |nonce, key| {
+            let parts = RejoinParts { device, epoch, csr: vec![1], facts, challenge, nonce };
+            sealed(&RejoinRequest::new(key.public(), parts), key)
+        });
+        ask.map(Next::Ask)
+    }
+
+    /// The next epoch begins: the identity first, then the spool follows when it is opened.
+    fn granted(&mut self, cx: &mut Cx<'_>, grant: &Verified<RejoinGrant>) {
+        if grant.epoch != self.start.epoch.next() {
+            return;
+        }
+        let Some(key) = self.pending.take() else { return };
+        self.key = key;
+        self.start = ChainStart { device: self.start.device, epoch: grant.epoch, genesis: grant.body_hash() };
+        cx.rows.note(Row::Rejoined);
+        cx.oracle.rejoined(self.place, grant.epoch);
+        let place = self.place;
+        cx.trace.say(cx.now, || format!("device {place} rejoins in epoch {}", grant.epoch));
+        self.crash();
+        self.start(cx);
     }
 
     fn resume(&mut self, cx: &mut Cx<'_>, view: PushView) -> Result<Ask, SpoolError> {
@@ -471,9 +553,8 @@ impl Device {
         let clock = self.live.as_ref().map(|live| live.time.quality(now));
         let clock = clock.unwrap_or(tenken_common::time::ClockQuality::UNKNOWN);
         let (limit, device, place) = (self.settings.batch, self.start.device, self.place);
-        let everything = cx.shell_bug(PlantedShell::FirstGateOpen);
         let spool = self.spool(cx)?;
-        spool.withdraw(&|category| everything || allowed.contains(&category))?;
+        spool.withdraw(&|category| allowed.contains(&category))?;
         let cut = spool.cut(limit, &CutContext { device, at: now, clock, agent_version: VERSION });
         let cut = match cut {
             Ok(cut) => cut,
@@ -493,32 +574,68 @@ impl Device {
     }
 
     fn send(&mut self, cx: &mut Cx<'_>, view: PushView) -> Result<Option<Ask>, SpoolError> {
-        let Some(cut) = self.spool(cx)?.next_in_flight()? else {
-            self.outcome(cx, &view, &Outcome::BodyLost);
-            return Ok(None);
-        };
         let at = self.authority(cx);
-        if self.forbidden(&cut, at).is_some() && !cx.shell_bug(PlantedShell::SecondGateOpen) {
-            let retry_after = Some(self.settings.policy.interval);
-            self.outcome(cx, &view, &Outcome::Failed { retry_after });
-            return Ok(None);
+        let Some(cut) = self.spool(cx)?.next_in_flight()? else { return Ok(None) };
+        let open = cx.has(Bug::SecondGateOpen);
+        let permits = |category| self.live.as_ref().is_some_and(|live| live.gate.permits(category, at).is_ok());
+        let cut = if open || invariant::nothing_unconsented_leaves(&cut, permits) {
+            cut
+        } else {
+            self.spool(cx)?.stub(cut.seq, GapReason::NotConsented)?
+        };
+        cx.oracle.sending(self.place, cut.seq, cut.hash);
+        match cut.stub {
+            Some(GapReason::NotConsented) => cx.rows.note(Row::StubConsent),
+            Some(GapReason::Refused) => cx.rows.note(Row::StubRefused),
+            Some(_) => cx.rows.note(Row::StubLost),
+            None => {}
         }
-        let body = cut.body.clone();
+        let (kind, body) = (cut.payload_type(), cut.body.clone());
         let asked = self.ask(cx, Path::Batch, (view, Some(cut)), |_, key| {
-            Envelope::seal_bytes(ReceivedBatch::TYPE, body, key).to_bytes()
+            Envelope::seal_bytes(kind, body, key).to_bytes()
         });
         Ok(asked)
     }
 
-    fn forbidden(&self, cut: &Cut, at: Timestamp) -> Option<Category> {
-        let received = ReceivedBatch::decode(&cut.body).ok()?;
-        let gate = &self.live.as_ref()?.gate;
-        received
-            .batch
-            .records
-            .iter()
-            .map(|record| record.observation.category)
-            .find(|category| gate.permits(*category, at).is_err())
+    /// Everything that waits, as links on a medium.
+    pub fn export(&mut self, cx: &mut Cx<'_>) -> Vec<Vec<u8>> {
+        let at = self.authority(cx);
+        let gate = self.live.as_ref().map(|live| &live.gate);
+        if gate.is_none_or(|gate| gate.is_open(at).is_err()) || self.is_asking() {
+            return Vec::new();
+        }
+        let Ok(view) = self.view(cx) else { return Vec::new() };
+        let policy = self.settings.batch;
+        self.settings.batch.in_flight = limit::EXPORT_LINKS_MAX;
+        while self.view(cx).is_ok_and(|v| v.waiting > 0 && v.in_flight < 12) && self.cut(cx, &view).is_ok() {}
+        self.settings.batch = policy;
+        let permits = |live: &Live, category| live.gate.permits(category, at).is_ok();
+        let (mut envelopes, mut after) = (Vec::new(), Seq(0));
+        while let Ok(Some(cut)) = self.spool(cx).and_then(|spool| spool.in_flight_after(after)) {
+            let Some(live) = self.live.as_ref() else { break };
+            if !invariant::nothing_unconsented_leaves(&cut, |category| permits(live, category)) {
+                break;
+            }
+            after = cut.seq;
+            cx.oracle.sending(self.place, cut.seq, cut.hash);
+            envelopes.push(Envelope::seal_bytes(cut.payload_type(), cut.body, &self.key).to_bytes());
+        }
+        envelopes
+    }
+
+    /// An acknowledgement comes back on a medium.
+    pub fn import_ack(&mut self, cx: &mut Cx<'_>, bytes: &[u8]) {
+        let key = self.settings.ack_key;
+        let Ok(envelope) = Envelope::from_bytes(bytes) else { return };
+        let Ok(ack) = envelope.open::<Ack>(&key) else { return };
+        let place = self.place;
+        if ack.device == self.start.device
+            && let Ok(spool) = self.spool(cx)
+        {
+            let _ = spool.release(&ack, bytes);
+            let acked = spool.stats().acked_seq;
+            cx.oracle.let_go(place, acked);
+        }
     }
 
     /// An answer came, or none did.
@@ -542,7 +659,7 @@ impl Device {
         match (asked.path, said) {
             (Path::Resume, Said::Resumed(reply)) => self.resumed(cx, &asked.view, &reply),
             (Path::Resume, Said::Rejected(reject)) => {
-                self.outcome(cx, &asked.view, &Outcome::Rejected(&reject));
+                self.outcome(cx, &asked.view, &Outcome::Rejected { reject: &reject, batch: false });
             }
             (Path::Batch, Said::Acked(ack, envelope)) => {
                 let effect = self.outcome(cx, &asked.view, &Outcome::Acked(&ack));
@@ -556,17 +673,26 @@ impl Device {
                 }
             }
             (Path::Batch, Said::Rejected(reject)) => {
-                let ours = asked.cut.as_ref().is_some_and(|cut| {
+                let ours = asked.cut.as_ref().filter(|cut| {
                     reject.epoch == cut.epoch && reject.seq == cut.seq && reject.hash == cut.hash
                 });
-                let outcome = if ours { Outcome::Rejected(&reject) } else { failed(None) };
-                self.outcome(cx, &asked.view, &outcome);
+                let outcome = match ours {
+                    Some(cut) => Outcome::Rejected { reject: &reject, batch: cut.stub.is_none() },
+                    None => failed(None),
+                };
+                if let PushEffect::Stub(reason) = self.outcome(cx, &asked.view, &outcome)
+                    && let Some(seq) = ours.map(|cut| cut.seq)
+                    && let Ok(spool) = self.spool(cx)
+                {
+                    let _ = spool.stub(seq, reason);
+                }
             }
             (Path::Time, Said::Time(challenge)) => {
                 if let Some(live) = self.live.as_mut() {
                     live.challenge = Some(challenge);
                 }
             }
+            (Path::Rejoin, Said::Granted(grant)) => self.granted(cx, &grant),
             (Path::Renew, Said::Renewed(reply)) => {
                 cx.rows.note(Row::Renewed);
                 let until = reply.certificates.first().and_then(|c| c.as_slice().try_into().ok());
@@ -581,7 +707,6 @@ impl Device {
 
     fn resumed(&mut self, cx: &mut Cx<'_>, view: &PushView, reply: &ResumeReply) {
         if reply.epoch != self.start.epoch {
-            cx.rows.note(Row::ResumeOtherEpoch);
             self.outcome(cx, view, &Outcome::OtherEpoch);
             return;
         }
@@ -590,16 +715,10 @@ impl Device {
             let standing = spool.adopt_head(reply.committed_seq, reply.committed_hash)?;
             let declared =
                 if standing == Standing::InStep { spool.answer_missing(&reply.missing)? } else { 0 };
-            Ok((standing, declared, spool.stats().acked_seq, spool.head()))
+            Ok((standing, declared, spool.stats().acked_seq))
         });
-        let Ok((standing, declared, acked, head)) = taken else { return };
+        let Ok((standing, declared, acked)) = taken else { return };
         cx.trace.say(cx.now, || format!("device {place} resumed at {}: {standing:?}", reply.committed_seq));
-        cx.rows.note(match standing {
-            Standing::InStep if head.1 > reply.committed_seq => Row::ResumeDeviceAhead,
-            Standing::InStep => Row::ResumeInStep,
-            Standing::DeviceBehind => Row::ResumeDeviceBehind,
-            Standing::CollectorBehind => Row::ResumeCollectorBehind,
-        });
         if declared > 0 {
             cx.rows.note(Row::ResumeMissing);
         }
@@ -632,6 +751,10 @@ impl Device {
             }
             let facts = (reply.device, reply.server, reply.echo_nonce);
             (Said::Renewed(reply), facts.0, facts.1, facts.2)
+        } else if kind == RejoinGrant::TYPE {
+            let grant = envelope.open::<RejoinGrant>(key).ok()?;
+            let facts = (grant.device, grant.server, grant.echo_nonce);
+            (Said::Granted(grant), facts.0, facts.1, facts.2)
         } else {
             let reply = envelope.open::<ResumeReply>(key).ok()?;
             let facts = (reply.device, reply.server, reply.echo_nonce);

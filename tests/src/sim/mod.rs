@@ -24,6 +24,7 @@ mod net;
 mod oracle;
 mod plan;
 mod rows;
+mod tables;
 mod world;
 
 pub use oracle::{Invariant, Violation};
@@ -34,19 +35,23 @@ pub use world::{Outcome, run};
 use dice::Dice;
 use oracle::Oracle;
 use std::{rc::Rc, time::Duration};
-use tenken_common::id::Nonce;
+use tenken_common::id::{Hash, Nonce};
 
-/// Bugs of the shells around the pure parts, planted to see that the oracle finds them.
+/// Bugs that are planted to see that the oracle finds them: in the pure parts, and in the shells
+/// around them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PlantedShell {
+pub enum Bug {
+    /// A rule of the spool or the pusher.
+    Agent(tenken_agent_core::planted::Planted),
+    /// A rule of the ledger or of resume.
+    Intake(tenken_collector_core::intake::planted::Planted),
     /// The collector answers before its commit.
     AckBeforeCommit,
     /// The collector answers although its commit failed.
     AckAfterFailedCommit,
     /// The collector knows no hashes after a crash.
     HashesForgotten,
-    /// Neither gate of the device looks at categories.
-    FirstGateOpen,
+    /// A body that was cut goes whatever the consent says now.
     SecondGateOpen,
     /// Batches go although the consent is closed.
     ClosedGateSends,
@@ -61,12 +66,20 @@ pub(crate) struct Cx<'a> {
     pub oracle: &'a mut Oracle,
     pub rows: &'a mut Rows,
     pub trace: &'a mut Trace,
-    pub bugs: &'a [PlantedShell],
+    pub bug: Option<Bug>,
 }
 
 impl Cx<'_> {
-    pub fn shell_bug(&self, bug: PlantedShell) -> bool {
-        self.bugs.contains(&bug)
+    pub fn has(&self, bug: Bug) -> bool {
+        self.bug == Some(bug)
+    }
+
+    /// The rule of the intake that is broken.
+    pub fn broken(&self) -> Option<tenken_collector_core::intake::planted::Planted> {
+        match self.bug {
+            Some(Bug::Intake(rule)) => Some(rule),
+            _ => None,
+        }
     }
 }
 
@@ -77,6 +90,7 @@ pub(crate) enum Path {
     Resume,
     Time,
     Renew,
+    Rejoin,
 }
 
 /// A request on its way.
@@ -88,6 +102,8 @@ pub(crate) struct Ask {
     pub path: Path,
     pub bytes: Rc<[u8]>,
     pub nonce: Nonce,
+    /// Whose certificate the connection shows.
+    pub certificate: Option<Hash>,
 }
 
 /// What comes back.
