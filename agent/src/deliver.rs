@@ -1,7 +1,8 @@
 //! The delivery loop: asks the pusher what to do, does it over the transport, tells it how it went.
 //!
 //! Holds: nothing is sent that the consent does not allow at that moment (the second of its two
-//! gates). Time is believed only from an answer that echoes the request's nonce; an answer that
+//! gates): a body that may not go any more goes as a stub, which carries ids only, and stubs wait
+//! too where nothing at all may leave. Time is believed only from an answer that echoes the request's nonce; an answer that
 //! is not signed by the collector's acknowledgement key means no more than "again later".
 
 use crate::{
@@ -12,11 +13,14 @@ use crate::{
 };
 use std::{rc::Rc, time::Duration};
 use tenken_agent_core::{
+    invariant,
     pusher::{Outcome, PushEffect, PushStep, PushView, Pusher},
-    spool::{BatchLimit, Cut, CutContext, Standing},
+    record::push_outage,
+    spool::{BatchLimit, Cut, CutContext, SpoolError, Standing},
 };
 use tenken_common::{
     ack::{Ack, Reject, ResumeReply, ResumeRequest},
+    batch::GapReason,
     category::Category,
     codec::CodecError,
     envelope::{Envelope, Payload, Verified},
@@ -25,11 +29,13 @@ use tenken_common::{
     limit,
     telemetry::ErrorChain,
     time::{Clock, Moment},
-    wire::v1::ReceivedBatch,
 };
 
-const BATCH_LIMIT: BatchLimit =
-    BatchLimit { records: limit::BATCH_RECORDS_MAX, bytes: limit::PLAIN_BYTES_MAX };
+const BATCH_LIMIT: BatchLimit = BatchLimit {
+    records: limit::BATCH_RECORDS_MAX,
+    bytes: limit::PLAIN_BYTES_MAX,
+    in_flight: limit::IN_FLIGHT_MAX,
+};
 
 /// See the module's head.
 pub struct Delivery {
@@ -112,6 +118,7 @@ impl Delivery {
     /// One step; how long to wait before the next.
     async fn step(&mut self) -> Duration {
         if let Some(wait) = self.withheld() {
+            self.give_up_what_waits().await;
             return wait;
         }
         let view = match self.view().await {
@@ -124,17 +131,39 @@ impl Delivery {
             PushStep::Cut => return self.cut(&view).await,
             PushStep::Send => self.send(&view).await,
         }
+        self.tell_outage().await;
         Duration::ZERO
+    }
+
+    /// What the device itself saw of an outage that is over.
+    async fn tell_outage(&mut self) {
+        let Some(outage) = self.pusher.take_outage() else { return };
+        let at = self.shared.authority();
+        if self.shared.gate.borrow().may_record(Category::Agent, at).is_ok() {
+            let observation = push_outage(self.shared.clock.now(), &outage);
+            if let Err(e) = self.shared.spool.append(vec![observation]).await {
+                self.spool_failed(&e);
+            }
+        }
+    }
+
+    /// A consent that is in force and names nothing takes back what waits; one that has expired
+    /// or is away may come again.
+    async fn give_up_what_waits(&self) {
+        let in_force = self.shared.gate.borrow().is_open(self.shared.authority()).is_ok();
+        if in_force && let Err(e) = self.shared.spool.withdraw(|_| false).await {
+            self.spool_failed(&e);
+        }
     }
 
     /// Where the consent closes the way out: say so and look again soon.
     fn withheld(&self) -> Option<Duration> {
-        let refusal = self.shared.gate.borrow().is_open(self.shared.authority()).err()?;
+        let refusal = self.shared.gate.borrow().may_declare(self.shared.authority()).err()?;
         self.shared.delivery(DeliveryState::Withheld, Some(refusal.to_string()), self.pusher.failures());
         Some(self.shared.push.interval.0)
     }
 
-    async fn view(&self) -> Result<PushView, tenken_agent_core::spool::SpoolError> {
+    async fn view(&self) -> Result<PushView, SpoolError> {
         let snapshot = self.shared.spool.snapshot().await?;
         let stats = &snapshot.stats;
         Ok(PushView {
@@ -142,6 +171,7 @@ impl Delivery {
             urgent: stats.urgent,
             in_flight: stats.in_flight,
             acked_seq: stats.acked_seq,
+            awaiting_resume: stats.awaiting_resume,
         })
     }
 
@@ -177,7 +207,7 @@ impl Delivery {
                 self.outcome(view, &Outcome::OtherEpoch);
             }
             Ok((_, Ok(Said::Rejected(reject)))) => {
-                self.outcome(view, &Outcome::Rejected(&reject));
+                self.outcome(view, &Outcome::Rejected { reject: &reject, batch: false });
             }
             Ok((answer, Ok(Said::Acked(..)))) => self.silence(view, Some(&answer), &Silence::OtherSubject),
             Ok((answer, Err(silence))) => self.silence(view, Some(&answer), &silence),
@@ -231,33 +261,19 @@ impl Delivery {
     }
 
     async fn send(&mut self, view: &PushView) {
-        let cut = match self.shared.spool.next_in_flight().await {
+        let cut = match self.next_to_send().await {
             Ok(Some(cut)) => cut,
-            Ok(None) => {
-                self.outcome(view, &Outcome::BodyLost);
-                return;
-            }
+            Ok(None) => return,
             Err(e) => {
                 self.spool_failed(&e);
                 return;
             }
         };
-        if let Some(category) = self.forbidden(&cut) {
-            let why =
-                format!("a batch that is ready to go holds `{category}`, which the consent no longer names");
-            self.shared.delivery(DeliveryState::Withheld, Some(why), self.pusher.failures());
-            self.pusher.on_outcome(
-                self.shared.clock.mono(),
-                view,
-                &Outcome::Failed { retry_after: Some(self.shared.push.interval.0) },
-            );
-            return;
-        }
         let seq = cut.seq;
         let asked = async {
             let nonce = Nonce(key::random().map_err(Silence::Random)?);
-            let envelope =
-                Envelope::seal_bytes(ReceivedBatch::TYPE, cut.body.clone(), &self.shared.enrolled.device_key);
+            let device_key = &self.shared.enrolled.device_key;
+            let envelope = Envelope::seal_bytes(cut.payload_type(), cut.body.clone(), device_key);
             self.ask("/v1/batch", &envelope, nonce).await
         };
         match asked.await {
@@ -272,7 +288,12 @@ impl Delivery {
             }
             Ok((answer, Ok(Said::Rejected(reject)))) => {
                 if reject.epoch == cut.epoch && reject.seq == seq && reject.hash == cut.hash {
-                    self.outcome(view, &Outcome::Rejected(&reject));
+                    let outcome = Outcome::Rejected { reject: &reject, batch: cut.stub.is_none() };
+                    if let PushEffect::Stub(reason) = self.outcome(view, &outcome)
+                        && let Err(e) = self.make_stub(&cut, reason).await
+                    {
+                        self.spool_failed(&e);
+                    }
                 } else {
                     self.silence(view, Some(&answer), &Silence::OtherSubject);
                 }
@@ -283,17 +304,20 @@ impl Delivery {
         }
     }
 
-    /// A category in a body that may not go any more.
-    fn forbidden(&self, cut: &Cut) -> Option<Category> {
+    /// The lowest link in flight, as it may leave now.
+    async fn next_to_send(&self) -> Result<Option<Cut>, SpoolError> {
+        let Some(cut) = self.shared.spool.next_in_flight().await? else { return Ok(None) };
         let at = self.shared.authority();
-        let gate = self.shared.gate.borrow();
-        let received = ReceivedBatch::decode(&cut.body).ok()?;
-        received
-            .batch
-            .records
-            .iter()
-            .map(|record| record.observation.category)
-            .find(|category| gate.permits(*category, at).is_err())
+        let may_leave = {
+            let gate = self.shared.gate.borrow();
+            invariant::nothing_unconsented_leaves(&cut, |category| gate.permits(category, at).is_ok())
+        };
+        if may_leave { Ok(Some(cut)) } else { self.make_stub(&cut, GapReason::NotConsented).await.map(Some) }
+    }
+
+    async fn make_stub(&self, cut: &Cut, reason: GapReason) -> Result<Cut, SpoolError> {
+        tracing::warn!(seq = cut.seq.0, records = cut.records, reason = reason.as_str(), "batch given up");
+        self.shared.spool.stub(cut.seq, reason).await
     }
 
     /// Sends an envelope and reads what the answer says.
@@ -355,14 +379,17 @@ impl Delivery {
                 tracing::error!(reason = %halt, "delivery halted");
                 self.shared.delivery(DeliveryState::Halted, Some(halt.to_string()), self.pusher.failures());
             }
-            (None, Outcome::Acked(_) | Outcome::Resumed(_)) => {
+            (None, Outcome::Acked(_) | Outcome::Resumed(_) | Outcome::Rejected { .. })
+                if self.pusher.failing_since().is_none() =>
+            {
                 self.shared.delivery(DeliveryState::Ok, None, self.pusher.failures());
             }
             (
                 None,
-                Outcome::Rejected(_)
+                Outcome::Acked(_)
+                | Outcome::Resumed(_)
+                | Outcome::Rejected { .. }
                 | Outcome::OtherEpoch
-                | Outcome::BodyLost
                 | Outcome::Failed { .. }
                 | Outcome::NothingCut
                 | Outcome::Cut,
@@ -384,7 +411,7 @@ impl Delivery {
         self.shared.delivery(DeliveryState::Failing, Some(why), self.pusher.failures());
     }
 
-    fn spool_failed(&self, e: &tenken_agent_core::spool::SpoolError) -> Duration {
+    fn spool_failed(&self, e: &SpoolError) -> Duration {
         self.shared.spool_failed(e);
         self.shared.push.retry_first.0
     }

@@ -102,6 +102,9 @@ impl Timestamp {
     }
 }
 
+/// No program of this version ran before this: 2026-11-01T00:00:00Z.
+pub const BUILT: Timestamp = Timestamp::from_secs(1_793_491_200);
+
 /// The day in Japan, as `2026-11-23`. Asia/Tokyo has had one offset, +9, since 1952.
 pub fn jst_date(at: Timestamp) -> String {
     in_japan(at, "%Y-%m-%d")
@@ -323,6 +326,7 @@ mod tests {
         let t: Timestamp = "2026-11-23T09:00:00+09:00".parse().unwrap();
         assert_eq!(t.to_string(), "2026-11-23T00:00:00Z");
         assert!("tomorrow".parse::<Timestamp>().is_err());
+        assert_eq!(BUILT.to_string(), "2026-11-01T00:00:00Z");
     }
 
     #[test]

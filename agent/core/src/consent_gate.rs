@@ -78,7 +78,16 @@ impl ConsentGate {
         }
     }
 
-    /// Whether anything at all may leave.
+    /// Whether record ids may leave (stubs and declared losses): where anything at all may, be it
+    /// a heartbeat.
+    pub fn may_declare(&self, at: Timestamp) -> Result<(), Refusal> {
+        let manifest = self.manifest.as_ref().ok_or(Refusal::Withdrawn)?;
+        manifest.is_valid(at)?;
+        let anything = manifest.heartbeat || manifest.known_categories().next().is_some();
+        if anything { Ok(()) } else { Err(Refusal::Withdrawn) }
+    }
+
+    /// Whether there is a consent that is valid now, whatever it names.
     pub fn is_open(&self, at: Timestamp) -> Result<(), Refusal> {
         self.manifest.as_ref().ok_or(Refusal::Withdrawn)?.is_valid(at)
     }
@@ -138,6 +147,24 @@ mod tests {
         assert_eq!(gate.may_record(Category::Patch, late), Err(Refusal::Expired));
         gate.withdraw();
         assert_eq!(gate.permits(Category::Disk, at), Err(Refusal::Withdrawn));
+        assert_eq!(gate.may_declare(at), Err(Refusal::Withdrawn));
+    }
+
+    #[test]
+    fn ids_leave_while_anything_may() {
+        let (key, mut gate) = gate();
+        let at = Timestamp::from_secs(5);
+        let none = ConsentManifest { categories: [].into(), ..manifest(4) };
+        for (manifest, open) in [
+            (manifest(3), true),
+            (none.clone(), true),
+            (ConsentManifest { heartbeat: false, ..manifest(5) }, true),
+            (ConsentManifest { heartbeat: false, version: 6, ..none }, false),
+        ] {
+            gate.adopt(&Envelope::seal(&manifest, &key).unwrap()).unwrap();
+            assert_eq!(gate.may_declare(at).is_ok(), open, "{manifest:?}");
+            assert_eq!(gate.may_declare(Timestamp::from_secs(1_000)), Err(Refusal::Expired));
+        }
     }
 
     #[test]

@@ -7,6 +7,8 @@
 
 pub mod consent_gate;
 pub mod device_clock;
+pub mod invariant;
+pub mod planted;
 pub mod probe;
 pub mod pusher;
 pub mod record;

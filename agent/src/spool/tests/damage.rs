@@ -9,7 +9,7 @@ use std::{
 use tenken_agent_core::spool::{BatchLimit, Standing, frame, memory::MemoryDisk};
 use tenken_common::{
     batch::{GapReason, RecRun},
-    id::RecId,
+    id::{RecId, Seq},
     observation::{Class, Observation},
 };
 
@@ -178,37 +178,104 @@ fn a_record_that_vanished_without_a_trace_is_declared() {
     assert_eq!(collector.declared(GapReason::SpoolLost).runs(), [run(2, 2)]);
 }
 
-/// Three links in flight, the second body damaged: what the collector has decides.
+/// Three links in flight, the second body damaged or gone: it goes as a stub, and the chain goes
+/// on, however far the collector is.
 #[test]
-fn a_lost_body_waits_for_resume() {
-    for stored in 0..=3usize {
+fn a_lost_body_goes_as_a_stub() {
+    for (gone, reason) in [(true, GapReason::SpoolLost), (false, GapReason::Corrupt)] {
+        for (stored, reopened) in (0..=3usize).flat_map(|n| [(n, false), (n, true)]) {
+            let disk = MemoryDisk::default();
+            let bench = Bench::Memory(disk.clone());
+            let mut spool = bench.open();
+            let mut collector = Collector::new();
+            for n in 1..=3 {
+                spool.append(&[sample(n), alarm(n)]).unwrap();
+                let cut = spool.cut(LIMIT, &cx()).unwrap().unwrap();
+                if usize::try_from(n).unwrap() <= stored {
+                    collector.accept(&cut);
+                }
+            }
+            let key = frame::chunk_key(frame::Space::Body, 2, 0);
+            if gone {
+                disk.pairs().remove(&key);
+            } else {
+                disk.pairs().get_mut(&key).unwrap()[20] ^= 1;
+            }
+            if reopened {
+                spool.close().unwrap();
+                spool = bench.open();
+            }
+            spool.append(&[sample(9)]).unwrap();
+            collector.drain(spool.as_mut());
+            let lost = collector.declared(reason).runs();
+            if stored >= 2 {
+                assert_eq!((lost, collector.records.len()), (vec![], 7), "the collector has it");
+            } else {
+                assert_eq!((lost, collector.records.len()), (vec![run(3, 4)], 5));
+            }
+            collector.assert_complete(spool.last_id());
+            collector.assert_disjoint();
+        }
+    }
+}
+
+/// The link's own place is lost in both sources: its body still tells it.
+#[test]
+fn a_link_is_found_again_in_its_body() {
+    for bodies in [true, false] {
         let disk = MemoryDisk::default();
         let bench = Bench::Memory(disk.clone());
         let mut spool = bench.open();
         let mut collector = Collector::new();
-        for n in 1..=3 {
-            spool.append(&[sample(n), alarm(n)]).unwrap();
-            let cut = spool.cut(LIMIT, &cx()).unwrap().unwrap();
-            if usize::try_from(n).unwrap() <= stored {
-                collector.accept(&cut);
+        for n in 1..=4 {
+            spool.append(&[sample(n)]).unwrap();
+            spool.cut(LIMIT, &cx()).unwrap().unwrap();
+        }
+        drop(spool);
+        bench.lose_state();
+        for seq in [2, 3] {
+            disk.pairs().remove(&frame::chunk_key(frame::Space::Link, seq, 0));
+            if !bodies {
+                disk.pairs().remove(&frame::chunk_key(frame::Space::Body, seq, 0));
             }
         }
-        spool.close().unwrap();
-        disk.pairs().remove(&frame::chunk_key(frame::Space::Body, 2, 0));
         let mut spool = bench.open();
-        assert!(spool.stats().awaiting_resume && spool.stats().degraded.is_some());
-        spool.append(&[sample(9)]).unwrap();
-        assert!(spool.cut(LIMIT, &cx()).unwrap().is_none());
-        collector.drain(spool.as_mut());
-        let lost = collector.declared(GapReason::SpoolLost).runs();
-        if stored >= 2 {
-            assert!(lost.is_empty(), "the collector has it");
+        if bodies {
+            collector.drain(spool.as_mut());
+            assert_eq!(collector.records.len(), 4);
+            collector.assert_disjoint();
+            collector.assert_complete(spool.last_id());
         } else {
-            assert_eq!(lost, [run(3, 4)], "intact bodies behind it are cut anew");
+            let standing = spool.adopt_head(collector.seq, collector.hash).unwrap();
+            assert_eq!(standing, Standing::DeviceBehind, "nobody knows the hash of link 2");
         }
-        collector.assert_complete(spool.last_id());
-        collector.assert_disjoint();
     }
+}
+
+#[test]
+fn one_link_without_any_trace_goes_as_a_stub_of_nothing() {
+    let disk = MemoryDisk::default();
+    let bench = Bench::Memory(disk.clone());
+    let mut spool = bench.open();
+    for n in 1..=3 {
+        spool.append(&[sample(n)]).unwrap();
+        spool.cut(LIMIT, &cx()).unwrap().unwrap();
+    }
+    drop(spool);
+    bench.lose_state();
+    for seq in [1, 2] {
+        for space in [frame::Space::Link, frame::Space::Body] {
+            if seq == 2 || space == frame::Space::Link {
+                disk.pairs().remove(&frame::chunk_key(space, seq, 0));
+            }
+        }
+    }
+    let mut spool = bench.open();
+    let mut collector = Collector::new();
+    collector.drain(spool.as_mut());
+    assert_eq!(collector.stubs, [(Seq(2), GapReason::SpoolLost)]);
+    assert_eq!(collector.declared(GapReason::SpoolLost).runs(), [run(2, 2)]);
+    collector.assert_complete(spool.last_id());
 }
 
 /// The engine falls back to an earlier time of its own, the state file does not.
@@ -229,8 +296,50 @@ fn an_engine_that_went_back_in_time_is_noticed() {
         *disk.pairs() = earlier;
         let mut spool = bench.open();
         collector.drain(spool.as_mut());
-        assert_eq!(collector.records.len(), 2, "the records came once, by the old link or a new one");
+        let lost = collector.declared(GapReason::SpoolLost).runs();
+        let (came, declared) = if stored { (2, vec![]) } else { (0, vec![run(1, 2)]) };
+        assert_eq!((collector.records.len(), lost), (came, declared), "they belong to the link that was cut");
         collector.assert_complete(spool.last_id());
+        collector.assert_disjoint();
+    }
+}
+
+/// The store falls back to before an acknowledgement, where a stub had been made, and where a
+/// gap had been declared.
+#[test]
+fn what_the_state_remembers_is_not_sent_again() {
+    let disk = MemoryDisk::default();
+    let bench = Bench::Memory(disk.clone());
+    let mut spool = bench.open();
+    let mut collector = Collector::new();
+    spool.append(&[sample(1), alarm(2)]).unwrap();
+    let before_cut = disk.pairs().clone();
+    collector.drain(spool.as_mut());
+    drop(spool);
+    *disk.pairs() = before_cut;
+    let mut spool = bench.open();
+    assert_eq!(spool.stats().waiting, 0, "acknowledged");
+    spool.append(&[sample(3)]).unwrap();
+    let cut = spool.cut(LIMIT, &cx()).unwrap().unwrap();
+    let with_body = disk.pairs().clone();
+    let stub = spool.stub(cut.seq, GapReason::Refused).unwrap();
+    collector.accept(&stub);
+    drop(spool);
+    *disk.pairs() = with_body;
+    let mut spool = bench.open();
+    assert_eq!(spool.next_in_flight().unwrap().unwrap(), stub, "a stub stays one");
+    collector.drain(spool.as_mut());
+    collector.assert_complete(spool.last_id());
+    collector.assert_disjoint();
+}
+
+#[test]
+fn a_store_that_cannot_be_read_halts_and_is_opened_again() {
+    for bench in files() {
+        let mut spool = bench.open();
+        spool.append(&[sample(1)]).unwrap();
+        spool.close().unwrap();
+        assert!(spool.next_in_flight().is_err() && spool.is_halted());
     }
 }
 
