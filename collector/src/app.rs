@@ -23,7 +23,7 @@ use crate::{
 };
 use anyhow::{Context, bail};
 use std::{future::Future, net::SocketAddr, path::Path, sync::Arc, time::Duration};
-use tenken_collector_core::{desk::rule::RuleSet, stream::Entry};
+use tenken_collector_core::{desk::rule::RuleSet, invariant::Invariant, stream::Entry};
 use tenken_common::{
     ack::RejectReason,
     envelope::Envelope,
@@ -95,6 +95,10 @@ impl IngestObserver for Metrics {
 
     fn group_committed(&self, took: Duration) {
         Self::group_committed(self, took);
+    }
+
+    fn invariant_violated(&self, invariant: Invariant) {
+        Self::invariant_violated(self, invariant);
     }
 }
 

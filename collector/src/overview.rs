@@ -24,7 +24,10 @@ use tenken_collector_core::{
         notice::Severity,
     },
     evaluation::ForecastResult,
-    intake::device_state::{DeviceState, Stretch, Uptime, judge},
+    intake::{
+        device_state::{DeviceState, Stretch, Uptime, judge},
+        ledger::QuarantineReason,
+    },
     predict::forecast::Outcome,
     sla::{
         contract::ContractHistory,
@@ -35,7 +38,7 @@ use tenken_collector_core::{
     },
 };
 use tenken_common::{
-    id::{ContractId, DeviceId, Hash, HospitalId, Name},
+    id::{ContractId, DeviceId, Epoch, Hash, HospitalId, Name},
     observation::{CheckState, ProbeState},
     time::{ClockSource, Timestamp},
     unit::Unit,
@@ -66,6 +69,15 @@ pub struct DeviceOverview {
     pub gaps: u64,
     pub missing_runs: u64,
     pub quarantined: bool,
+    /// Why, where it is.
+    pub quarantine: Option<&'static str>,
+    pub epoch: Option<Epoch>,
+    /// When it was first suspected that somebody else has its identity.
+    pub clone_suspected: Option<Timestamp>,
+    /// When it last said that it runs on another host.
+    pub facts_changed: Option<Timestamp>,
+    /// Batches that the collector acknowledged and lost.
+    pub collector_lost_batches: u64,
     pub clock_offset_ms: Option<i64>,
     pub agent_version: Option<String>,
     pub probes: Vec<ProbeOverview>,
@@ -95,6 +107,8 @@ pub struct CheckValue {
     pub subject: Name,
     pub state: CheckState,
     pub at: Timestamp,
+    /// It came from a device in quarantine: its identity is in doubt.
+    pub in_doubt: bool,
 }
 
 /// One contract's figures.
@@ -165,7 +179,12 @@ pub async fn devices(store: &Store, as_of: Timestamp) -> Result<Vec<DeviceOvervi
             records: counts.map_or(0, |c| c.records),
             gaps: counts.map_or(0, |c| c.gaps),
             missing_runs: counts.map_or(0, |c| c.missing_runs),
-            quarantined: counts.is_some_and(|c| c.quarantined),
+            quarantined: counts.is_some_and(|c| c.quarantine.is_some()),
+            quarantine: counts.and_then(|c| c.quarantine).map(QuarantineReason::as_str),
+            epoch: counts.map(|c| c.epoch),
+            clone_suspected: counts.and_then(|c| c.clone_suspected),
+            facts_changed: row.facts_changed,
+            collector_lost_batches: counts.map_or(0, |c| c.collector_lost),
             clock_offset_ms: seen.and_then(|s| match s.clock.source {
                 ClockSource::Unknown => None,
                 ClockSource::SignedTime => Some(s.clock.offset_ms),
@@ -187,7 +206,8 @@ async fn probes(store: &Store) -> Result<BTreeMap<DeviceId, Vec<ProbeOverview>>,
     }
     for check in store.checks().await? {
         let probe = probe_of(by_device.entry(check.device).or_default(), &check.probe);
-        probe.checks.push(CheckValue { subject: check.subject, state: check.state, at: check.at });
+        let (subject, state, at, in_doubt) = (check.subject, check.state, check.at, check.in_doubt);
+        probe.checks.push(CheckValue { subject, state, at, in_doubt });
     }
     Ok(by_device)
 }
@@ -206,12 +226,19 @@ pub async fn sla(store: &Store, month: Month, as_of: Timestamp) -> Result<Vec<Co
     let runs = store.heartbeat_runs().await?;
     let runs = runs.iter().map(|run| Run { first: run.first, last: run.last });
     let heartbeats = HeartbeatRuns::of_runs(runs);
-    let incidents: Vec<Incident> = store
+    let mut incidents: Vec<Incident> = store
         .incidents()
         .await?
         .iter()
         .map(|row| serde_json::from_str(&row.json).map_err(|_| StoreError::Value("incident")))
         .collect::<Result<_, _>>()?;
+    // Nobody knows whose device it was that an incident during a quarantine speaks of.
+    let doubtful = store.quarantines().await?;
+    incidents.retain(|i| {
+        !doubtful.iter().any(|(device, from, to)| {
+            *device == i.device && *from <= i.first_seen && to.is_none_or(|to| i.first_seen < to)
+        })
+    });
     let mut out = Vec::new();
     for history in desk::histories(store).await? {
         let figures = figures(&history, &heartbeats, &incidents, month, as_of);
@@ -282,6 +309,7 @@ impl Overview {
             incidents: incident_counts(&self.incidents),
             forecasts: self.forecasts.iter().map(|f| forecast_facts(f, self.as_of)).collect(),
             contracts: self.sla.iter().map(contract_facts).collect(),
+            collector_lost_batches: self.devices.iter().map(|d| d.collector_lost_batches).sum(),
         }
     }
 }

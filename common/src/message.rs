@@ -152,6 +152,10 @@ catalogue! {
     DeviceLastSeen { ja: "最終受信 {at}", en: "last received {at}" }
     DeviceCounts { ja: "記録 {records} 件、バッチ {batches} 個、欠落 {gaps} 件", en: "{records} records, {batches} batches, {gaps} gaps" }
     DeviceQuarantined { ja: "同一性に疑いがあるため隔離中です。", en: "In quarantine: its identity is in doubt." }
+    DeviceCloneSuspected { ja: "同じ識別情報を使う別の機器がある疑いがあります（{at}）。", en: "Somebody else may have its identity (since {at})." }
+    DeviceHostChanged { ja: "登録時と異なるホストで動作していると申告しています（{at}）。", en: "It says that it runs on another host than before (since {at})." }
+    DeviceCollectorLost { ja: "受領確認後にサーバー側で失われたバッチ: {batches} 個（乙の責任）", en: "{batches} batches were lost by the collector after it had acknowledged them (to the vendor's account)" }
+    CheckInDoubt { ja: "（同一性に疑い）", en: " (identity in doubt)" }
     DeviceFingerprint { ja: "指紋: {fingerprint}", en: "fingerprint: {fingerprint}" }
     DevicePending { ja: "病院の承認待ち", en: "waits for the hospital's approval" }
     DeviceApprovedStatus { ja: "承認済み", en: "approved" }

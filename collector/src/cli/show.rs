@@ -19,7 +19,7 @@ use tenken_common::{
     key::grouped,
     message::{Language, Message},
     observation::ProbeState,
-    time::jst_minute,
+    time::{Timestamp, jst_minute},
     unit::Unit,
 };
 
@@ -75,10 +75,13 @@ pub fn devices(devices: &[DeviceOverview], language: Language) -> String {
         if d.quarantined {
             let _ = writeln!(out, "  {}", Message::DeviceQuarantined.text(language));
         }
+        for warning in warnings(d, language) {
+            let _ = writeln!(out, "  {warning}");
+        }
         let state_width = d.probes.iter().map(|p| column::width(state_word(p, language))).max().unwrap_or(0);
         for p in &d.probes {
             let state = column::pad(state_word(p, language), state_width);
-            let mut lines = probe(&p.values, &p.checks).into_iter();
+            let mut lines = probe(&p.values, &p.checks, language).into_iter();
             let first = lines.next().unwrap_or_default();
             let _ = writeln!(out, "  {}", format!("{:<9} {state}  {first}", p.probe.as_str()).trim_end());
             for line in lines {
@@ -87,6 +90,22 @@ pub fn devices(devices: &[DeviceOverview], language: Language) -> String {
         }
     }
     out
+}
+
+/// What somebody should look into.
+fn warnings(d: &DeviceOverview, language: Language) -> Vec<String> {
+    let since = |message: Message, at: Timestamp| message.fill(language, &[("at", &jst_minute(at))]);
+    let lost = d.collector_lost_batches.to_string();
+    let lost = (d.collector_lost_batches > 0)
+        .then(|| Message::DeviceCollectorLost.fill(language, &[("batches", &lost)]));
+    [
+        d.clone_suspected.map(|at| since(Message::DeviceCloneSuspected, at)),
+        d.facts_changed.map(|at| since(Message::DeviceHostChanged, at)),
+        lost,
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn status(status: &str) -> Message {
@@ -122,7 +141,7 @@ pub fn state_message(state: ProbeState) -> Message {
 }
 
 /// What a probe saw: one text for each subject, the most telling value first.
-pub fn probe(values: &[Value], checks: &[CheckValue]) -> Vec<String> {
+pub fn probe(values: &[Value], checks: &[CheckValue], language: Language) -> Vec<String> {
     let mut subjects: Vec<(&Name, Vec<&Value>)> = Vec::new();
     for value in values {
         match subjects.iter_mut().find(|(subject, _)| **subject == value.subject) {
@@ -141,7 +160,10 @@ pub fn probe(values: &[Value], checks: &[CheckValue]) -> Vec<String> {
             subject => format!("{subject}: {shown}"),
         });
     }
-    texts.extend(checks.iter().map(|c| format!("{}: {}", c.subject, c.state.as_str())));
+    texts.extend(checks.iter().map(|c| {
+        let doubt = if c.in_doubt { Message::CheckInDoubt.text(language) } else { "" };
+        format!("{}: {}{doubt}", c.subject, c.state.as_str())
+    }));
     texts
 }
 
@@ -289,7 +311,7 @@ fn phase(p: Phase) -> Message {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tenken_common::{observation::CheckState, time::Timestamp};
+    use tenken_common::observation::CheckState;
 
     fn value(subject: &str, name: &str, unit: Unit, value: f64) -> Value {
         let (subject, name) = (Name::new(subject).unwrap(), Name::new(name).unwrap());
@@ -304,14 +326,18 @@ mod tests {
             value("/", "used_ratio", Unit::Ratio, 0.5),
             value("/data", "used_ratio", Unit::Ratio, 0.25),
         ];
-        let check =
-            CheckValue { subject: Name::new("pacs").unwrap(), state: CheckState::Ok, at: Timestamp::EPOCH };
+        let check = CheckValue {
+            subject: Name::new("pacs").unwrap(),
+            state: CheckState::Ok,
+            at: Timestamp::EPOCH,
+            in_doubt: true,
+        };
         let expected = [
             "/: used_ratio 50.0 %, available_bytes 1.0 KiB, inodes_total 9",
             "/data: used_ratio 25.0 %",
-            "pacs: ok",
+            "pacs: ok (identity in doubt)",
         ];
-        assert_eq!(probe(&values, &[check]), expected);
+        assert_eq!(probe(&values, &[check], Language::En), expected);
     }
 
     #[test]

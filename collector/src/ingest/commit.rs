@@ -3,7 +3,8 @@
 //! Holds: a caller gets its answer after the commit that holds its batch, or an error after which
 //! nothing of it is stored. A transaction that fails fails for its whole group, empties the
 //! ledgers in memory, and everything in it may be sent again. The queue is bounded: a full one is
-//! said at once, nobody waits in line without end.
+//! said at once, nobody waits in line without end. Its last places are kept for alarms. Whoever is
+//! put off is not blamed for what then comes out of order.
 //!
 //! A group is as large as what came while the last one was written. Only when that shows load
 //! does the committer linger for more, between 20 and 100 ms; a single device waits for nobody.
@@ -11,11 +12,23 @@
 use super::{
     CertificateIssuer, IngestObserver, Unobserved,
     enroll::{RedeemError, Redeemed, Redemption, redeem},
+    rejoin::{RejoinError, Rejoining, close_epoch},
+    verify::VerifiedLink,
 };
-use crate::store::{Admission, Book, Store, StoreError};
-use std::{sync::Arc, time::Duration};
-use tenken_collector_core::stream::Entry;
-use tenken_common::{batch::Link, envelope::Verified, wire::v1::ReceivedBatch};
+use crate::store::{Admission, Book, Resumed, Store, StoreError};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tenken_collector_core::{intake::arrival::Arrival, stream::Entry};
+use tenken_common::{
+    ack::{Ack, ResumeRequest},
+    batch::Link,
+    envelope::Verified,
+};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, timeout_at},
@@ -23,6 +36,10 @@ use tokio::{
 
 /// Jobs that wait for the committer; at 260 KiB a batch they take at most 130 MiB.
 pub const QUEUE_MAX: usize = 512;
+/// Of them, places that only alarms and the collector's own entries may take.
+pub const QUEUE_RESERVE: usize = 64;
+/// What an acknowledgement asks a device to wait when the queue is more than half full.
+const BUSY_RETRY: Duration = Duration::from_secs(2);
 /// Jobs in one transaction.
 pub const GROUP_MAX: usize = 256;
 /// A group up to this size is no load: the next is written without waiting for more.
@@ -55,15 +72,26 @@ impl CommitError {
 type Answer<T> = oneshot::Sender<Result<T, CommitError>>;
 
 enum Job {
-    Batch { received: Box<Verified<ReceivedBatch>>, envelope: Vec<u8>, answer: Answer<Admission> },
+    Link { link: Link, arrival: Arrival, envelope: Vec<u8>, answer: Answer<Admission> },
+    Resume { request: Box<ResumeRequest>, proof: Option<Box<Verified<Ack>>>, answer: Answer<Option<Resumed>> },
     Journal { entry: Box<Entry>, answer: Answer<u64> },
     Redeem { redemption: Box<Redemption>, answer: Answer<Result<Redeemed, RedeemError>> },
+    Rejoin { rejoining: Box<Rejoining>, answer: Answer<Result<Vec<u8>, RejoinError>> },
+}
+
+/// Whether a job may take a place of the reserve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Priority {
+    Urgent,
+    Ordinary,
 }
 
 /// The committer's door; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Committer {
     jobs: mpsc::Sender<Job>,
+    /// Set when somebody was put off since the last group.
+    put_off: Arc<AtomicBool>,
 }
 
 /// The committer itself, to be run by one task.
@@ -71,6 +99,7 @@ pub struct CommitLoop {
     store: Store,
     issuer: Arc<dyn CertificateIssuer>,
     jobs: mpsc::Receiver<Job>,
+    put_off: Arc<AtomicBool>,
     observer: Arc<dyn IngestObserver>,
 }
 
@@ -78,44 +107,76 @@ pub struct CommitLoop {
 /// the queue is empty, or when its future is dropped.
 pub fn committer(store: Store, issuer: Arc<dyn CertificateIssuer>) -> (Committer, CommitLoop) {
     let (sender, jobs) = mpsc::channel(QUEUE_MAX);
-    (Committer { jobs: sender }, CommitLoop { store, issuer, jobs, observer: Arc::new(Unobserved) })
+    let put_off = Arc::new(AtomicBool::new(false));
+    let door = Committer { jobs: sender, put_off: put_off.clone() };
+    (door, CommitLoop { store, issuer, jobs, put_off, observer: Arc::new(Unobserved) })
 }
 
 impl Committer {
-    /// Judges a verified batch and stores it where it is new.
-    pub async fn admit(
+    /// Judges a verified link and stores it where it is new.
+    pub async fn admit(&self, verified: VerifiedLink, envelope: Vec<u8>) -> Result<Admission, CommitError> {
+        let (link, arrival) = (verified.link(), verified.into_arrival());
+        let priority = if arrival.is_urgent() { Priority::Urgent } else { Priority::Ordinary };
+        self.ask(priority, |answer| Job::Link { link, arrival, envelope, answer }).await
+    }
+
+    /// Where a device stands that asked; `None` for one without a chain.
+    pub async fn resume(
         &self,
-        received: Verified<ReceivedBatch>,
-        envelope: Vec<u8>,
-    ) -> Result<Admission, CommitError> {
-        self.ask(|answer| Job::Batch { received: Box::new(received), envelope, answer }).await
+        request: ResumeRequest,
+        proof: Option<Verified<Ack>>,
+    ) -> Result<Option<Resumed>, CommitError> {
+        let (request, proof) = (Box::new(request), proof.map(Box::new));
+        self.ask(Priority::Ordinary, |answer| Job::Resume { request, proof, answer }).await
     }
 
     /// Appends an entry to the journal; answers its position.
     pub async fn journal(&self, entry: Entry) -> Result<u64, CommitError> {
-        self.ask(|answer| Job::Journal { entry: Box::new(entry), answer }).await
+        self.ask(Priority::Urgent, |answer| Job::Journal { entry: Box::new(entry), answer }).await
     }
 
     /// Redeems a slot, which exactly one of many at once can.
     pub async fn redeem(&self, redemption: Redemption) -> Result<Result<Redeemed, RedeemError>, CommitError> {
-        self.ask(|answer| Job::Redeem { redemption: Box::new(redemption), answer }).await
+        let redemption = Box::new(redemption);
+        self.ask(Priority::Ordinary, |answer| Job::Redeem { redemption, answer }).await
     }
 
-    async fn ask<T>(&self, job: impl FnOnce(Answer<T>) -> Job) -> Result<T, CommitError> {
+    /// Begins a device's next epoch; answers the grant's bytes.
+    pub async fn rejoin(&self, rejoining: Rejoining) -> Result<Result<Vec<u8>, RejoinError>, CommitError> {
+        let rejoining = Box::new(rejoining);
+        self.ask(Priority::Ordinary, |answer| Job::Rejoin { rejoining, answer }).await
+    }
+
+    /// What an acknowledgement asks the device to wait before its next batch.
+    pub fn retry_after(&self) -> Duration {
+        let free = self.jobs.capacity();
+        if free < QUEUE_MAX / 2 { BUSY_RETRY } else { Duration::ZERO }
+    }
+
+    async fn ask<T>(&self, priority: Priority, job: impl FnOnce(Answer<T>) -> Job) -> Result<T, CommitError> {
         let (answer, answered) = oneshot::channel();
+        if priority == Priority::Ordinary && self.jobs.capacity() <= QUEUE_RESERVE {
+            return Err(self.put_off());
+        }
         self.jobs.try_send(job(answer)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => CommitError::Overloaded,
+            mpsc::error::TrySendError::Full(_) => self.put_off(),
             mpsc::error::TrySendError::Closed(_) => CommitError::Stopped,
         })?;
         answered.await.unwrap_or(Err(CommitError::Stopped))
     }
+
+    fn put_off(&self) -> CommitError {
+        self.put_off.store(true, Ordering::Relaxed);
+        CommitError::Overloaded
+    }
 }
 
-/// What a caller is told after the commit.
-enum Done {
-    Batch(Answer<Admission>, Admission),
-    Journal(Answer<u64>, u64),
-    Redeem(Answer<Result<Redeemed, RedeemError>>, Result<Redeemed, RedeemError>),
+/// What a caller is told after the commit, or after its failure. A caller that went away needs no
+/// answer.
+type Done = Box<dyn FnOnce(Result<(), CommitError>) + Send>;
+
+fn done<T: Send + 'static>(answer: Answer<T>, value: T) -> Done {
+    Box::new(move |committed| drop(answer.send(committed.map(|()| value))))
 }
 
 impl CommitLoop {
@@ -132,9 +193,26 @@ impl CommitLoop {
             let group = self.gather(first, last_size).await;
             last_size = group.len();
             let started = Instant::now();
-            if commit_group(&self.store, &*self.issuer, &mut book, group).await {
-                self.observer.group_committed(started.elapsed());
+            if self.put_off.swap(false, Ordering::Relaxed) {
+                book.forgive_all();
             }
+            if let Some(admitted) = commit_group(&self.store, &*self.issuer, &mut book, group).await {
+                self.observer.group_committed(started.elapsed());
+                self.observe(&admitted);
+            }
+            for invariant in book.take_violations() {
+                tracing::error!(
+                    invariant = invariant.as_str(),
+                    "an invariant was violated; this is a defect"
+                );
+                self.observer.invariant_violated(invariant);
+            }
+        }
+    }
+
+    fn observe(&self, admitted: &[Admission]) {
+        for link in admitted.iter().flat_map(|admission| &admission.stored) {
+            self.observer.accepted(link.records, link.bytes);
         }
     }
 
@@ -164,91 +242,79 @@ fn linger(last_size: usize) -> Duration {
     Duration::from_millis(ms).clamp(LINGER_MIN, LINGER_MAX)
 }
 
-/// Whether it was stored.
+/// What was admitted; `None` where nothing was stored.
 async fn commit_group(
     store: &Store,
     issuer: &dyn CertificateIssuer,
     book: &mut Book,
     group: Vec<Job>,
-) -> bool {
-    let mut waiting = Vec::with_capacity(group.len());
+) -> Option<Vec<Admission>> {
+    let mut written = Written { waiting: Vec::with_capacity(group.len()), admitted: Vec::new() };
     let mut jobs = group.into_iter();
-    match write(store, issuer, book, &mut jobs, &mut waiting).await {
+    match write(store, issuer, book, &mut jobs, &mut written).await {
         Ok(()) => {
-            waiting.into_iter().for_each(Done::tell);
-            true
+            for (link, admission) in &written.admitted {
+                let acked = (admission.committed_seq, admission.committed_hash);
+                book.check_acknowledged(link.device, link.epoch, acked);
+            }
+            written.waiting.into_iter().for_each(|tell| tell(Ok(())));
+            Some(written.admitted.into_iter().map(|(_, admission)| admission).collect())
         }
         Err(error) => {
             tracing::error!(%error, "a group of batches could not be stored; nothing of it was acknowledged");
             let error = CommitError::Store(Arc::new(error));
-            for done in waiting {
-                done.fail(error.clone());
-            }
-            for job in jobs {
-                job.fail(error.clone());
-            }
-            false
+            written.waiting.into_iter().for_each(|tell| tell(Err(error.clone())));
+            jobs.for_each(|job| job.fail(error.clone()));
+            None
         }
     }
 }
 
-/// One transaction. A job that was taken out of `jobs` stands in `waiting`, or is the one whose
+/// What a transaction holds so far.
+struct Written {
+    waiting: Vec<Done>,
+    admitted: Vec<(Link, Admission)>,
+}
+
+/// One transaction. A job that was taken out of `jobs` stands in `written`, or is the one whose
 /// answer fails with the returned error by being dropped.
 async fn write(
     store: &Store,
     issuer: &dyn CertificateIssuer,
     book: &mut Book,
     jobs: &mut impl Iterator<Item = Job>,
-    waiting: &mut Vec<Done>,
+    written: &mut Written,
 ) -> Result<(), StoreError> {
     let mut tx = store.begin(book).await?;
     for job in jobs {
-        match job {
-            Job::Batch { received, envelope, answer } => {
-                let link = Link::of(&received);
-                let admission = tx.admit(&link, &received, envelope).await?;
-                waiting.push(Done::Batch(answer, admission));
+        written.waiting.push(match job {
+            Job::Link { link, arrival, envelope, answer } => {
+                let admission = tx.admit(&link, &arrival, envelope).await?;
+                written.admitted.push((link, admission.clone()));
+                done(answer, admission)
             }
-            Job::Journal { entry, answer } => {
-                let position = tx.journal(*entry).await?;
-                waiting.push(Done::Journal(answer, position));
+            Job::Resume { request, proof, answer } => {
+                done(answer, tx.resume(&request, proof.as_deref()).await?)
             }
-            Job::Redeem { redemption, answer } => {
-                let redeemed = redeem(&mut tx, issuer, *redemption).await?;
-                waiting.push(Done::Redeem(answer, redeemed));
+            Job::Journal { entry, answer } => done(answer, tx.journal(*entry).await?),
+            Job::Redeem { redemption, answer } => done(answer, redeem(&mut tx, issuer, *redemption).await?),
+            Job::Rejoin { rejoining, answer } => {
+                done(answer, close_epoch(&mut tx, issuer, &rejoining).await?)
             }
-        }
+        });
     }
     tx.commit().await?;
     Ok(())
 }
 
-// A caller that went away needs no answer, hence the ignored results below.
-
-impl Done {
-    fn tell(self) {
-        match self {
-            Self::Batch(answer, admission) => drop(answer.send(Ok(admission))),
-            Self::Journal(answer, position) => drop(answer.send(Ok(position))),
-            Self::Redeem(answer, redeemed) => drop(answer.send(Ok(redeemed))),
-        }
-    }
-
-    fn fail(self, error: CommitError) {
-        match self {
-            Self::Batch(answer, _) => drop(answer.send(Err(error))),
-            Self::Journal(answer, _) => drop(answer.send(Err(error))),
-            Self::Redeem(answer, _) => drop(answer.send(Err(error))),
-        }
-    }
-}
-
 impl Job {
     fn fail(self, error: CommitError) {
         match self {
-            Self::Batch { answer, .. } => drop(answer.send(Err(error))),
+            Self::Link { answer, .. } => drop(answer.send(Err(error))),
+            Self::Resume { answer, .. } => drop(answer.send(Err(error))),
             Self::Journal { answer, .. } => drop(answer.send(Err(error))),
             Self::Redeem { answer, .. } => drop(answer.send(Err(error))),
+            Self::Rejoin { answer, .. } => drop(answer.send(Err(error))),
         }
     }
 }

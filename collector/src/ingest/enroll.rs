@@ -1,4 +1,5 @@
-//! Redeeming a slot: a device proves that it holds a hospital's slot and is given its identity.
+//! Redeeming a slot: a device proves that it holds a hospital's slot and is given its identity, or,
+//! where the slot replaces a device that lost its key, that device's next epoch.
 //!
 //! Holds: a slot is redeemed once, which is decided inside the committer's transaction, so that
 //! of any number at once exactly one wins. A retry with the same device key is given the very
@@ -7,12 +8,12 @@
 use super::{CertificateIssuer, IngestState, IssueError, commit::CommitError};
 use crate::store::{StoreError, Tx};
 use serde_bytes::ByteBuf;
-use tenken_collector_core::stream::{Enrolled, Entry};
+use tenken_collector_core::stream::{Enrolled, Entry, Rejoined};
 use tenken_common::{
     ack::RejectReason,
     codec::{self, CodecError},
     enrollment::{EnrollmentError, Grant, Proven, Received},
-    id::{DeviceId, Epoch},
+    id::{DeviceId, Epoch, Hash},
     key::{KeyError, random},
 };
 
@@ -112,9 +113,16 @@ pub(super) async fn redeem(
     if slot.expires <= now {
         return Ok(Err(RedeemError::Expired));
     }
-    let device = match random() {
-        Ok(bytes) => DeviceId(bytes),
-        Err(error) => return Ok(Err(RedeemError::Random(error))),
+    let (device, epoch) = match slot.replaces {
+        Some(device) => match tx.device(device).await? {
+            Some(row) if row.revoked.is_some() => return Ok(Err(RedeemError::Revoked)),
+            Some(_) => (device, tx.chain(device).await?.epoch.next()),
+            None => return Ok(Err(RedeemError::UnknownSlot)),
+        },
+        None => match random() {
+            Ok(bytes) => (DeviceId(bytes), Epoch(1)),
+            Err(error) => return Ok(Err(RedeemError::Random(error))),
+        },
     };
     let certificate = match issuer.issue(&transcript.csr, device, now) {
         Ok(certificate) => certificate,
@@ -122,22 +130,30 @@ pub(super) async fn redeem(
     };
     let grant = codec::to_vec(&Grant {
         device,
-        epoch: Epoch(1),
+        epoch,
         certificates: certificate.chain_der.into_iter().map(ByteBuf::from).collect(),
         trust: ByteBuf::from(redemption.trust.clone()),
         push_url: redemption.push_url.clone(),
         server: now,
     })?;
-    tx.journal(Entry::Enrolled(Enrolled {
-        slot: slot.id,
-        hospital: slot.hospital,
-        device,
-        label: slot.label,
-        group: slot.group,
-        device_key: key.to_bytes().to_vec(),
-        facts: transcript.facts.clone(),
-        grant: grant.clone(),
-    }))
+    let (device_key, facts) = (key.to_bytes().to_vec(), transcript.facts.clone());
+    let (document, genesis) = (grant.clone(), Hash::of(&grant));
+    tx.journal(match slot.replaces {
+        Some(_) => {
+            let slot = Some(slot.id);
+            Entry::Rejoined(Rejoined { device, epoch, device_key, facts, slot, document, genesis })
+        }
+        None => Entry::Enrolled(Enrolled {
+            slot: slot.id,
+            hospital: slot.hospital,
+            device,
+            label: slot.label,
+            group: slot.group,
+            device_key,
+            facts,
+            grant: document,
+        }),
+    })
     .await?;
     tx.journal(Entry::CertificateIssued { device, certificate: certificate.leaf_sha256 }).await?;
     Ok(Ok(Redeemed { device, grant }))

@@ -14,12 +14,14 @@ pub mod challenge;
 pub mod commit;
 pub mod enroll;
 pub mod listener;
+pub mod rejoin;
 pub mod resume;
 pub mod router;
 pub mod verify;
 
 use crate::store::Store;
 use std::{sync::Arc, time::Duration};
+use tenken_collector_core::invariant::Invariant;
 use tenken_common::{
     ack::RejectReason,
     id::{DeviceId, Hash},
@@ -36,7 +38,7 @@ pub struct PeerIdentity {
 
 /// Counts what comes in. Called after the fact, from async code: it must not block.
 pub trait IngestObserver: Send + Sync {
-    /// A new batch was stored.
+    /// A new batch or stub was stored.
     fn accepted(&self, records: usize, bytes: usize);
     fn refused(&self, reason: RejectReason);
     /// A batch that was stored before came again.
@@ -45,6 +47,8 @@ pub trait IngestObserver: Send + Sync {
     fn acknowledged(&self, _took: Duration) {}
     /// One transaction of batches or entries, disk sync included.
     fn group_committed(&self, _took: Duration) {}
+    /// A defect of this program was noticed; it goes on.
+    fn invariant_violated(&self, _invariant: Invariant) {}
 }
 
 /// Observes nothing, for programs without metrics.

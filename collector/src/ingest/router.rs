@@ -8,6 +8,7 @@ use super::{
     IngestState, PeerIdentity,
     commit::CommitError,
     enroll::{RedeemError, enroll},
+    rejoin::{RejoinError, rejoin},
     resume::{resume, verify_resume},
     verify::{Refusal, verify},
 };
@@ -36,10 +37,13 @@ pub fn device_router(state: IngestState) -> Router {
 }
 
 /// What is served to anybody who can connect: nothing here tells more than public documents and
-/// what the asker proved a right to.
+/// what the asker proved a right to. Batches come here too, from behind a proxy that inspects TLS.
 pub fn enroll_router(state: IngestState) -> Router {
     Router::new()
         .route("/v1/enroll", post(enroll_route))
+        .route("/v1/rejoin", post(rejoin_route))
+        .route("/v1/batch", post(batch))
+        .route("/v1/resume", post(resume_route))
         .route("/v1/trust", get(trust))
         .route("/v1/time", get(time))
         .with_state(state)
@@ -65,10 +69,9 @@ async fn take_batch(
 ) -> Result<Response, Refusal> {
     let bytes = read_body(request, limit::ENVELOPE_BYTES_MAX).await?;
     let whole = state.clock.mono();
-    let received = verify(&bytes, &state.devices.current(), peer)?;
-    let link = Link::of(&received);
-    let (records, size) = (received.batch.records.len() + received.unknown.len(), bytes.len());
-    let admission = match state.committer.admit(received, bytes).await {
+    let verified = verify(&bytes, &state.devices.current(), peer)?;
+    let link = verified.link();
+    let admission = match state.committer.admit(verified, bytes).await {
         Ok(admission) => admission,
         Err(error) => return Ok(later(&error)),
     };
@@ -78,7 +81,6 @@ async fn take_batch(
             if clone_suspected {
                 tracing::warn!(device = %link.device, "an earlier boot sends again: the device may have been cloned");
             }
-            state.observer.accepted(records, size);
             let answer = acknowledge(state, &link, &admission, nonce);
             state.observer.acknowledged(state.clock.mono().saturating_since(whole));
             Ok(answer)
@@ -95,10 +97,19 @@ async fn take_batch(
             tracing::error!(device = %link.device, "two chains with one identity: the device is in quarantine");
             refuse(RejectReason::Fork)
         }
-        Verdict::StaleEpoch => refuse(RejectReason::StaleEpoch),
+        Verdict::StaleEpoch { clone_suspected } => {
+            if clone_suspected {
+                tracing::warn!(device = %link.device, "a closed epoch goes on: the device may have been cloned");
+            }
+            refuse(RejectReason::StaleEpoch)
+        }
         // This collector may have been restored from a backup: no reason to drop anything.
         Verdict::EpochAhead => Ok(bare(StatusCode::CONFLICT)),
         Verdict::Quarantined => refuse(RejectReason::Quarantined),
+        Verdict::Unexplained => {
+            tracing::error!(device = %link.device, "what a device was asked for does not come: it is in quarantine");
+            refuse(RejectReason::Quarantined)
+        }
     }
 }
 
@@ -108,9 +119,10 @@ fn acknowledge(state: &IngestState, link: &Link, admission: &Admission, nonce: N
         Verdict::New { .. }
         | Verdict::Duplicate
         | Verdict::Fork
-        | Verdict::StaleEpoch
+        | Verdict::StaleEpoch { .. }
         | Verdict::EpochAhead
-        | Verdict::Quarantined => None,
+        | Verdict::Quarantined
+        | Verdict::Unexplained => None,
     };
     let ack = Ack {
         device: link.device,
@@ -121,7 +133,7 @@ fn acknowledge(state: &IngestState, link: &Link, admission: &Admission, nonce: N
         echo_nonce: nonce,
         position: admission.position,
         log_root: Hash::ZERO,
-        retry_after_s: 0,
+        retry_after_s: u32::try_from(state.committer.retry_after().as_secs()).unwrap_or(u32::MAX),
         need_seq,
     };
     signed(state, StatusCode::OK, &ack)
@@ -138,14 +150,40 @@ async fn resume_route(
         Ok(bytes) => bytes,
         Err(refusal) => return refused(&state, refusal, nonce),
     };
-    let asked = match verify_resume(&bytes, &state.devices.current(), peer) {
+    let fresh = (&*state.ack_keys, state.clock.wall());
+    let asked = match verify_resume(&bytes, &state.devices.current(), peer, fresh) {
         Ok(asked) => asked,
         Err(refusal) => return refused(&state, refusal, nonce),
     };
-    match resume(&state.store, &asked, state.clock.wall()).await {
+    match resume(&state, asked).await {
         Ok(Ok(reply)) => signed(&state, StatusCode::OK, &reply),
         Ok(Err(reason)) => refused(&state, Refusal::bare(reason), nonce),
-        Err(error) => later(&CommitError::Store(std::sync::Arc::new(error))),
+        Err(error) => later(&error),
+    }
+}
+
+async fn rejoin_route(State(state): State<IngestState>, request: Request) -> Response {
+    let bytes = match read_body(request, limit::MESSAGE_BYTES_MAX).await {
+        Ok(bytes) => bytes,
+        Err(refusal) => return refused(&state, refusal, Nonce([0; 16])),
+    };
+    let error = match rejoin(&state, &bytes).await {
+        Ok(grant) => return binary(StatusCode::OK, grant),
+        Err(error) => error,
+    };
+    if let Some(reason) = error.reason() {
+        state.observer.refused(reason);
+    }
+    tracing::info!(%error, "a rejoin was refused");
+    match error {
+        RejoinError::Later(error) => later(&error),
+        RejoinError::Content(_) | RejoinError::Key(_) | RejoinError::Certificate(_) => {
+            bare(StatusCode::BAD_REQUEST)
+        }
+        RejoinError::Signature(_) | RejoinError::Challenge(_) => bare(StatusCode::UNAUTHORIZED),
+        RejoinError::UnknownDevice => bare(StatusCode::NOT_FOUND),
+        RejoinError::Revoked => bare(StatusCode::FORBIDDEN),
+        RejoinError::NotApproved => bare(StatusCode::CONFLICT),
     }
 }
 

@@ -1,10 +1,11 @@
-//! Whether a batch is believed, in the protocol's order: size; outer decode; a candidate key by
-//! the key hint; the signature; then the content under its caps; whose device it names; whose
+//! Whether a batch or stub is believed, in the protocol's order: size; outer decode; a candidate key
+//! by the key hint; the signature; then the content under its caps; whose device it names; whose
 //! certificate the connection showed; whether the device is revoked.
 //!
 //! Holds: [`verify`] is pure over a [`Directory`] and nothing is parsed before its signature was
 //! found good. A refusal names its link only where a good signature vouches for it, since only
-//! then may the answer be signed. A pending device's batches are taken.
+//! then may the answer be signed. A pending device's batches are taken. The key of a closed epoch
+//! is known, so that whoever still has it is recognised, and speaks for nothing beyond that epoch.
 //!
 //! [`DeviceDirectory`] keeps the directory in step with the store, also when another process (the
 //! command line) revokes a device: see [`DeviceDirectory::follow`].
@@ -16,13 +17,15 @@ use std::{
     sync::{Arc, RwLock},
     time::Duration,
 };
+use tenken_collector_core::intake::arrival::Arrival;
 use tenken_common::{
     ack::RejectReason,
     batch::Link,
     envelope::{Envelope, EnvelopeError, Payload, Verified},
-    id::{DeviceId, Hash, KeyId, Seq},
+    id::{DeviceId, Epoch, Hash, KeyId, Seq},
     key::PublicKey,
     limit,
+    stub::Stub,
     wire::v1::ReceivedBatch,
 };
 
@@ -49,6 +52,31 @@ pub struct Known {
     pub id: DeviceId,
     pub key: PublicKey,
     pub status: DeviceStatus,
+    /// The last epoch that the key speaks for; `None` for the device's present key.
+    pub retired: Option<Epoch>,
+}
+
+/// A link whose signature was checked.
+#[derive(Debug, Clone, PartialEq)]
+pub enum VerifiedLink {
+    Batch(Box<Verified<ReceivedBatch>>),
+    Stub(Box<Verified<Stub>>),
+}
+
+impl VerifiedLink {
+    pub fn link(&self) -> Link {
+        match self {
+            Self::Batch(received) => Link::of(received),
+            Self::Stub(stub) => Link::of_stub(stub),
+        }
+    }
+
+    pub fn into_arrival(self) -> Arrival {
+        match self {
+            Self::Batch(received) => Arrival::Batch(Box::new(received.into_inner())),
+            Self::Stub(stub) => Arrival::Stub(Box::new(stub.into_inner())),
+        }
+    }
 }
 
 /// The devices at one position of the stream.
@@ -82,16 +110,19 @@ impl Directory {
         self.by_key.values().flatten().any(|k| k.id == device && k.status != DeviceStatus::Revoked)
     }
 
-    /// A payload by the device that signed it.
+    /// A payload by the device whose present key signed it.
     pub(super) fn open<T: Payload>(
         &self,
         bytes: &[u8],
         max: usize,
     ) -> Result<(Known, Verified<T>), RejectReason> {
-        if bytes.len() > max {
-            return Err(RejectReason::TooLarge);
-        }
-        let envelope = Envelope::from_bytes(bytes).map_err(|_| RejectReason::Malformed)?;
+        let envelope = outer(bytes, max)?;
+        let opened = self.opened::<T>(&envelope)?;
+        if opened.0.retired.is_some() { Err(RejectReason::UnknownKey) } else { Ok(opened) }
+    }
+
+    /// The same with the keys of closed epochs.
+    fn opened<T: Payload>(&self, envelope: &Envelope) -> Result<(Known, Verified<T>), RejectReason> {
         let hint = envelope.key_hint().ok_or(RejectReason::Malformed)?;
         let candidates = self.by_key.get(&hint).map(Vec::as_slice).unwrap_or_default();
         let mut refused = RejectReason::UnknownKey;
@@ -139,23 +170,36 @@ fn reason_of(error: &EnvelopeError) -> RejectReason {
     }
 }
 
-/// Checks a batch; see the module's head.
-pub fn verify(
-    bytes: &[u8],
-    directory: &Directory,
-    peer: PeerIdentity,
-) -> Result<Verified<ReceivedBatch>, Refusal> {
-    let (known, received) =
-        directory.open::<ReceivedBatch>(bytes, limit::ENVELOPE_BYTES_MAX).map_err(Refusal::bare)?;
-    let link = Link::of(&received);
+fn outer(bytes: &[u8], max: usize) -> Result<Envelope, RejectReason> {
+    if bytes.len() > max {
+        return Err(RejectReason::TooLarge);
+    }
+    Envelope::from_bytes(bytes).map_err(|_| RejectReason::Malformed)
+}
+
+/// Checks a batch or stub; see the module's head.
+pub fn verify(bytes: &[u8], directory: &Directory, peer: PeerIdentity) -> Result<VerifiedLink, Refusal> {
+    let envelope = outer(bytes, limit::ENVELOPE_BYTES_MAX).map_err(Refusal::bare)?;
+    let (known, verified) = if envelope.payload_type() == Stub::TYPE {
+        let opened = directory.opened::<Stub>(&envelope);
+        opened.map(|(known, stub)| (known, VerifiedLink::Stub(Box::new(stub))))
+    } else {
+        let opened = directory.opened::<ReceivedBatch>(&envelope);
+        opened.map(|(known, received)| (known, VerifiedLink::Batch(Box::new(received))))
+    }
+    .map_err(Refusal::bare)?;
+    let link = verified.link();
     // A chain begins at 1; there is no link that a signed answer could name.
     if link.seq == Seq(0) {
         return Err(Refusal::bare(RejectReason::BadContent));
     }
+    if known.retired.is_some_and(|last| link.epoch > last) {
+        return Err(Refusal::bare(RejectReason::UnknownKey));
+    }
     directory
         .check_identity(&known, link.device, peer)
         .map_err(|reason| Refusal { reason, link: Some(Box::new(link)) })?;
-    Ok(received)
+    Ok(verified)
 }
 
 /// A [`Directory`] that follows the store.
@@ -199,7 +243,12 @@ impl DeviceDirectory {
         let position = store.position().await?;
         let devices = store.devices().await?;
         let certificates = store.certificates().await?;
-        let known = devices.iter().map(|d| Known { id: d.id, key: d.key, status: d.status() });
+        let known = devices.iter().map(|d| Known { id: d.id, key: d.key, status: d.status(), retired: None });
+        let mut known: Vec<Known> = known.collect();
+        for (device, key, epoch) in store.retired_keys().await? {
+            let Some(status) = known.iter().find(|k| k.id == device).map(|k| k.status) else { continue };
+            known.push(Known { id: device, key, status, retired: Some(epoch) });
+        }
         let fresh = Arc::new(Directory::new(known, certificates, position));
         let mut held = self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         if held.position <= fresh.position {

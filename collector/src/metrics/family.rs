@@ -50,6 +50,7 @@ families! {
     Bytes Counter "tenken_ingest_bytes_total" [] "Bytes of the envelopes taken, as they came."
     Duplicates Counter "tenken_ingest_duplicates_total" [] "Batches that were here already and had no effect."
     Refused Counter "tenken_ingest_refused_total" ["reason"] "What was refused, by reason."
+    InvariantViolations Counter "tenken_invariant_violations_total" ["invariant"] "Steps that broke an invariant of the protocol; each is a defect of this program."
     CommitGroups Counter "tenken_commit_groups_total" [] "Transactions that committed batches."
     CommitSeconds Histogram "tenken_commit_duration_seconds" [] "Duration of those transactions, disk sync included."
     AckSeconds Histogram "tenken_ack_latency_seconds" [] "From the end of a request's body to its signed answer."
@@ -64,6 +65,7 @@ families! {
     EvaluationLast Gauge "tenken_evaluation_last_timestamp_seconds" [] "When the last evaluation ended."
 
     // What the collector knows, replaced as a whole at each evaluation.
+    CollectorLost Counter "tenken_collector_lost_batches_total" [] "Batches that were acknowledged and lost here, as devices proved after a restore."
     Devices Gauge "tenken_devices" ["hospital", "state"] "Devices by state."
     DeviceSeriesLeftOut Gauge "tenken_device_series_left_out" [] "Devices without series of their own, since there are more than configured."
     DeviceLastSeen Gauge "tenken_device_last_seen_timestamp_seconds" ["hospital", "device", "name"] "When a device was last heard, by the collector's clock."

@@ -29,6 +29,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
+use tenken_collector_core::invariant::Invariant;
 use tenken_common::{ack::RejectReason, id::Name, time::Timestamp};
 
 /// Devices with series of their own, unless configured otherwise.
@@ -45,6 +46,7 @@ pub struct Metrics {
     bytes: IntCounterVec,
     duplicates: IntCounterVec,
     refused: IntCounterVec,
+    violations: IntCounterVec,
     commit_groups: IntCounterVec,
     commit_seconds: HistogramVec,
     ack_seconds: HistogramVec,
@@ -81,6 +83,7 @@ impl Metrics {
             bytes: Family::Bytes.counter(&registry),
             duplicates: Family::Duplicates.counter(&registry),
             refused: Family::Refused.counter(&registry),
+            violations: Family::InvariantViolations.counter(&registry),
             commit_groups: Family::CommitGroups.counter(&registry),
             commit_seconds: Family::CommitSeconds.histogram(&registry),
             ack_seconds: Family::AckSeconds.histogram(&registry),
@@ -107,7 +110,14 @@ impl Metrics {
         for reason in RejectReason::ALL {
             metrics.refused.with_label_values(&[reason.as_str()]).inc_by(0);
         }
+        for invariant in Invariant::ALL {
+            metrics.violations.with_label_values(&[invariant.as_str()]).inc_by(0);
+        }
         metrics
+    }
+
+    pub fn invariant_violated(&self, invariant: Invariant) {
+        self.violations.with_label_values(&[invariant.as_str()]).inc();
     }
 
     /// A batch was committed.

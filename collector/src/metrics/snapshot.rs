@@ -43,6 +43,7 @@ pub struct Snapshot {
     pub incidents: Vec<IncidentCount>,
     pub forecasts: Vec<ForecastFacts>,
     pub contracts: Vec<ContractFacts>,
+    pub collector_lost_batches: u64,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -108,6 +109,8 @@ pub fn families(snapshot: &Snapshot, device_series_max: usize) -> Vec<MetricFami
     show_forecasts(&snapshot.forecasts, &devices, &registry);
     show_incidents(&snapshot.incidents, &registry);
     show_contracts(&snapshot.contracts, &registry);
+    let lost = Family::CollectorLost.counter(&registry);
+    lost.with_label_values::<&str>(&[]).inc_by(snapshot.collector_lost_batches);
     registry.gather()
 }
 

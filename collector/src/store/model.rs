@@ -3,7 +3,10 @@
 //! Holds: times are the collector's commit times unless a field says otherwise.
 
 use serde::{Deserialize, Serialize};
-use tenken_collector_core::desk::notice::{IncidentId, Notice};
+use tenken_collector_core::{
+    desk::notice::{IncidentId, Notice},
+    intake::ledger::QuarantineReason,
+};
 use tenken_common::{
     batch::Gap,
     category::Category,
@@ -19,6 +22,8 @@ use tenken_common::{
 pub struct HospitalRow {
     pub id: HospitalId,
     pub key: PublicKey,
+    /// SHA-256 of the statement that named this key; `None` for the contract's.
+    pub succession: Option<Hash>,
 }
 
 /// A contract's file as it was loaded; the newest per contract counts.
@@ -39,6 +44,8 @@ pub struct SlotRow {
     pub expires: Timestamp,
     pub filed: Timestamp,
     pub device: Option<DeviceId>,
+    /// The device that goes on with a new key.
+    pub replaces: Option<DeviceId>,
 }
 
 /// Where a device stands.
@@ -70,8 +77,12 @@ pub struct DeviceRow {
     pub group: Option<Name>,
     pub key: PublicKey,
     pub facts: HostFacts,
-    /// The grant's bytes; their hash is the genesis of the device's chain.
+    /// The grant of the newest slot that was redeemed for it.
     pub granted: Vec<u8>,
+    /// The newest rejoin grant after that, an envelope.
+    pub rejoined: Option<Vec<u8>>,
+    /// When it last said that it runs on another host.
+    pub facts_changed: Option<Timestamp>,
     pub enrolled: Timestamp,
     pub approved: Option<Timestamp>,
     pub revoked: Option<Timestamp>,
@@ -84,10 +95,6 @@ impl DeviceRow {
             (None, Some(_)) => DeviceStatus::Approved,
             (None, None) => DeviceStatus::Pending,
         }
-    }
-
-    pub fn genesis(&self) -> Hash {
-        Hash::of(&self.granted)
     }
 }
 
@@ -104,14 +111,17 @@ pub struct ConsentRow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeviceCounts {
     pub device: DeviceId,
+    pub epoch: Epoch,
     pub batches: u64,
     /// Distinct record ids that are stored.
     pub records: u64,
     /// Gap declarations.
     pub gaps: u64,
-    /// Runs that were never sent nor declared missing.
+    /// Runs of the present epoch that were never sent nor declared missing.
     pub missing_runs: u64,
-    pub quarantined: bool,
+    /// Links that the collector acknowledged and lost.
+    pub collector_lost: u64,
+    pub quarantine: Option<QuarantineReason>,
     pub clone_suspected: Option<Timestamp>,
 }
 
@@ -160,6 +170,8 @@ pub struct CheckRow {
     pub at: Timestamp,
     /// When it was first seen in this state without another between.
     pub since: Timestamp,
+    /// It came from a device in quarantine.
+    pub in_doubt: bool,
 }
 
 /// The newest run of a probe.

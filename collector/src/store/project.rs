@@ -3,24 +3,26 @@
 //!
 //! Holds: entries are taken in position order, each page in one transaction with its checkpoint,
 //! so that it goes on where it stopped and comes out the same however it was interrupted. A
-//! record that came twice is one point.
+//! record that came twice is one point. Of a device in quarantine only its alarms are taken, marked
+//! as of doubtful identity.
 //!
 //! Does not: judge anything; that is the evaluation's.
 
 use super::{
     StoreError,
-    sqlite::{Columns, Store, insert, int, stored_batch},
+    sqlite::{Columns, Store, insert, int, stored_arrival},
 };
 use sqlx::{SqliteConnection, query, query_scalar};
 use std::collections::BTreeMap;
 use tenken_collector_core::{
+    intake::arrival::Arrival,
     sla::heartbeat,
     stream::{Entry, Stored},
 };
 use tenken_common::{
     batch::Batch,
     id::{DeviceId, Name},
-    observation::{Body, CheckResult, Observation, ProbeRun, Record},
+    observation::{Body, CheckResult, Class, Observation, ProbeRun, Record},
     time::Timestamp,
     unit::Quantity,
     wire::v1::ReceivedBatch,
@@ -75,13 +77,22 @@ struct Page {
 impl Page {
     async fn take(&mut self, c: &mut SqliteConnection, stored: &Stored) -> Result<(), StoreError> {
         match &stored.entry {
-            Entry::Envelope { bytes, .. } => {
-                let received = stored_batch(bytes)?;
-                see_device(c, stored.committed, &received).await?;
-                for record in &received.batch.records {
-                    self.take_record(c, &received.batch, record).await?;
+            Entry::Envelope { device, bytes } => match stored_arrival(bytes)?.1 {
+                Arrival::Batch(received) => {
+                    see_device(c, stored.committed, &received).await?;
+                    for record in &received.batch.records {
+                        self.take_record(c, &received.batch, record).await?;
+                    }
+                    Ok(())
                 }
-                Ok(())
+                Arrival::Stub(_) => hear_device(c, stored.committed, *device).await,
+            },
+            Entry::Fork { device, bytes } => {
+                hear_device(c, stored.committed, *device).await?;
+                match stored_arrival(bytes)?.1 {
+                    Arrival::Batch(received) => take_alarms(c, *device, &received.batch).await,
+                    Arrival::Stub(_) => Ok(()),
+                }
             }
             Entry::Heartbeat => beat(c, stored.committed).await,
             Entry::Started { .. } => begin_run(c, stored.committed).await,
@@ -93,7 +104,12 @@ impl Page {
             | Entry::Revoked { .. }
             | Entry::IncidentAction(_)
             | Entry::Rules { .. }
-            | Entry::Fork { .. } => Ok(()),
+            | Entry::CollectorLost(_)
+            | Entry::Quarantined { .. }
+            | Entry::Rejoined(_)
+            | Entry::Restored { .. }
+            | Entry::CloneSuspected { .. }
+            | Entry::FactsChanged { .. } => Ok(()),
         }
     }
 
@@ -109,7 +125,7 @@ impl Page {
             Body::Sample(sample) => {
                 self.take_quantities(c, (batch.device, o, &sample.probe), at, &sample.quantities).await
             }
-            Body::CheckResult(check) => take_check(c, batch.device, o, at, check).await,
+            Body::CheckResult(check) => take_check(c, (batch.device, o, at), check, false).await,
             Body::SelfReport(report) => {
                 for run in &report.runs {
                     take_run(c, batch.device, at, run).await?;
@@ -173,17 +189,17 @@ async fn series_id(c: &mut SqliteConnection, key: &SeriesKey) -> Result<i64, Sto
 /// The newest result by the device's time counts, whatever order records come in.
 async fn take_check(
     c: &mut SqliteConnection,
-    device: DeviceId,
-    o: &Observation,
-    at: Timestamp,
+    (device, o, at): (DeviceId, &Observation, Timestamp),
     check: &CheckResult,
+    in_doubt: bool,
 ) -> Result<(), StoreError> {
     query(
-        "INSERT INTO check_state (device, probe, subject, category, state, at_us, since_us)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)
+        "INSERT INTO check_state (device, probe, subject, category, state, at_us, since_us, in_doubt)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7)
          ON CONFLICT (device, probe, subject) DO UPDATE SET
              since_us = CASE WHEN state = excluded.state THEN since_us ELSE excluded.at_us END,
-             category = excluded.category, state = excluded.state, at_us = excluded.at_us
+             category = excluded.category, state = excluded.state, at_us = excluded.at_us,
+             in_doubt = excluded.in_doubt
          WHERE excluded.at_us > at_us",
     )
     .bind(device.as_bytes())
@@ -192,8 +208,29 @@ async fn take_check(
     .bind(i64::from(o.category.code()))
     .bind(i64::from(check.state.code()))
     .bind(at.as_micros())
+    .bind(in_doubt)
     .execute(c)
     .await?;
+    Ok(())
+}
+
+/// What is urgent in the evidence of a device in quarantine.
+async fn take_alarms(c: &mut SqliteConnection, device: DeviceId, batch: &Batch) -> Result<(), StoreError> {
+    for o in batch.records.iter().map(|r| &r.observation).filter(|o| o.class() == Class::Urgent) {
+        if let Body::CheckResult(check) = &o.body {
+            take_check(c, (device, o, corrected(batch, o)), check, true).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Something came that is not taken for the device's state.
+async fn hear_device(c: &mut SqliteConnection, at: Timestamp, device: DeviceId) -> Result<(), StoreError> {
+    query("UPDATE device_seen SET received_us = max(received_us, ?) WHERE device = ?")
+        .bind(at.as_micros())
+        .bind(device.as_bytes())
+        .execute(c)
+        .await?;
     Ok(())
 }
 

@@ -1,21 +1,23 @@
-//! Filing what a hospital signed: slot tickets, device approvals, consents.
+//! Filing what a hospital signed: slot tickets, approvals of devices and rejoins, consents, and
+//! who signs after it.
 //!
 //! Holds: a statement is journalled byte for byte, and only after its signature was checked with
-//! the key that is on file for the very hospital that it names. Filing the same twice changes
-//! nothing.
+//! the key that is on file for the very hospital that it names. A key that was succeeded signs
+//! nothing any more. Filing the same twice changes nothing.
 
 use super::{
     StoreError,
+    model::DeviceRow,
     sqlite::{Book, Store, Tx, scope_text},
 };
 use tenken_collector_core::stream::Entry;
 use tenken_common::{
     consent::ConsentManifest,
     envelope::{Envelope, EnvelopeError, Payload, Verified},
-    id::{DeviceId, HospitalId, SlotId},
-    key::grouped,
+    id::{DeviceId, Epoch, Hash, HospitalId, SlotId},
+    key::{KeyError, grouped},
     limit,
-    statement::{DeviceApproval, SlotTicket},
+    statement::{DeviceApproval, KeySuccession, RejoinApproval, SlotTicket},
 };
 
 /// Why a statement was not filed.
@@ -45,6 +47,10 @@ pub enum FileError {
     Fingerprint { device: DeviceId, on_file: String, approved: String },
     #[error("device {0} is revoked; it has to be enrolled again")]
     Revoked(DeviceId),
+    #[error("device {device} is in epoch {current}; the rejoin names epoch {approved}, it must be the next")]
+    RejoinEpoch { device: DeviceId, current: Epoch, approved: Epoch },
+    #[error("the successor's key cannot be used")]
+    Successor(#[source] KeyError),
     #[error("consent version {version} is not above version {on_file}, which is on file")]
     StaleConsent { version: u64, on_file: u64 },
     #[error(transparent)]
@@ -80,6 +86,17 @@ impl Tx<'_> {
             let (signer, consent) = self.open::<ConsentManifest>(envelope).await?;
             same(&signer, &consent.hospital)?;
             self.check_consent(&consent, envelope).await?.then_some((signer, consent.into_inner().hospital))
+        } else if kind == RejoinApproval::TYPE {
+            let (signer, approval) = self.open::<RejoinApproval>(envelope).await?;
+            same(&signer, &approval.hospital)?;
+            self.check_rejoin(&approval).await?.then_some((signer, approval.into_inner().hospital))
+        } else if kind == KeySuccession::TYPE {
+            if self.is_filed_succession(envelope).await? {
+                return Ok(None);
+            }
+            let (signer, succession) = self.open::<KeySuccession>(envelope).await?;
+            succession.successor().map_err(FileError::Successor)?;
+            Some((signer, succession.into_inner().hospital))
         } else {
             return Err(FileError::Kind(kind.chars().take(80).collect()));
         };
@@ -107,11 +124,15 @@ impl Tx<'_> {
 
     /// Whether the ticket is new.
     async fn check_ticket(&mut self, ticket: &SlotTicket) -> Result<bool, FileError> {
+        if let Some(device) = ticket.replaces {
+            self.device_of(device, &ticket.hospital).await?;
+        }
         if let Some(on_file) = self.slot(ticket.slot).await? {
             let same = on_file.hospital == ticket.hospital
                 && on_file.proof_key == ticket.proof_key
                 && on_file.expires == ticket.expires
                 && on_file.label == ticket.label
+                && on_file.replaces == ticket.replaces
                 && on_file.group == ticket.group;
             return if same { Ok(false) } else { Err(FileError::SlotTaken(ticket.slot)) };
         }
@@ -127,20 +148,41 @@ impl Tx<'_> {
 
     /// Whether the approval changes anything.
     async fn check_approval(&mut self, approval: &DeviceApproval) -> Result<bool, FileError> {
-        let device = self.device(approval.device).await?.filter(|d| d.hospital == approval.hospital);
-        let Some(device) = device else {
-            let (device, hospital) = (approval.device, approval.hospital.clone());
-            return Err(FileError::UnknownDevice { device, hospital });
-        };
-        if device.revoked.is_some() {
-            return Err(FileError::Revoked(device.id));
-        }
+        let device = self.device_of(approval.device, &approval.hospital).await?;
         let on_file = device.key.fingerprint();
         if on_file != approval.fingerprint {
             let (on_file, approved) = (grouped(&on_file), grouped(&approval.fingerprint));
             return Err(FileError::Fingerprint { device: device.id, on_file, approved });
         }
         Ok(device.approved.is_none())
+    }
+
+    /// A device of this hospital that is not revoked.
+    async fn device_of(&mut self, device: DeviceId, hospital: &HospitalId) -> Result<DeviceRow, FileError> {
+        let row = self.device(device).await?.filter(|d| d.hospital == *hospital);
+        let row = row.ok_or_else(|| FileError::UnknownDevice { device, hospital: hospital.clone() })?;
+        if row.revoked.is_some() { Err(FileError::Revoked(device)) } else { Ok(row) }
+    }
+
+    /// Whether the approval of a rejoin changes anything.
+    async fn check_rejoin(&mut self, approval: &RejoinApproval) -> Result<bool, FileError> {
+        let device = self.device_of(approval.device, &approval.hospital).await?.id;
+        if self.rejoin_approved(device, approval.epoch, approval.fingerprint).await? {
+            return Ok(false);
+        }
+        let current = self.chain(device).await?.epoch;
+        if approval.epoch != current.next() {
+            return Err(FileError::RejoinEpoch { device, current, approved: approval.epoch });
+        }
+        Ok(true)
+    }
+
+    /// Whether this very statement named the key that is on file. It was signed by the key before,
+    /// which opens nothing any more.
+    async fn is_filed_succession(&mut self, envelope: &Envelope) -> Result<bool, FileError> {
+        let Ok(named) = KeySuccession::decode(envelope.body()) else { return Ok(false) };
+        let on_file = self.hospital(&named.hospital).await?.and_then(|h| h.succession);
+        Ok(on_file == Some(Hash::of(&envelope.to_bytes())))
     }
 
     /// Whether the consent is new.

@@ -168,7 +168,13 @@ impl State {
                 | Entry::Enrolled(_)
                 | Entry::CertificateIssued { .. }
                 | Entry::Revoked { .. }
-                | Entry::Fork { .. } => {}
+                | Entry::Fork { .. }
+                | Entry::CollectorLost(_)
+                | Entry::Quarantined { .. }
+                | Entry::Rejoined(_)
+                | Entry::Restored { .. }
+                | Entry::CloneSuspected { .. }
+                | Entry::FactsChanged { .. } => {}
             }
         }
         actions

@@ -1,14 +1,14 @@
 //! Batches: every way to be refused, replay, restarts, a second process, a full disk.
 
-use crate::support::{Device, NONCE, Rig, START, ack, ack_key, facts, post};
+use crate::support::{Device, NONCE, Rig, START, ack, ack_key, post, resumed};
 use axum::{
     body::Body,
     http::{Request, StatusCode},
 };
 use tenken_collector::store::{Book, StoreError, Verdict};
-use tenken_collector_core::stream::Entry;
+use tenken_collector_core::{intake::ledger::QuarantineReason, stream::Entry};
 use tenken_common::{
-    ack::{Reject, RejectReason, ResumeReply, ResumeRequest},
+    ack::{Reject, RejectReason},
     batch::RecRun,
     envelope::{Envelope, Payload},
     id::{BootId, Epoch, Hash, RecId, Seq},
@@ -162,7 +162,7 @@ async fn a_fork_leaves_its_evidence_and_nothing_else() {
     let stored = rig.store.entries_after(last - 1, 1).await.unwrap();
     assert_eq!(stored[0].entry, Entry::Fork { device: device.id, bytes: evidence });
     let counts = rig.store.counts().await.unwrap();
-    assert_eq!((counts[0].batches, counts[0].quarantined), (1, true));
+    assert_eq!((counts[0].batches, counts[0].quarantine), (1, Some(QuarantineReason::Fork)));
     let again = rig.again().await;
     assert_eq!(
         again.post(&device, &device.clone().cut(1)).await.0,
@@ -313,21 +313,9 @@ async fn resume_says_how_far_and_what_is_missing() {
     device.next_rec = 4;
     let bytes = device.cut_with(3, &[(1, 2)]);
     rig.push(&device, &bytes).await;
-    let request = ResumeRequest {
-        device: device.id,
-        epoch: Epoch(1),
-        last_seq: Seq(1),
-        last_hash: device.prev,
-        newest_ack: None,
-        consent_version: 1,
-        facts: facts(),
-        challenge: None,
-        nonce: NONCE,
-    };
-    let bytes = Envelope::seal(&request, &device.key).unwrap().to_bytes();
-    let (status, body) = rig.call(post("/v1/resume", &bytes), Some(device.certificate)).await;
+    let (status, body) = rig.resume(&device, None).await;
     assert_eq!(status, StatusCode::OK);
-    let reply = Envelope::from_bytes(&body).unwrap().open::<ResumeReply>(&ack_key().public()).unwrap();
+    let reply = resumed(&body);
     assert_eq!((reply.committed_seq, reply.committed_hash, reply.echo_nonce), (Seq(1), device.prev, NONCE));
     assert_eq!(reply.missing, [RecRun { from: RecId(3), to: RecId(3) }]);
 }

@@ -7,7 +7,11 @@
 )]
 
 mod admission;
+mod chain;
 mod enrollment;
 mod filing;
+mod overload;
 mod rebuild;
+mod rejoin;
+mod resume;
 mod support;

@@ -8,6 +8,7 @@ use axum::{
 use http_body_util::BodyExt;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
+use serde_bytes::ByteBuf;
 use std::{
     collections::BTreeMap,
     path::PathBuf,
@@ -24,9 +25,12 @@ use tenken_collector::{
     },
     store::Store,
 };
-use tenken_collector_core::stream::{Entry, Hospital};
+use tenken_collector_core::{
+    invariant::Invariant,
+    stream::{Entry, Hospital},
+};
 use tenken_common::{
-    ack::{Ack, NONCE_HEADER, RejectReason},
+    ack::{Ack, NONCE_HEADER, Reject, RejectReason, ResumeReply, ResumeRequest},
     batch::{Batch, Gap, GapReason, RecRun},
     category::Category,
     enrollment::{Grant, HostFacts, Request as EnrollRequest, slot_key},
@@ -35,6 +39,7 @@ use tenken_common::{
     key::SecretKey,
     observation::{Body as Seen, CheckResult, CheckState, Class, Observation, Record, Sample},
     statement::{DeviceApproval, SlotTicket},
+    stub::Stub,
     time::{Clock, ClockQuality, ClockSource, ManualClock, Moment, Monotonic, Timestamp},
     unit::{Quantity, Unit},
     wire::v1::ReceivedBatch,
@@ -70,6 +75,7 @@ pub struct Tally {
     pub refused: Mutex<BTreeMap<RejectReason, u32>>,
     pub accepted: Mutex<u32>,
     pub duplicates: Mutex<u32>,
+    pub violations: Mutex<Vec<Invariant>>,
 }
 
 impl IngestObserver for Tally {
@@ -81,6 +87,9 @@ impl IngestObserver for Tally {
     }
     fn duplicate(&self) {
         *self.duplicates.lock().unwrap() += 1;
+    }
+    fn invariant_violated(&self, invariant: Invariant) {
+        self.violations.lock().unwrap().push(invariant);
     }
 }
 
@@ -97,6 +106,9 @@ impl Drop for Rig {
     /// As a kill would: nothing is shut down in order.
     fn drop(&mut self) {
         self.task.abort();
+        if !std::thread::panicking() {
+            assert_eq!(*self.tally.violations.lock().unwrap(), [], "invariants hold in every test");
+        }
     }
 }
 
@@ -129,7 +141,8 @@ impl Rig {
             issuer: Arc::new(Echo),
             observer: tally.clone(),
         };
-        Self { dir, clock, store, state, tally, task: tokio::spawn(run.run()) }
+        let task = tokio::spawn(run.observed(tally.clone()).run());
+        Self { dir, clock, store, state, tally, task }
     }
 
     pub async fn again(&self) -> Self {
@@ -138,6 +151,11 @@ impl Rig {
 
     /// Files a slot with [`TOKEN`].
     pub async fn slot(&self, n: u8) -> SlotId {
+        self.slot_for(n, None).await
+    }
+
+    /// The same, for a device that goes on with a new key.
+    pub async fn slot_for(&self, n: u8, replaces: Option<DeviceId>) -> SlotId {
         let slot = SlotId([n; 16]);
         let ticket = SlotTicket {
             slot,
@@ -146,7 +164,7 @@ impl Rig {
             group: None,
             proof_key: slot_key(TOKEN),
             expires: self.clock.wall().plus(Duration::from_hours(24)),
-            replaces: None,
+            replaces,
         };
         self.store.file_statement(&Envelope::seal(&ticket, &hospital_key()).unwrap()).await.unwrap();
         slot
@@ -155,7 +173,11 @@ impl Rig {
     /// A device that redeemed a slot of its own.
     pub async fn device(&self, n: u8) -> Device {
         let slot = self.slot(n).await;
-        let key = SecretKey::from_seed(&[n; 32]);
+        self.redeem(slot, SecretKey::from_seed(&[n; 32])).await
+    }
+
+    /// Redeems a slot with a key.
+    pub async fn redeem(&self, slot: SlotId, key: SecretKey) -> Device {
         let request = enroll_request(slot, &key);
         let reply = tenken_collector::ingest::enroll::enroll(&self.state, request.bytes()).await.unwrap();
         let (grant, genesis) = request.open_reply(&reply, &slot_key(TOKEN)).unwrap();
@@ -187,6 +209,21 @@ impl Rig {
         self.call(post("/v1/batch", bytes), Some(device.certificate)).await
     }
 
+    /// Asks as a device where it stands, with its newest acknowledgement.
+    pub async fn resume(&self, device: &Device, newest_ack: Option<Vec<u8>>) -> (StatusCode, Vec<u8>) {
+        let request = ResumeRequest { newest_ack: newest_ack.map(ByteBuf::from), ..device.resume_request() };
+        let bytes = Envelope::seal(&request, &device.key).unwrap().to_bytes();
+        self.call(post("/v1/resume", &bytes), Some(device.certificate)).await
+    }
+
+    /// The challenge that `/v1/time` gives now.
+    pub async fn challenge(&self) -> Vec<u8> {
+        let request = Request::get("/v1/time").header(NONCE_HEADER, NONCE.to_string());
+        let (status, body) = self.call_open(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(status, StatusCode::OK);
+        body
+    }
+
     /// Posts a batch that must be acknowledged.
     pub async fn push(&self, device: &Device, bytes: &[u8]) -> Ack {
         let (status, body) = self.post(device, bytes).await;
@@ -211,6 +248,16 @@ pub fn post(uri: &str, bytes: &[u8]) -> Request<Body> {
 
 pub fn ack(body: &[u8]) -> Ack {
     Envelope::from_bytes(body).unwrap().open::<Ack>(&ack_key().public()).unwrap().into_inner()
+}
+
+pub fn reject(body: &[u8]) -> RejectReason {
+    let reject = Envelope::from_bytes(body).unwrap().open::<Reject>(&ack_key().public()).unwrap();
+    RejectReason::from_code(reject.reason).unwrap()
+}
+
+pub fn resumed(body: &[u8]) -> ResumeReply {
+    let envelope = Envelope::from_bytes(body).unwrap();
+    envelope.open::<ResumeReply>(&ack_key().public()).unwrap().into_inner()
 }
 
 pub fn enroll_request(slot: SlotId, key: &SecretKey) -> EnrollRequest {
@@ -298,6 +345,32 @@ impl Device {
 
     pub fn seal(&self, batch: Batch) -> Envelope {
         Envelope::seal(&ReceivedBatch { batch, unknown: vec![] }, &self.key).unwrap()
+    }
+
+    /// What it says when it starts.
+    pub fn resume_request(&self) -> ResumeRequest {
+        ResumeRequest {
+            device: self.id,
+            epoch: self.epoch,
+            last_seq: self.seq,
+            last_hash: self.prev,
+            newest_ack: None,
+            consent_version: 1,
+            facts: facts(),
+            challenge: None,
+            nonce: NONCE,
+        }
+    }
+
+    /// Cuts the next batch and sends a stub in its place.
+    pub fn cut_stub(&mut self, n: u64, reason: GapReason) -> Vec<u8> {
+        let from = self.next_rec;
+        let (seq, prev) = (self.seq.next(), self.prev);
+        self.cut(n);
+        let records = vec![RecRun { from: RecId(from), to: RecId(from + n - 1) }];
+        let (device, epoch, body_hash) = (self.id, self.epoch, self.prev);
+        let stub = Stub { device, epoch, seq, prev, body_hash, records, reason };
+        Envelope::seal(&stub, &self.key).unwrap().to_bytes()
     }
 
     /// Cuts the next batch and moves the chain on.

@@ -107,7 +107,7 @@ fn probes(all: &[Probe], language: Language) -> Vec<String> {
         let (name, word) = (column::pad(p.name.as_str(), name_width), column::pad(word(p), word_width));
         let mut text = String::new();
         // Writing to a String cannot fail.
-        let _ = write!(text, "{name}  {word}  {}", show::probe(&p.values, &p.checks).join("; "));
+        let _ = write!(text, "{name}  {word}  {}", show::probe(&p.values, &p.checks, language).join("; "));
         text.trim_end().to_owned()
     };
     all.iter().map(one).collect()

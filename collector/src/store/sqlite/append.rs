@@ -13,7 +13,11 @@ use super::{
 };
 use crate::store::StoreError;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection, Transaction, query, query_as, query_builder::Separated};
-use tenken_collector_core::stream::{Enrolled, Entry, Hospital};
+use tenken_collector_core::{
+    intake::arrival::Arrival,
+    invariant::{self, Invariant},
+    stream::{Enrolled, Entry, Hospital},
+};
 use tenken_common::{
     batch::Link,
     codec,
@@ -21,7 +25,8 @@ use tenken_common::{
     envelope::{Envelope, Payload},
     id::{DeviceId, Hash},
     key::PublicKey,
-    statement::{DeviceApproval, SlotTicket},
+    statement::{DeviceApproval, KeySuccession, RejoinApproval, SlotTicket},
+    stub::Stub,
     time::Timestamp,
     wire::v1::ReceivedBatch,
 };
@@ -36,6 +41,8 @@ pub struct Tx<'b> {
     now: Timestamp,
     last: u64,
     pub(super) applied: u64,
+    /// How far it was applied at the start.
+    begun: u64,
     rows: Vec<StreamRow>,
 }
 
@@ -72,7 +79,8 @@ impl Store {
         .await?;
         book.enter(uint(last));
         let now = self.clock().wall();
-        Ok(Tx { inner, book, now, last: uint(last), applied: uint(applied), rows: Vec::new() })
+        let (last, applied) = (uint(last), uint(applied));
+        Ok(Tx { inner, book, now, last, applied, begun: applied, rows: Vec::new() })
     }
 
     /// Appends entries in one transaction; answers their positions. An envelope must continue
@@ -134,13 +142,22 @@ impl Tx<'_> {
     }
 
     fn push(&mut self, row: StreamRow) {
+        if !invariant::position_orders(self.last, row.position) {
+            self.book.violated(Invariant::I7);
+        }
         self.last = row.position;
         self.applied = row.position;
         self.rows.push(row);
     }
 
-    /// Makes everything durable; answers the last position.
+    /// Makes everything durable; answers the last position. Where nothing changed, the disk is
+    /// left alone.
     pub async fn commit(mut self) -> Result<u64, StoreError> {
+        if self.rows.is_empty() && self.applied == self.begun && !self.book.is_touched() {
+            self.inner.rollback().await?;
+            self.book.leave(self.last);
+            return Ok(self.last);
+        }
         let committed_us = self.now.as_micros();
         insert(
             &mut self.inner,
@@ -172,22 +189,17 @@ impl Tx<'_> {
     ) -> Result<(), StoreError> {
         match entry {
             Entry::Envelope { device, bytes } => {
-                let received = stored_batch(bytes)?;
-                let link = stored_link(&received, bytes)?;
+                let (link, arrival) = stored_arrival(bytes)?;
                 self.book.load(&mut self.inner, *device).await?;
-                self.book.replay(position, at, &link, &received)
+                self.book.replay(position, at, &link, &arrival)
             }
-            Entry::Fork { device, .. } => {
-                self.book.load(&mut self.inner, *device).await?;
-                self.book.quarantine(*device)?;
-                query("INSERT INTO fork_evidence (position, device, found_us) VALUES (?, ?, ?)")
-                    .bind(int(position))
-                    .bind(device.as_bytes())
-                    .bind(at.as_micros())
-                    .execute(&mut *self.inner)
-                    .await?;
-                Ok(())
-            }
+            Entry::Fork { device, bytes } => self.apply_fork(position, at, (*device, bytes)).await,
+            Entry::Quarantined { device, reason } => self.apply_quarantined(at, *device, *reason).await,
+            Entry::CloneSuspected { device, .. } => self.apply_clone(at, *device).await,
+            Entry::CollectorLost(lost) => self.apply_collector_lost(position, at, lost).await,
+            Entry::Rejoined(rejoined) => self.apply_rejoined(position, at, rejoined).await,
+            Entry::Restored { .. } => self.apply_restored().await,
+            Entry::FactsChanged { device, facts } => self.apply_facts(at, *device, facts).await,
             Entry::Heartbeat | Entry::Started { .. } | Entry::IncidentAction(_) | Entry::Rules { .. } => {
                 Ok(())
             }
@@ -242,15 +254,15 @@ impl Tx<'_> {
     }
 
     /// The statement was verified before it was filed.
-    async fn apply_statement(&mut self, at: Timestamp, bytes: &[u8]) -> Result<(), StoreError> {
+    async fn apply_statement(&mut self, when: Timestamp, bytes: &[u8]) -> Result<(), StoreError> {
         let envelope = Envelope::from_bytes(bytes).map_err(|_| StoreError::Value("statement"))?;
         let kind = envelope.payload_type();
-        let at = at.as_micros();
+        let at = when.as_micros();
         if kind == SlotTicket::TYPE {
             let ticket = SlotTicket::decode(envelope.body())?;
             query(
-                "INSERT OR IGNORE INTO slot (id, hospital, label, grp, proof_key, expires_us, filed_us)
-                 VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO slot (id, hospital, label, grp, proof_key, expires_us, filed_us, replaces)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             )
             .bind(ticket.slot.as_bytes())
             .bind(ticket.hospital.as_str())
@@ -259,6 +271,7 @@ impl Tx<'_> {
             .bind(ticket.proof_key.as_bytes())
             .bind(ticket.expires.as_micros())
             .bind(at)
+            .bind(ticket.replaces.map(|d| d.0.to_vec()))
             .execute(&mut *self.inner)
             .await?;
         } else if kind == DeviceApproval::TYPE {
@@ -280,9 +293,29 @@ impl Tx<'_> {
             .bind(bytes)
             .execute(&mut *self.inner)
             .await?;
+        } else if kind == RejoinApproval::TYPE {
+            self.apply_rejoin_approval(when, &RejoinApproval::decode(envelope.body())?).await?;
+        } else if kind == KeySuccession::TYPE {
+            self.apply_succession(&KeySuccession::decode(envelope.body())?, Hash::of(bytes)).await?;
         } else {
             return Err(StoreError::Value("statement type"));
         }
+        Ok(())
+    }
+
+    async fn apply_succession(
+        &mut self,
+        succession: &KeySuccession,
+        statement: Hash,
+    ) -> Result<(), StoreError> {
+        let key = succession.successor().map_err(|_| StoreError::Value("key"))?;
+        query("UPDATE hospital SET key = ?, key_id = ?, succession = ? WHERE id = ?")
+            .bind(key.to_bytes().to_vec())
+            .bind(key.id().as_bytes())
+            .bind(statement.as_bytes())
+            .bind(succession.hospital.as_str())
+            .execute(&mut *self.inner)
+            .await?;
         Ok(())
     }
 
@@ -325,15 +358,15 @@ pub(in crate::store) fn scope_text(scope: &Scope) -> String {
     }
 }
 
-/// A batch out of the log, whose signature was checked before it was stored.
-pub(in crate::store) fn stored_batch(bytes: &[u8]) -> Result<ReceivedBatch, StoreError> {
+/// A link out of the log, whose signature was checked before it was stored.
+pub(in crate::store) fn stored_arrival(bytes: &[u8]) -> Result<(Link, Arrival), StoreError> {
     let envelope = Envelope::from_bytes(bytes).map_err(|_| StoreError::Value("envelope"))?;
-    Ok(ReceivedBatch::decode(envelope.body())?)
-}
-
-fn stored_link(received: &ReceivedBatch, bytes: &[u8]) -> Result<Link, StoreError> {
-    let envelope = Envelope::from_bytes(bytes).map_err(|_| StoreError::Value("envelope"))?;
-    Ok(Link::of_batch(&received.batch, Hash::of(envelope.body())))
+    let arrival = if envelope.payload_type() == Stub::TYPE {
+        Arrival::Stub(Box::new(Stub::decode(envelope.body())?))
+    } else {
+        Arrival::Batch(Box::new(ReceivedBatch::decode(envelope.body())?))
+    };
+    Ok((arrival.link(Hash::of(envelope.body())), arrival))
 }
 
 /// Inserts rows with few, fixed statement sizes, so that the prepared statements are reused.

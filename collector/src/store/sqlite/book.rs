@@ -3,10 +3,10 @@
 //!
 //! Holds: what is in memory equals the tables whenever no transaction is open. A transaction that
 //! does not commit, or another process that writes, empties the book; ledgers are loaded again
-//! when they are needed.
+//! when they are needed. Links that are held for their turn stand in no table.
 
 use super::{
-    append::{Tx, insert},
+    append::insert,
     convert::{Columns, int},
 };
 use crate::store::StoreError;
@@ -14,10 +14,12 @@ use sqlx::{SqliteConnection, query};
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 use tenken_collector_core::{
     intake::{
+        arrival::Arrival,
         coverage::Coverage,
+        held::Held,
         ledger::{DeviceLedger, IngestDecision, QuarantineReason, accept},
     },
-    stream::Entry,
+    invariant::{self, Invariant},
 };
 use tenken_common::{
     batch::{Gap, Link},
@@ -25,7 +27,6 @@ use tenken_common::{
     id::{BootId, DeviceId, Epoch, Hash, Seq},
     limit,
     time::Timestamp,
-    wire::v1::ReceivedBatch,
 };
 
 /// Hashes of a device that stay in memory; older ones are recalled from the table.
@@ -44,77 +45,32 @@ pub struct Book {
     touched: BTreeSet<DeviceId>,
     hashes: Vec<(DeviceId, Epoch, Seq, Hash)>,
     gaps: Vec<(DeviceId, Epoch, Gap, u64)>,
+    /// Envelopes that came before their turn. They are in no table, and may be dropped at any time.
+    pub(super) held: Held<Vec<u8>>,
+    /// What was found broken since the last time somebody asked.
+    violations: Vec<Invariant>,
 }
 
 #[derive(Debug, Clone)]
-struct Account {
-    ledger: DeviceLedger,
-    coverage: Coverage,
-    batches: u64,
-    clone_suspected: Option<Timestamp>,
-}
-
-/// What became of a batch, and how far its device's chain is now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Admission {
-    pub verdict: Verdict,
-    pub committed_seq: Seq,
-    pub committed_hash: Hash,
-    /// The stream's last position.
-    pub position: u64,
-}
-
-/// [`IngestDecision`] without the ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    New { clone_suspected: bool },
-    Duplicate,
-    Hole { need: Seq },
-    Fork,
-    StaleEpoch,
-    EpochAhead,
-    Quarantined,
-}
-
-impl Tx<'_> {
-    /// Judges a verified batch and, where it is the next of its chain, appends it. A fork's
-    /// envelope is appended as evidence and puts the device in quarantine.
-    pub async fn admit(
-        &mut self,
-        link: &Link,
-        received: &ReceivedBatch,
-        envelope: Vec<u8>,
-    ) -> Result<Admission, StoreError> {
-        self.book.load(&mut self.inner, link.device).await?;
-        self.book.recall(&mut self.inner, link).await?;
-        let at = self.now();
-        let verdict = match accept(self.book.ledger(link.device)?, link) {
-            IngestDecision::New { next, clone_suspected } => {
-                let position = self.push_envelope(link.device, envelope)?;
-                self.book.enter_link(position, at, received, (*next, clone_suspected))?;
-                Verdict::New { clone_suspected }
-            }
-            IngestDecision::Fork(_) => {
-                self.journal(Entry::Fork { device: link.device, bytes: envelope }).await?;
-                Verdict::Fork
-            }
-            IngestDecision::Duplicate => Verdict::Duplicate,
-            IngestDecision::Hole { need } => Verdict::Hole { need },
-            IngestDecision::StaleEpoch { .. } => Verdict::StaleEpoch,
-            IngestDecision::EpochAhead { .. } => Verdict::EpochAhead,
-            IngestDecision::Quarantined(_) => Verdict::Quarantined,
-        };
-        let ledger = self.book.ledger(link.device)?;
-        let (committed_seq, committed_hash) = (ledger.committed_seq, ledger.committed_hash);
-        Ok(Admission { verdict, committed_seq, committed_hash, position: self.position() })
-    }
+pub(super) struct Account {
+    pub(super) ledger: DeviceLedger,
+    pub(super) coverage: Coverage,
+    pub(super) batches: u64,
+    pub(super) clone_suspected: Option<Timestamp>,
+    pub(super) evidence_bytes: u64,
 }
 
 impl Book {
     pub(super) fn enter(&mut self, position: u64) {
         if self.position.take() != Some(position) || self.accounts.len() > ACCOUNTS_MAX {
-            *self = Self::default();
+            let (held, violations) = (std::mem::take(&mut self.held), std::mem::take(&mut self.violations));
+            *self = Self { held, violations, ..Self::default() };
         }
+    }
+
+    /// Whether the open transaction changes any account.
+    pub(super) fn is_touched(&self) -> bool {
+        !self.touched.is_empty() || !self.hashes.is_empty() || !self.gaps.is_empty()
     }
 
     pub(super) fn leave(&mut self, position: u64) {
@@ -124,7 +80,8 @@ impl Book {
     /// The chain of a device that was enrolled just now.
     pub(super) fn begin_chain(&mut self, device: DeviceId, genesis: Hash) {
         let ledger = DeviceLedger::begin(device, Epoch(1), genesis);
-        let account = Account { ledger, coverage: Coverage::default(), batches: 0, clone_suspected: None };
+        let coverage = Coverage::default();
+        let account = Account { ledger, coverage, batches: 0, clone_suspected: None, evidence_bytes: 0 };
         self.accounts.insert(device, account);
         self.touched.insert(device);
     }
@@ -140,27 +97,88 @@ impl Book {
         Ok(())
     }
 
-    async fn recall(&mut self, c: &mut SqliteConnection, link: &Link) -> Result<(), StoreError> {
-        let Some(account) = self.accounts.get_mut(&link.device) else {
-            return Err(StoreError::NoLedger(link.device));
-        };
-        if account.ledger.epoch == link.epoch && account.ledger.needs_recall(link.seq) {
-            let all = hashes(c, link.device, account.ledger.epoch, limit::LEDGER_HASHES).await?;
+    /// Makes the stored hash of a seq known to the ledger, where it is kept.
+    pub(super) async fn recall(
+        &mut self,
+        c: &mut SqliteConnection,
+        (device, epoch, seq): (DeviceId, Epoch, Seq),
+    ) -> Result<(), StoreError> {
+        let account = self.accounts.get_mut(&device).ok_or(StoreError::NoLedger(device))?;
+        if account.ledger.epoch == epoch && account.ledger.needs_recall(seq) {
+            let all = hashes(c, device, epoch, limit::LEDGER_HASHES).await?;
             account.ledger.recall(all);
-            self.touched.insert(link.device);
+            self.touched.insert(device);
         }
         Ok(())
     }
 
-    fn ledger(&self, device: DeviceId) -> Result<&DeviceLedger, StoreError> {
-        self.accounts.get(&device).map(|a| &a.ledger).ok_or(StoreError::NoLedger(device))
+    pub(super) fn account(&self, device: DeviceId) -> Result<&Account, StoreError> {
+        self.accounts.get(&device).ok_or(StoreError::NoLedger(device))
     }
 
-    pub(super) fn quarantine(&mut self, device: DeviceId) -> Result<(), StoreError> {
-        let account = self.accounts.get_mut(&device).ok_or(StoreError::NoLedger(device))?;
-        account.ledger.quarantine = Some(QuarantineReason::Fork);
+    pub(super) fn ledger(&self, device: DeviceId) -> Result<&DeviceLedger, StoreError> {
+        self.account(device).map(|a| &a.ledger)
+    }
+
+    /// An account that this transaction changes; it must have been loaded.
+    pub(super) fn change(&mut self, device: DeviceId) -> Result<&mut Account, StoreError> {
         self.touched.insert(device);
-        Ok(())
+        self.accounts.get_mut(&device).ok_or(StoreError::NoLedger(device))
+    }
+
+    /// The collector was restored: holes may be its own, for the accounts in memory as well.
+    pub(super) fn restored(&mut self) {
+        for (device, account) in &mut self.accounts {
+            account.ledger.restored = true;
+            self.touched.insert(*device);
+        }
+    }
+
+    /// Forgets who sent links beyond a hole again; for when somebody was put off.
+    pub fn forgive_all(&mut self) {
+        self.held.forgive_all();
+    }
+
+    /// The invariants that were found broken since the last call.
+    pub fn take_violations(&mut self) -> Vec<Invariant> {
+        std::mem::take(&mut self.violations)
+    }
+
+    pub(super) fn violated(&mut self, invariant: Invariant) {
+        self.violations.push(invariant);
+    }
+
+    /// Checks that what is acknowledged after a commit is what the ledger then has (I3).
+    pub fn check_acknowledged(&mut self, device: DeviceId, epoch: Epoch, acked: (Seq, Hash)) {
+        // A link of another epoch is not acknowledged.
+        let Some(ledger) = self.ledger(device).ok().filter(|ledger| ledger.epoch == epoch) else { return };
+        if !invariant::only_durable_is_acknowledged(acked, ledger) {
+            self.violated(Invariant::I3);
+        }
+    }
+
+    /// Checks a decision before it has its consequences (I4, I5).
+    pub(super) fn check_decision(&mut self, link: &Link, decision: &IngestDecision) {
+        let Some(before) = self.accounts.get(&link.device).map(|a| &a.ledger) else { return };
+        let after = match decision {
+            IngestDecision::New { next, .. } => next,
+            IngestDecision::Duplicate
+            | IngestDecision::Hole { .. }
+            | IngestDecision::Fork(_)
+            | IngestDecision::StaleEpoch { .. }
+            | IngestDecision::EpochAhead { .. }
+            | IngestDecision::Quarantined(_) => before,
+        };
+        self.violations.extend(invariant::violated(before, link, decision, after));
+    }
+
+    /// Notes hashes and gaps that are written with the accounts.
+    pub(super) fn note_hash(&mut self, device: DeviceId, epoch: Epoch, seq: Seq, hash: Hash) {
+        self.hashes.push((device, epoch, seq, hash));
+    }
+
+    pub(super) fn note_gap(&mut self, device: DeviceId, epoch: Epoch, gap: Gap, position: u64) {
+        self.gaps.push((device, epoch, gap, position));
     }
 
     /// Takes in an entry of the log, which was found to continue its chain before.
@@ -169,11 +187,11 @@ impl Book {
         position: u64,
         at: Timestamp,
         link: &Link,
-        received: &ReceivedBatch,
+        arrival: &Arrival,
     ) -> Result<(), StoreError> {
         match accept(self.ledger(link.device)?, link) {
             IngestDecision::New { next, clone_suspected } => {
-                self.enter_link(position, at, received, (*next, clone_suspected))
+                self.enter_link(position, at, arrival, (*next, clone_suspected))
             }
             IngestDecision::Duplicate
             | IngestDecision::Hole { .. }
@@ -184,26 +202,47 @@ impl Book {
         }
     }
 
-    fn enter_link(
+    pub(super) fn enter_link(
         &mut self,
         position: u64,
         at: Timestamp,
-        received: &ReceivedBatch,
+        arrival: &Arrival,
         (next, clone_suspected): (DeviceLedger, bool),
     ) -> Result<(), StoreError> {
-        let device = next.device;
-        let account = self.accounts.get_mut(&device).ok_or(StoreError::NoLedger(device))?;
-        self.hashes.push((device, next.epoch, next.committed_seq, next.committed_hash));
-        self.gaps.extend(received.batch.gaps.iter().map(|gap| (device, next.epoch, *gap, position)));
+        let (device, epoch) = (next.device, next.epoch);
+        self.note_hash(device, epoch, next.committed_seq, next.committed_hash);
+        self.gaps.extend(arrival.gaps().into_iter().map(|gap| (device, epoch, gap, position)));
+        let account = self.change(device)?;
         account.ledger = next;
         account.ledger.trim(HASHES_IN_MEMORY);
-        account.coverage.add(received);
+        let before = account.coverage.clone();
+        account.coverage.add(arrival);
         account.batches += 1;
         if clone_suspected && account.clone_suspected.is_none() {
             account.clone_suspected = Some(at);
         }
-        self.touched.insert(device);
+        if !invariant::nothing_is_lost(&before, arrival, &account.coverage) {
+            self.violated(Invariant::I1);
+        }
         Ok(())
+    }
+
+    /// Begins the next epoch of a device; answers the account of the one that ended.
+    pub(super) fn begin_epoch(
+        &mut self,
+        device: DeviceId,
+        epoch: Epoch,
+        genesis: Hash,
+    ) -> Result<Account, StoreError> {
+        self.held.drop_device(device);
+        let account = self.change(device)?;
+        let next = Account {
+            ledger: account.ledger.rejoined(epoch, genesis),
+            coverage: Coverage::default(),
+            clone_suspected: None,
+            ..*account
+        };
+        Ok(std::mem::replace(account, next))
     }
 
     /// Writes what this transaction changed.
@@ -217,11 +256,13 @@ impl Book {
         }
         insert(
             c,
-            "INSERT INTO ledger (device, epoch, seq, hash, genesis, boots, quarantine, clone_suspected_us, batches) ",
+            "INSERT INTO ledger (device, epoch, seq, hash, genesis, boots, quarantine, clone_suspected_us, batches,
+                                 restored, evidence_bytes) ",
             " ON CONFLICT (device) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq,
               hash = excluded.hash, genesis = excluded.genesis, boots = excluded.boots,
               quarantine = excluded.quarantine, clone_suspected_us = excluded.clone_suspected_us,
-              batches = excluded.batches",
+              batches = excluded.batches, restored = excluded.restored,
+              evidence_bytes = excluded.evidence_bytes",
             &ledgers,
             |mut b, (device, account, boots, _)| {
                 let l = &account.ledger;
@@ -229,20 +270,20 @@ impl Book {
                 b.push_bind(l.committed_hash.0.to_vec()).push_bind(l.genesis.0.to_vec());
                 b.push_bind(boots.as_slice()).push_bind(l.quarantine.map(|q| i64::from(q.code())));
                 b.push_bind(account.clone_suspected.map(Timestamp::as_micros)).push_bind(int(account.batches));
+                b.push_bind(l.restored).push_bind(int(account.evidence_bytes));
             },
         )
         .await?;
-        insert(
-            c,
-            "INSERT INTO coverage (device, records, runs) ",
-            " ON CONFLICT (device) DO UPDATE SET records = excluded.records, runs = excluded.runs",
-            &ledgers,
-            |mut b, (device, account, _, runs)| {
-                b.push_bind(device.0.to_vec()).push_bind(int(account.coverage.seen().count()));
-                b.push_bind(runs.as_slice());
-            },
-        )
-        .await?;
+        let coverage: Vec<CoverageRow> = ledgers
+            .into_iter()
+            .map(|(device, account, _, runs)| CoverageRow {
+                device,
+                epoch: account.ledger.epoch,
+                records: account.coverage.seen().count(),
+                runs,
+            })
+            .collect();
+        write_coverage(c, &coverage).await?;
         let kept = limit::LEDGER_HASHES as u64;
         insert(
             c,
@@ -271,9 +312,39 @@ impl Book {
     }
 }
 
+/// A device's coverage of one epoch, encoded.
+pub(super) struct CoverageRow {
+    device: DeviceId,
+    epoch: Epoch,
+    records: u64,
+    runs: Vec<u8>,
+}
+
+impl CoverageRow {
+    pub(super) fn of(account: &Account) -> Result<Self, StoreError> {
+        let (device, epoch) = (account.ledger.device, account.ledger.epoch);
+        let (records, runs) = (account.coverage.seen().count(), codec::to_vec(&account.coverage)?);
+        Ok(Self { device, epoch, records, runs })
+    }
+}
+
+pub(super) async fn write_coverage(c: &mut SqliteConnection, rows: &[CoverageRow]) -> Result<(), StoreError> {
+    insert(
+        c,
+        "INSERT INTO coverage (device, epoch, records, runs) ",
+        " ON CONFLICT (device, epoch) DO UPDATE SET records = excluded.records, runs = excluded.runs",
+        rows,
+        |mut b, row| {
+            b.push_bind(row.device.0.to_vec()).push_bind(i64::from(row.epoch.0));
+            b.push_bind(int(row.records)).push_bind(row.runs.as_slice());
+        },
+    )
+    .await
+}
+
 async fn load(c: &mut SqliteConnection, device: DeviceId) -> Result<Option<Account>, StoreError> {
     let row =
-        query("SELECT l.*, c.runs FROM ledger l JOIN coverage c ON c.device = l.device WHERE l.device = ?")
+        query("SELECT l.*, c.runs FROM ledger l JOIN coverage c ON c.device = l.device AND c.epoch = l.epoch WHERE l.device = ?")
             .bind(device.as_bytes())
             .fetch_optional(&mut *c)
             .await?;
@@ -291,13 +362,22 @@ async fn load(c: &mut SqliteConnection, device: DeviceId) -> Result<Option<Accou
     let boots = row.blob("boots")?.chunks_exact(16).filter_map(BootId::from_slice);
     let committed = (Seq(row.uint("seq")?), Hash(row.bytes("hash")?));
     let recent = hashes(c, device, epoch, HASHES_IN_MEMORY).await?;
-    let ledger = DeviceLedger::begin(device, epoch, Hash(row.bytes("genesis")?))
-        .restored(committed, recent, boots, quarantine);
+    let closed = query("SELECT epoch, seq FROM closed_epoch WHERE device = ?")
+        .bind(device.as_bytes())
+        .fetch_all(&mut *c)
+        .await?;
+    let closed = closed.iter().map(|r| Ok((Epoch(r.small("epoch")?), Seq(r.uint("seq")?))));
+    let closed = closed.collect::<Result<Vec<_>, StoreError>>()?;
+    let mut ledger = DeviceLedger::begin(device, epoch, Hash(row.bytes("genesis")?))
+        .loaded(committed, recent, boots, closed);
+    ledger.quarantine = quarantine;
+    ledger.restored = row.int("restored")? != 0;
     Ok(Some(Account {
         ledger,
         coverage: read_coverage(row.blob("runs")?)?,
         batches: row.uint("batches")?,
         clone_suspected: row.maybe_time("clone_suspected_us")?,
+        evidence_bytes: row.uint("evidence_bytes")?,
     }))
 }
 

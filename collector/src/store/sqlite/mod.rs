@@ -5,20 +5,24 @@
 //! another process (the command line beside the service) may write too, and whoever keeps ledgers
 //! in memory notices by the position ([`Book`]).
 
+mod admit;
 mod append;
+mod backup;
 mod book;
 mod convert;
+mod epoch;
 mod evaluation;
 mod observed;
 mod read;
 mod rebuild;
 mod schema;
 
+pub use admit::{Admission, Resumed, StoredLink, Verdict};
 pub use append::{Change, Tx};
-pub(super) use append::{insert, scope_text, stored_batch};
-pub use book::{Admission, Book, Verdict};
+pub(super) use append::{insert, scope_text, stored_arrival};
+pub use book::Book;
 pub(super) use convert::{Columns, int};
-pub use read::Committed;
+pub use epoch::Chain;
 pub(super) use read::{entries_after, set_checkpoint};
 
 use super::StoreError;

@@ -115,6 +115,7 @@ fn check_row(r: &SqliteRow) -> Result<CheckRow, StoreError> {
         state: CheckState::from_code(r.small("state")?).ok_or(StoreError::Value("state"))?,
         at: r.time("at_us")?,
         since: r.time("since_us")?,
+        in_doubt: r.int("in_doubt")? != 0,
     })
 }
 

@@ -12,23 +12,17 @@ use crate::store::{
     model::{ConsentRow, ContractRow, DeviceCounts, DeviceRow, GapRow, HospitalRow, SlotRow},
 };
 use sqlx::{SqliteExecutor, query, query_scalar, sqlite::SqliteRow};
-use tenken_collector_core::stream::{Entry, EntryKind, Stored};
+use tenken_collector_core::{
+    intake::ledger::QuarantineReason,
+    stream::{Entry, EntryKind, Stored},
+};
 use tenken_common::{
     batch::{Gap, GapReason, RecRun},
     codec,
-    id::{DeviceId, Epoch, Hash, HospitalId, KeyId, RecId, Seq, SlotId},
+    id::{DeviceId, Epoch, Hash, HospitalId, KeyId, RecId, SlotId},
     limit,
+    time::Timestamp,
 };
-
-/// How far a device's chain is committed; see the `resume` answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Committed {
-    pub epoch: Epoch,
-    pub seq: Seq,
-    pub hash: Hash,
-    pub missing: Vec<RecRun>,
-    pub quarantined: bool,
-}
 
 impl Store {
     pub async fn hospitals(&self) -> Result<Vec<HospitalRow>, StoreError> {
@@ -109,24 +103,44 @@ impl Store {
     /// What was taken from each device, by device.
     pub async fn counts(&self) -> Result<Vec<DeviceCounts>, StoreError> {
         let rows = query(
-            "SELECT l.device, l.batches, l.quarantine, l.clone_suspected_us, c.records, c.runs,
-                    (SELECT count(*) FROM gap g WHERE g.device = l.device) AS gaps
-             FROM ledger l JOIN coverage c ON c.device = l.device ORDER BY l.device",
+            "SELECT l.device, l.epoch, l.batches, l.quarantine, l.clone_suspected_us, c.runs,
+                    (SELECT sum(records) FROM coverage a WHERE a.device = l.device) AS records,
+                    (SELECT count(*) FROM gap g WHERE g.device = l.device) AS gaps,
+                    (SELECT coalesce(sum(to_seq - from_seq + 1), 0) FROM collector_lost k
+                     WHERE k.device = l.device) AS lost
+             FROM ledger l JOIN coverage c ON c.device = l.device AND c.epoch = l.epoch ORDER BY l.device",
         )
         .fetch_all(self.reader())
         .await?;
         rows.iter()
             .map(|r| {
+                let quarantine = r.maybe_int("quarantine")?.map(|code| {
+                    u8::try_from(code)
+                        .ok()
+                        .and_then(QuarantineReason::from_code)
+                        .ok_or(StoreError::Value("quarantine"))
+                });
                 Ok(DeviceCounts {
                     device: DeviceId(r.bytes("device")?),
+                    epoch: Epoch(r.small("epoch")?),
                     batches: r.uint("batches")?,
                     records: r.uint("records")?,
                     gaps: r.uint("gaps")?,
                     missing_runs: read_coverage(r.blob("runs")?)?.missing().len() as u64,
-                    quarantined: r.maybe_int("quarantine")?.is_some(),
+                    collector_lost: r.uint("lost")?,
+                    quarantine: quarantine.transpose()?,
                     clone_suspected: r.maybe_time("clone_suspected_us")?,
                 })
             })
+            .collect()
+    }
+
+    /// When devices were in quarantine, from and to; without an end where one still is.
+    pub async fn quarantines(&self) -> Result<Vec<(DeviceId, Timestamp, Option<Timestamp>)>, StoreError> {
+        let rows =
+            query("SELECT * FROM quarantine ORDER BY device, from_us").fetch_all(self.reader()).await?;
+        rows.iter()
+            .map(|r| Ok((DeviceId(r.bytes("device")?), r.time("from_us")?, r.maybe_time("to_us")?)))
             .collect()
     }
 
@@ -144,25 +158,6 @@ impl Store {
                 Ok(GapRow { device, epoch: Epoch(r.small("epoch")?), gap, position: r.uint("position")? })
             })
             .collect()
-    }
-
-    /// How far a device's chain is; `None` for a device without one.
-    pub async fn committed(&self, device: DeviceId) -> Result<Option<Committed>, StoreError> {
-        let row = query(
-            "SELECT l.epoch, l.seq, l.hash, l.quarantine, c.runs
-             FROM ledger l JOIN coverage c ON c.device = l.device WHERE l.device = ?",
-        )
-        .bind(device.as_bytes())
-        .fetch_optional(self.reader())
-        .await?;
-        let Some(r) = row else { return Ok(None) };
-        Ok(Some(Committed {
-            epoch: Epoch(r.small("epoch")?),
-            seq: Seq(r.uint("seq")?),
-            hash: Hash(r.bytes("hash")?),
-            missing: read_coverage(r.blob("runs")?)?.missing(),
-            quarantined: r.maybe_int("quarantine")?.is_some(),
-        }))
     }
 
     /// The stream's last position; zero for an empty store.
@@ -225,6 +220,14 @@ impl Tx<'_> {
             .fetch_all(&mut *self.inner)
             .await?;
         rows.iter().map(hospital_row).collect()
+    }
+
+    pub async fn hospital(&mut self, id: &HospitalId) -> Result<Option<HospitalRow>, StoreError> {
+        let row = query("SELECT * FROM hospital WHERE id = ?")
+            .bind(id.as_str())
+            .fetch_optional(&mut *self.inner)
+            .await?;
+        row.as_ref().map(hospital_row).transpose()
     }
 
     /// One version of a hospital's consent, the envelope as it was filed.
@@ -308,7 +311,8 @@ async fn device(e: impl SqliteExecutor<'_>, id: DeviceId) -> Result<Option<Devic
 }
 
 fn hospital_row(r: &SqliteRow) -> Result<HospitalRow, StoreError> {
-    Ok(HospitalRow { id: HospitalId(r.name("id")?), key: r.public_key("key")? })
+    let succession = r.maybe_bytes("succession")?.map(Hash);
+    Ok(HospitalRow { id: HospitalId(r.name("id")?), key: r.public_key("key")?, succession })
 }
 
 fn slot_row(r: &SqliteRow) -> Result<SlotRow, StoreError> {
@@ -321,6 +325,7 @@ fn slot_row(r: &SqliteRow) -> Result<SlotRow, StoreError> {
         expires: r.time("expires_us")?,
         filed: r.time("filed_us")?,
         device: r.maybe_bytes("device")?.map(DeviceId),
+        replaces: r.maybe_bytes("replaces")?.map(DeviceId),
     })
 }
 
@@ -334,6 +339,8 @@ fn device_row(r: &SqliteRow) -> Result<DeviceRow, StoreError> {
         key: r.public_key("key")?,
         facts: codec::from_slice(r.blob("facts")?, limit::MESSAGE_BYTES_MAX)?,
         granted: r.blob("granted")?.to_vec(),
+        rejoined: r.maybe_blob("rejoined")?.map(<[u8]>::to_vec),
+        facts_changed: r.maybe_time("facts_changed_us")?,
         enrolled: r.time("enrolled_us")?,
         approved: r.maybe_time("approved_us")?,
         revoked: r.maybe_time("revoked_us")?,

@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, query, query_scalar};
 use tenken_common::id::Hash;
 
 /// Every derived table, children before what they refer to.
-const DERIVED: [&str; 21] = [
+const DERIVED: [&str; 25] = [
     "evaluation",
     "incident",
     "forecast",
@@ -20,7 +20,11 @@ const DERIVED: [&str; 21] = [
     "check_state",
     "sample",
     "series",
-    "fork_evidence",
+    "evidence",
+    "quarantine",
+    "closed_epoch",
+    "rejoin_approval",
+    "collector_lost",
     "gap",
     "coverage",
     "ledger_hash",
