@@ -39,7 +39,7 @@ use tenken_common::{
     ack::{Ack, Reject, RejectReason, ResumeReply, ResumeRequest, SignedTime},
     batch::{Gap, GapReason, Link, RecRun},
     envelope::{Envelope, Payload},
-    id::{DeviceId, Epoch, Hash, Nonce, Seq},
+    id::{DeviceId, Epoch, Hash, Nonce, RecId, Seq},
     key::{PublicKey, SecretKey},
     limit,
     renewal::{RejoinGrant, RejoinRequest, RenewReply, RenewRequest},
@@ -204,6 +204,7 @@ impl Collector {
         let welcome = ask.certificate.is_none()
             || owner.and_then(|device| self.certificates.get(&device)).is_some_and(|t| server_at(cx.now) < *t);
         if !welcome {
+            cx.trace.say(cx.now, || format!("collector: the certificate of device {} is over", ask.place));
             return Some(Answer::to(ask, BARE));
         }
         match ask.path {
@@ -537,7 +538,6 @@ impl Collector {
             Standing::EpochAhead { .. } => Row::ResumeEpochAhead,
             Standing::Quarantined(_) => Row::ResumeQuarantined,
         });
-        cx.oracle.stands(device, decision.standing);
         cx.trace.say(cx.now, || format!("collector: {device} stands {:?}", decision.standing));
         match decision.standing {
             Standing::Quarantined(_) => return self.refused(cx, Refusal::bare(RejectReason::Quarantined), nonce),
@@ -548,6 +548,8 @@ impl Collector {
         let Some(row) = self.stored.rows.get(&device) else { return BARE };
         let mut missing = row.coverage.missing();
         missing.truncate(MISSING_RUNS_MAX);
+        // And whatever comes after the last that it knows.
+        missing.push(RecRun { from: row.coverage.top().next(), to: RecId(u64::MAX) });
         self.signed(&ResumeReply {
             device,
             epoch: row.epoch,

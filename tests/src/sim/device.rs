@@ -400,6 +400,11 @@ impl Device {
         self.view(cx).is_ok_and(|view| view.waiting == 0 && view.in_flight == 0)
     }
 
+    /// Violations that the spool itself has counted.
+    pub fn violations(&self) -> u64 {
+        self.live.as_ref().and_then(|live| live.spool.as_ref()).map_or(0, |spool| spool.stats().violations)
+    }
+
     /// What keeps this device from being drained, for a person.
     pub fn standing(&mut self, cx: &mut Cx<'_>) -> String {
         let halted = self.halted();
@@ -448,7 +453,8 @@ impl Device {
             return None;
         }
         let now = moment.mono;
-        let idle = PushView { waiting: 0, urgent: 0, in_flight: 0, acked_seq: Default::default(), awaiting_resume: false };
+        let idle =
+            PushView { waiting: 0, urgent: 0, in_flight: 1, acked_seq: Seq(0), awaiting_resume: false };
         // The pusher's patience holds for this as well.
         if let PushStep::Wait(wait) = live.pusher.poll(now, &idle)
             && live.pusher.failing_since().is_some()
@@ -723,6 +729,7 @@ impl Device {
             cx.rows.note(Row::ResumeMissing);
         }
         cx.oracle.let_go(place, acked);
+        cx.oracle.resumed(place, standing);
         self.outcome(cx, view, &Outcome::Resumed(standing));
     }
 

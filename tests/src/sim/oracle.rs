@@ -4,14 +4,14 @@
 //! from its own records only. It has a ledger of its own, with every hash that was ever stored, to
 //! compare the product's decisions with.
 
-use super::{clock::server_at, rows::Row};
+use super::{clock::server_at, rows::Row, tables::Stand};
 use std::collections::{BTreeMap, BTreeSet};
-use tenken_agent_core::spool::runs::RunSet;
+use tenken_agent_core::spool::{Standing, runs::RunSet};
 use tenken_common::{
     batch::{Gap, GapReason, Link, RecRun},
     consent::ConsentManifest,
     envelope::Envelope,
-    id::{DeviceId, Epoch, Hash, RecId, Seq},
+    id::{DeviceId, Epoch, Hash, Name, RecId, Seq},
     key::PublicKey,
     limit,
     observation::{Observation, Record},
@@ -36,6 +36,8 @@ pub enum Invariant {
     /// Nothing leaves without the hospital's consent.
     I8,
     Liveness,
+    /// What production counts.
+    Product,
 }
 
 /// What is not as it must be.
@@ -63,13 +65,14 @@ pub struct Writer {
     pub damaged: bool,
     consent: Option<ConsentManifest>,
     consent_highest: u64,
+    /// What it had before it rejoined.
+    moved: Vec<Name>,
 }
 
 /// The oracle's own ledger of a device.
 #[derive(Debug, Clone)]
 struct Reference {
     epoch: Epoch,
-    genesis: Hash,
     committed: Seq,
     hashes: BTreeMap<Seq, Hash>,
     quarantined: bool,
@@ -81,6 +84,15 @@ pub struct LogEntry {
     pub link: Link,
     pub records: Vec<Record>,
     pub gaps: Vec<Gap>,
+}
+
+impl LogEntry {
+    /// The end of an epoch, with what it declares.
+    pub fn closing(device: DeviceId, epoch: Epoch, tail: Gap) -> Self {
+        let hash = Hash::ZERO;
+        let link = Link { device, epoch, seq: Seq(u64::MAX), prev: hash, hash, boot: None };
+        Self { link, records: Vec::new(), gaps: vec![tail] }
+    }
 }
 
 /// See the module's head.
@@ -96,6 +108,8 @@ pub struct Oracle {
     pub doubled: BTreeSet<DeviceId>,
     /// All that ever had an id, also in a time line that a restored disk cut off.
     known: BTreeMap<(DeviceId, Epoch), BTreeMap<RecId, Vec<Observation>>>,
+    /// Everything that was ever observed, by its subject, which no other one has.
+    observed: BTreeMap<Name, Observation>,
 }
 
 impl Oracle {
@@ -117,8 +131,7 @@ impl Oracle {
     /// A new writer; gives its place.
     pub fn enroll(&mut self, device: DeviceId, epoch: Epoch, genesis: Hash) -> usize {
         let hashes = BTreeMap::from([(Seq(0), genesis)]);
-        self.reference
-            .insert(device, Reference { epoch, genesis, committed: Seq(0), hashes, quarantined: false });
+        self.reference.insert(device, Reference { epoch, committed: Seq(0), hashes, quarantined: false });
         self.writers.push(Writer {
             device,
             epoch,
@@ -130,6 +143,7 @@ impl Oracle {
             damaged: false,
             consent: None,
             consent_highest: 0,
+            moved: Vec::new(),
         });
         self.writers.len() - 1
     }
@@ -154,15 +168,6 @@ impl Oracle {
 
     // ---- the device's side
 
-    pub fn opened(&mut self, place: usize, seq: Seq, hash: Hash) {
-        let writer = &mut self.writers[place];
-        let known = writer.chain.get(&seq).copied();
-        if seq > Seq(0) && known.is_none() && writer.cut_unknown {
-            writer.chain.insert(seq, hash);
-        }
-        writer.cut_unknown = false;
-    }
-
     pub fn appended(
         &mut self,
         place: usize,
@@ -176,6 +181,7 @@ impl Oracle {
         let mut twice = None;
         for observation in observations {
             known.entry(id).or_default().push(observation.clone());
+            self.observed.insert(observation.subject.clone(), observation.clone());
             if run.is_none() {
                 writer.maybe.entry(id).or_default().push(observation);
             } else if writer.appended.insert(id, observation).is_some() {
@@ -190,6 +196,28 @@ impl Oracle {
 
     pub fn cut_unknown(&mut self, place: usize) {
         self.writers[place].cut_unknown = true;
+    }
+
+    /// A link leaves, as itself or as its stub.
+    pub fn sending(&mut self, place: usize, seq: Seq, hash: Hash) {
+        let writer = &mut self.writers[place];
+        let known = writer.chain.get(&seq).copied();
+        if known.is_none() && writer.cut_unknown {
+            writer.chain.insert(seq, hash);
+        } else if known != Some(hash) {
+            let what = format!("device {place} sends a link {seq} that it did not cut");
+            self.fail(Invariant::I5, what);
+        }
+    }
+
+    /// The writer goes on in the next epoch; its records have new ids there.
+    pub fn rejoined(&mut self, place: usize, epoch: Epoch) {
+        let writer = &mut self.writers[place];
+        let before = std::mem::take(&mut writer.appended);
+        writer.moved.extend(before.into_values().map(|observation| observation.subject));
+        writer.maybe.clear();
+        writer.chain.clear();
+        (writer.epoch, writer.acked, writer.cut_unknown) = (epoch, Seq(0), false);
     }
 
     pub fn cut(&mut self, place: usize, seq: Seq, hash: Hash) {
@@ -317,10 +345,66 @@ impl Oracle {
         self.fail(invariant, what);
     }
 
-    /// An earlier boot came back, says the collector.
+    /// A clone, says the collector.
     pub fn clone_suspected(&mut self, device: DeviceId) {
         if !self.doubled.contains(&device) {
             self.fail(Invariant::I5, format!("{device} is called a clone; it has one writer"));
+        }
+    }
+
+    /// A hole is unexplained, says the collector.
+    pub fn unexplained(&mut self, link: &Link) {
+        if !self.doubled.contains(&link.device) {
+            let what = format!("link {} of {} is called unexplained; its device is sound", link.seq, link.device);
+            self.fail(Invariant::I5, what);
+        }
+        if let Some(own) = self.reference.get_mut(&link.device) {
+            own.quarantined = true;
+        }
+    }
+
+    /// What a device takes from the answer to its resume.
+    pub fn resumed(&mut self, place: usize, standing: Standing) {
+        let writer = &self.writers[place];
+        let false_alarm = match standing {
+            Standing::InStep => false,
+            Standing::DeviceBehind => !self.doubled.contains(&writer.device) && !writer.damaged,
+            // It was shown the proof.
+            Standing::CollectorBehind => true,
+        };
+        if false_alarm {
+            let what = format!("device {place} takes itself for {standing:?}");
+            self.fail(Invariant::I5, what);
+        }
+    }
+
+    /// The ledger was moved to what the collector acknowledged once.
+    pub fn moved(&mut self, device: DeviceId, epoch: Epoch, to: Seq, hash: Hash) {
+        if !self.committed.contains(&(device, epoch, to, hash)) {
+            let what = format!("{device} moved to link {to}, which was never stored");
+            self.fail(Invariant::I3, what);
+        }
+        if let Some(own) = self.reference.get_mut(&device) {
+            own.committed = own.committed.max(to);
+            own.hashes.insert(to, hash);
+        }
+    }
+
+    /// A rejoin closed the epoch before.
+    pub fn epoch_begins(&mut self, device: DeviceId, epoch: Epoch, genesis: Hash) {
+        let hashes = BTreeMap::from([(Seq(0), genesis)]);
+        self.reference.insert(device, Reference { epoch, committed: Seq(0), hashes, quarantined: false });
+    }
+
+    /// The product's own predicates, as they are counted in production.
+    pub fn product_says(&mut self, invariant: &str) {
+        self.fail(Invariant::Product, format!("the collector itself counts a violation of {invariant}"));
+    }
+
+    pub fn device_counts(&mut self, place: usize, violations: u64) {
+        if violations > 0 {
+            let what = format!("the agent of device {place} itself counts {violations} violations");
+            self.fail(Invariant::Product, what);
         }
     }
 
@@ -337,19 +421,18 @@ impl Oracle {
     }
 
     /// The collector's disk was put back.
-    pub fn collector_restored(&mut self, log: &[LogEntry], quarantined: &BTreeSet<DeviceId>) {
-        for (device, own) in &mut self.reference {
-            own.committed = Seq(0);
-            own.hashes = BTreeMap::from([(Seq(0), own.genesis)]);
-            own.quarantined = quarantined.contains(device);
-        }
-        for entry in log {
-            if let Some(own) = self.reference.get_mut(&entry.link.device)
-                && own.epoch == entry.link.epoch
-            {
-                own.committed = entry.link.seq;
-                own.hashes.insert(entry.link.seq, entry.link.hash);
-            }
+    pub fn collector_restored(
+        &mut self,
+        log: &[LogEntry],
+        stands: impl Iterator<Item = (DeviceId, Stand)>,
+    ) {
+        for (device, stand) in stands {
+            let mut hashes = BTreeMap::from([(Seq(0), stand.genesis)]);
+            let links = log.iter().map(|entry| entry.link).filter(|l| l.device == device && l.epoch == stand.epoch);
+            hashes.extend(links.map(|link| (link.seq, link.hash)));
+            hashes.insert(stand.seq, stand.hash);
+            let Stand { epoch, seq: committed, quarantined, .. } = stand;
+            self.reference.insert(device, Reference { epoch, committed, hashes, quarantined });
         }
     }
 
@@ -365,70 +448,103 @@ impl Oracle {
 
     // ---- at rest
 
-    /// I1 over everything that one collector has, for the writers at these places.
+    /// I1 over everything that the collector has, for the writers at these places.
     pub fn account(&mut self, log: &[LogEntry], honest: &[usize]) {
-        let mut stored: BTreeMap<(DeviceId, Epoch), BTreeSet<RecId>> = BTreeMap::new();
-        let mut declared: BTreeMap<(DeviceId, Epoch), RunSet> = BTreeMap::new();
-        let mut unissued: BTreeMap<(DeviceId, Epoch), RunSet> = BTreeMap::new();
-        let mut last: BTreeMap<(DeviceId, Epoch), (Seq, Hash)> = BTreeMap::new();
+        let books = Books::of(log);
+        for wrong in &books.wrong {
+            self.fail(Invariant::I1, wrong.clone());
+        }
+        let mut wrong = Vec::new();
         for entry in log {
             let chain = (entry.link.device, entry.link.epoch);
-            let ids = stored.entry(chain).or_default();
-            let mut doubled = Vec::new();
-            let mut altered = Vec::new();
             for record in &entry.records {
-                if !ids.insert(record.id) {
-                    doubled.push(record.id);
-                }
+                let subject = &record.observation.subject;
+                let same = self.observed.get(subject) == Some(&record.observation);
                 let known = self.known.get(&chain).and_then(|known| known.get(&record.id));
-                if !known.is_some_and(|known| known.contains(&record.observation)) {
-                    altered.push(record.id);
+                let own = known.map_or(entry.link.epoch > Epoch(1), |known| known.contains(&record.observation));
+                if !same || !own {
+                    wrong.push(format!("record {} of {} was altered", record.id, chain.0));
                 }
             }
+        }
+        for &place in honest {
+            wrong.extend(self.lost_of(place, &books));
+        }
+        for what in wrong {
+            self.fail(Invariant::I1, what);
+        }
+    }
+
+    fn lost_of(&self, place: usize, books: &Books) -> Vec<String> {
+        let writer = &self.writers[place];
+        let chain = (writer.device, writer.epoch);
+        let (stored, declared) = (books.stored.get(&chain), books.declared.get(&chain));
+        let unissued = books.unissued.get(&chain);
+        let mut wrong = Vec::new();
+        for id in writer.appended.keys() {
+            let here = stored.is_some_and(|stored| stored.contains(id));
+            let gone = declared.is_some_and(|declared| declared.contains(*id));
+            match (here, gone) {
+                (false, false) => wrong.push(format!("record {id} of device {place} is lost silently")),
+                (true, true) if !writer.damaged => {
+                    wrong.push(format!("record {id} of device {place} is stored and declared lost"));
+                }
+                (false, true) if !writer.damaged && unissued.is_some_and(|u| u.contains(*id)) => {
+                    wrong.push(format!("record {id} of device {place} is declared as never issued"));
+                }
+                (true | false, _) => {}
+            }
+        }
+        // What had another id in the epoch before has to be somewhere, unless the new one declares
+        // losses, of which nobody can say what they were.
+        let losses = declared.is_some_and(|declared| !declared.runs().is_empty());
+        if !writer.damaged && !losses {
+            let nowhere = writer.moved.iter().filter(|subject| !books.subjects.contains(&(writer.device, (*subject).clone())));
+            wrong.extend(nowhere.map(|subject| format!("{subject} of device {place} did not come along")));
+        }
+        wrong
+    }
+}
+
+/// What a log holds, by chain.
+#[derive(Default)]
+struct Books {
+    stored: BTreeMap<(DeviceId, Epoch), BTreeSet<RecId>>,
+    declared: BTreeMap<(DeviceId, Epoch), RunSet>,
+    unissued: BTreeMap<(DeviceId, Epoch), RunSet>,
+    subjects: BTreeSet<(DeviceId, Name)>,
+    wrong: Vec<String>,
+}
+
+impl Books {
+    fn of(log: &[LogEntry]) -> Self {
+        let mut books = Self::default();
+        let mut last: BTreeMap<(DeviceId, Epoch), (Seq, Hash)> = BTreeMap::new();
+        let mut subjects = BTreeSet::new();
+        for entry in log {
+            let chain = (entry.link.device, entry.link.epoch);
+            let ids = books.stored.entry(chain).or_default();
+            for record in &entry.records {
+                let subject = record.observation.subject.clone();
+                if !ids.insert(record.id) || !subjects.insert((chain, subject.clone())) {
+                    books.wrong.push(format!("record {} of {} is stored twice", record.id, chain.0));
+                }
+                books.subjects.insert((chain.0, subject));
+            }
             for gap in &entry.gaps {
-                declared.entry(chain).or_default().insert(gap.run);
+                books.declared.entry(chain).or_default().insert(gap.run);
                 if gap.reason == GapReason::NeverIssued {
-                    unissued.entry(chain).or_default().insert(gap.run);
+                    books.unissued.entry(chain).or_default().insert(gap.run);
                 }
             }
             let before = last.insert(chain, (entry.link.seq, entry.link.hash));
-            for id in doubled {
-                self.fail(Invariant::I1, format!("record {id} of {} is stored twice", chain.0));
-            }
-            for id in altered {
-                self.fail(Invariant::I1, format!("record {id} of {} was altered", chain.0));
-            }
             if let Some((seq, hash)) = before
                 && entry.link.seq == seq.next()
                 && entry.link.prev != hash
             {
-                self.fail(Invariant::I5, format!("the stored chain of {} breaks after {seq}", chain.0));
+                books.wrong.push(format!("the stored chain of {} breaks after {seq}", chain.0));
             }
         }
-        for &place in honest {
-            let writer = &self.writers[place];
-            let chain = (writer.device, writer.epoch);
-            let empty = BTreeSet::new();
-            let stored = stored.get(&chain).unwrap_or(&empty);
-            let declared = declared.get(&chain).cloned().unwrap_or_default();
-            let unissued = unissued.get(&chain).cloned().unwrap_or_default();
-            let damaged = writer.damaged;
-            let mut wrong = Vec::new();
-            for id in writer.appended.keys() {
-                match (stored.contains(id), declared.contains(*id)) {
-                    (false, false) => wrong.push(format!("record {id} of device {place} is lost silently")),
-                    (true, true) if !damaged => {
-                        wrong.push(format!("record {id} of device {place} is stored and declared lost"));
-                    }
-                    (false, true) if !damaged && unissued.contains(*id) => {
-                        wrong.push(format!("record {id} of device {place} is declared as never issued"));
-                    }
-                    (true | false, _) => {}
-                }
-            }
-            for what in wrong {
-                self.fail(Invariant::I1, what);
-            }
-        }
+        books
     }
 }

@@ -61,6 +61,12 @@ pub enum Fault {
     Clone { place: usize },
     /// A request of long ago arrives once more.
     Replay { place: usize },
+    /// Links go by a medium that is carried.
+    Medium { place: usize },
+    /// The disk was put into another machine.
+    OtherHost { place: usize },
+    /// A broken agent sends links that follow nothing.
+    Rogue { place: usize },
 }
 
 /// See the module's head.
@@ -80,6 +86,8 @@ pub struct Plan {
     pub cap_bytes: u64,
     pub batch_records: usize,
     pub certificate_life: Option<u64>,
+    /// The hospital approves rejoins.
+    pub rejoins: bool,
     pub wall_offset_us: i64,
     pub faults: Vec<(u64, Fault)>,
 }
@@ -110,10 +118,14 @@ enum Kind {
     Restored,
     Clone,
     Replay,
+    Medium,
+    OtherHost,
+    Rogue,
+    RejoinForgotten,
 }
 
 /// With how many chances of a hundred a world has them, and how many at most.
-const KINDS: [(Kind, u64, u64); 18] = [
+const KINDS: [(Kind, u64, u64); 22] = [
     (Kind::Weather, 50, 3),
     (Kind::CutOff, 40, 3),
     (Kind::Crash, 40, 4),
@@ -132,6 +144,10 @@ const KINDS: [(Kind, u64, u64); 18] = [
     (Kind::Restored, 12, 1),
     (Kind::Clone, 12, 1),
     (Kind::Replay, 30, 6),
+    (Kind::Medium, 20, 2),
+    (Kind::OtherHost, 8, 1),
+    (Kind::Rogue, 5, 1),
+    (Kind::RejoinForgotten, 3, 1),
 ];
 
 impl Plan {
@@ -163,10 +179,11 @@ impl Plan {
             probe_every: interval / dice.between(1, 4),
             observations_max: dice.pick(&[1, 3, 8]),
             urgent: dice.pick(&[0, 20, 200]),
-            poison: 0,
+            poison: if dice.chance(150) { 8 } else { 0 },
             cap_bytes: dice.pick(&[6_000, 20_000, 1 << 20, 1 << 26, 1 << 26, 1 << 26]),
-            batch_records: dice.pick(&[2, 10, limit::BATCH_RECORDS_MAX]),
+            batch_records: dice.pick(&[120, 300, limit::BATCH_RECORDS_MAX]),
             certificate_life: dice.chance(300).then(|| span / dice.between(2, 5)),
+            rejoins: dice.chance(700),
             wall_offset_us: if dice.chance(300) { some_offset(&mut dice) } else { 0 },
             faults: Vec::new(),
         };
@@ -198,6 +215,7 @@ impl Plan {
             cap_bytes: 1 << 26,
             batch_records: 10,
             certificate_life: None,
+            rejoins: false,
             wall_offset_us: 0,
             faults: Vec::new(),
         };
@@ -285,6 +303,19 @@ impl Plan {
                 Fault::Clone { place }
             }
             Kind::Replay => Fault::Replay { place },
+            Kind::Medium => Fault::Medium { place },
+            Kind::OtherHost => Fault::OtherHost { place },
+            Kind::Rogue => Fault::Rogue { place },
+            Kind::RejoinForgotten => {
+                // Backup, image, restored image, rejoin, and the collector falls back to before.
+                self.rejoins = true;
+                let at = self.span / 10;
+                self.faults.push((at, Fault::BackUp));
+                self.faults.push((at, Fault::Image { place }));
+                self.faults.push((at * 4, Fault::PutBack { place, down }));
+                self.faults.push((at * 9, Fault::CollectorRestore { down }));
+                return;
+            }
         };
         self.faults.push((at, fault));
     }

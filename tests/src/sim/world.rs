@@ -4,7 +4,7 @@
 //! decides an order: the same seed gives the same world.
 
 use super::{
-    Ask, Cx, Path, PlantedShell, Reply, Trace,
+    Ask, Bug, Cx, Path, Reply, Trace,
     clock::{SimClock, server_at},
     collector::{Answer, Collector, POISON},
     device::{Device, DeviceImage, Next, Settings},
@@ -16,7 +16,7 @@ use super::{
 };
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap},
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
     time::Duration,
 };
 use tenken_agent_core::{
@@ -24,13 +24,15 @@ use tenken_agent_core::{
     spool::{BatchLimit, ChainStart},
 };
 use tenken_common::{
+    batch::GapReason,
     category::Category,
     consent::{ConsentManifest, Scope},
     envelope::{Envelope, Payload},
-    id::{BootId, DeviceId, Epoch, Hash, Name},
+    id::{BootId, DeviceId, Epoch, Hash, Name, Nonce, Seq},
     key::SecretKey,
     limit,
     observation::{Body, CheckResult, CheckState, Observation},
+    stub::Stub,
     time::Timestamp,
     wire::v1::ReceivedBatch,
 };
@@ -63,6 +65,10 @@ enum Event {
     Arrive(Ask),
     Answered(Answer),
     Commit { life: u32 },
+    /// The hospital's word on a rejoin is filed.
+    Approve { place: usize },
+    /// The acknowledgement of a medium comes back.
+    AckFile { place: usize },
     Happen(Fault),
     Up { place: usize, boot: Option<BootId>, reboot: bool },
     Room { place: usize },
@@ -75,7 +81,7 @@ enum Event {
 /// See the module's head.
 struct World<'a> {
     plan: &'a Plan,
-    bugs: &'a [PlantedShell],
+    bug: Option<Bug>,
     now: u64,
     order: u64,
     queue: BinaryHeap<Reverse<(u64, u64, u64)>>,
@@ -88,6 +94,8 @@ struct World<'a> {
     boots: Vec<Vec<BootId>>,
     images: BTreeMap<usize, (DeviceImage, Writer)>,
     sent: BTreeMap<usize, Vec<Ask>>,
+    /// For whom the hospital was asked about a rejoin, and from which epoch.
+    approved: BTreeSet<(usize, Epoch)>,
     collector: Collector,
     commit_planned: bool,
     /// The collector's power fails after its next commit, for so long.
@@ -110,14 +118,14 @@ macro_rules! cx {
             oracle: &mut $world.oracle,
             rows: &mut $world.rows,
             trace: &mut $world.trace,
-            bugs: $world.bugs,
+            bug: $world.bug,
         }
     };
 }
 
 /// Runs the world of a plan to its end.
-pub fn run(plan: &Plan, bugs: &[PlantedShell], trace: bool) -> Outcome {
-    let mut world = World::new(plan, bugs, trace);
+pub fn run(plan: &Plan, bug: Option<Bug>, trace: bool) -> Outcome {
+    let mut world = World::new(plan, bug, trace);
     world.begin();
     let ended = world.turn();
     let batches = world.collector.log.len() as u64;
@@ -134,13 +142,13 @@ pub fn run(plan: &Plan, bugs: &[PlantedShell], trace: bool) -> Outcome {
 }
 
 impl<'a> World<'a> {
-    fn new(plan: &'a Plan, bugs: &'a [PlantedShell], trace: bool) -> Self {
+    fn new(plan: &'a Plan, bug: Option<Bug>, trace: bool) -> Self {
         let mut dice = Dice::new(plan.seed ^ 0xd1ce);
         let ack_key = SecretKey::from_seed(&dice.bytes());
         let hospital = SecretKey::from_seed(&dice.bytes());
         Self {
             plan,
-            bugs,
+            bug,
             now: 0,
             order: 0,
             queue: BinaryHeap::new(),
@@ -151,6 +159,7 @@ impl<'a> World<'a> {
             boots: Vec::new(),
             images: BTreeMap::new(),
             sent: BTreeMap::new(),
+            approved: BTreeSet::new(),
             collector: Collector::new(ack_key, plan.certificate_life.map(Duration::from_millis)),
             commit_planned: false,
             answers_lost: None,
@@ -180,7 +189,11 @@ impl<'a> World<'a> {
                 retry_first: Duration::from_secs(2),
                 retry_max: Duration::from_millis((t / 3).clamp(30_000, 6 * 3_600_000)),
             },
-            batch: BatchLimit { records: self.plan.batch_records, bytes: limit::PLAIN_BYTES_MAX },
+            batch: BatchLimit {
+                records: self.plan.batch_records,
+                bytes: limit::PLAIN_BYTES_MAX,
+                in_flight: limit::IN_FLIGHT_MAX,
+            },
             cap_bytes: self.plan.cap_bytes,
             ack_key: self.collector.ack_key(),
             hospital_key: self.hospital.public(),
@@ -255,6 +268,14 @@ impl<'a> World<'a> {
                     self.commit();
                 }
             }
+            Event::Approve { place } => self.approve(place),
+            Event::AckFile { place } => {
+                let mut cx = cx!(self);
+                let device = self.devices[place].device();
+                if let Some(bytes) = self.collector.ack_file(&mut cx, device) {
+                    self.devices[place].import_ack(&mut cx, &bytes);
+                }
+            }
             Event::Happen(fault) => {
                 if !self.healed {
                     self.trace.say(self.now, || format!("-- {fault:?}"));
@@ -320,6 +341,14 @@ impl<'a> World<'a> {
             self.power_lost(place, self.plan.interval / 3);
             return;
         }
+        if self.plan.rejoins
+            && self.devices[place].pending.is_some()
+            && self.approved.insert((place, self.devices[place].start.epoch))
+            && !self.approved_device(place)
+        {
+            let later = self.dice.between(1, 2 * self.plan.interval);
+            self.at(self.now + later, Event::Approve { place });
+        }
         match next {
             Next::Wait(wait) => {
                 let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
@@ -327,6 +356,15 @@ impl<'a> World<'a> {
             }
             Next::Ask(ask) => self.send(ask),
         }
+    }
+
+    /// The hospital approves one of two that say they are the same device.
+    fn approved_device(&self, place: usize) -> bool {
+        let (device, epoch) = (self.devices[place].device(), self.devices[place].start.epoch);
+        let other = |(p, e): &(usize, Epoch)| {
+            *p != place && *e == epoch && self.devices[*p].device() == device
+        };
+        self.approved.iter().any(other)
     }
 
     fn send(&mut self, ask: Ask) {
@@ -339,7 +377,7 @@ impl<'a> World<'a> {
                 self.oracle.sent(place, &received.batch.records);
             }
         }
-        if matches!(ask.path, Path::Batch | Path::Resume) {
+        if ask.path == Path::Batch {
             self.sent.entry(place).or_default().push(ask.clone());
         }
         let arrivals = self.net.arrivals(&mut self.dice, place, self.now);
@@ -414,9 +452,8 @@ impl<'a> World<'a> {
         }
         if self.collector.has_jobs() && !self.commit_planned {
             self.commit_planned = true;
-            if self.bugs.contains(&PlantedShell::AckBeforeCommit) {
-                let cx = cx!(self);
-                let early = self.collector.answer_early(&cx);
+            if self.bug == Some(Bug::AckBeforeCommit) {
+                let early = self.collector.answer_early(self.now);
                 early.into_iter().for_each(|answer| self.answer(answer));
             }
             let life = self.collector.life;
@@ -467,7 +504,7 @@ impl<'a> World<'a> {
             Fault::Rot { place, target, pick } => {
                 if self.devices[place].disk.damage(target, pick) {
                     self.oracle.writers[place].damaged = true;
-                    self.rows.note(Row::BodyDamaged);
+                    self.rows.note(Row::Damaged);
                 }
             }
             Fault::ClockJump { place, offset_us } => {
@@ -516,6 +553,13 @@ impl<'a> World<'a> {
                 }
             }
             Fault::Replay { place } => self.replay(place),
+            Fault::Medium { place } => self.medium(place),
+            Fault::OtherHost { place } => {
+                self.devices[place].facts.machine = Hash(self.dice.bytes());
+                self.devices[place].crash();
+                self.at(self.now + 60_000, Event::Up { place, boot: None, reboot: true });
+            }
+            Fault::Rogue { place } => self.rogue(place),
         }
     }
 
@@ -536,7 +580,7 @@ impl<'a> World<'a> {
                 disk.lose_engine();
                 (true, None)
             }
-            Damage::Bit { target, pick } => (disk.damage(target, pick), Some(Row::BodyDamaged)),
+            Damage::Bit { target, pick } => (disk.damage(target, pick), Some(Row::Damaged)),
         };
         self.oracle.writers[place].damaged |= lossy;
         if let Some(row) = row {
@@ -577,6 +621,68 @@ impl<'a> World<'a> {
         let of = if self.dice.chance(400) { sent.len().min(12) } else { sent.len() };
         let ask = sent[self.dice.index(of)].clone();
         self.at(self.now, Event::Arrive(ask));
+    }
+
+    /// Everything that waits goes on a medium, and arrives in some other order.
+    fn medium(&mut self, place: usize) {
+        let mut cx = cx!(self);
+        let envelopes = self.devices[place].export(&mut cx);
+        if self.devices[place].disk.is_dead() {
+            return self.power_lost(place, self.plan.interval / 3);
+        }
+        let carried = self.now + self.dice.between(1, self.plan.interval);
+        self.trace.say(self.now, || format!("device {place} exports {} links", envelopes.len()));
+        for bytes in envelopes {
+            let ask = self.ask_of_nobody(place, bytes);
+            let at = carried + self.dice.below(60_000);
+            self.at(at, Event::Arrive(ask));
+        }
+        self.at(carried + 120_000, Event::AckFile { place });
+    }
+
+    /// A request whose answer nobody waits for.
+    fn ask_of_nobody(&self, place: usize, bytes: Vec<u8>) -> Ask {
+        Ask {
+            place,
+            life: u32::MAX,
+            number: 0,
+            path: Path::Batch,
+            bytes: bytes.into(),
+            nonce: Nonce([0; 16]),
+            certificate: None,
+        }
+    }
+
+    /// A broken agent sends a link far beyond its chain, again and again.
+    fn rogue(&mut self, place: usize) {
+        let device = &self.devices[place];
+        let (seq, prev) = (Seq(1_000_000), Hash(self.dice.bytes()));
+        let stub = Stub {
+            device: device.device(),
+            epoch: device.start.epoch,
+            seq,
+            prev,
+            body_hash: Hash(self.dice.bytes()),
+            records: Vec::new(),
+            reason: GapReason::Corrupt,
+        };
+        let envelope = Envelope::seal(&stub, &device.key).expect("a stub always encodes");
+        self.oracle.doubled.insert(device.device());
+        for number in 0..6 {
+            let ask = self.ask_of_nobody(place, envelope.to_bytes());
+            self.at(self.now + number * 500, Event::Arrive(ask));
+        }
+    }
+
+    /// The hospital signs for the key that a device shows, if it has one to show.
+    fn approve(&mut self, place: usize) {
+        let device = &self.devices[place];
+        if let Some(key) = &device.pending
+            && self.collector.epoch(device.device()) == Some(device.start.epoch)
+        {
+            let (id, epoch) = (device.device(), device.start.epoch.next());
+            self.collector.approve(id, epoch, key.public().fingerprint());
+        }
     }
 
     fn sign_consent(&mut self, consent: Consent) -> Option<Envelope> {
@@ -647,14 +753,20 @@ impl<'a> World<'a> {
     /// Whether everything has come to rest; if so, or if it takes too long, the account is made.
     fn look(&mut self) -> bool {
         let quarantined = self.collector.quarantined();
-        let mut honest = Vec::new();
-        let mut restless = Vec::new();
+        let (mut honest, mut restless) = (Vec::new(), Vec::new());
         for place in 0..self.devices.len() {
             let mut cx = cx!(self);
             let device = &mut self.devices[place];
-            let stopped = quarantined.contains(&device.device())
-                || matches!(device.halted(), Some(Halt::DeviceBehind));
-            if stopped && cx.oracle.doubled.contains(&device.device()) {
+            let id = device.device();
+            cx.oracle.device_counts(place, device.violations());
+            let epoch = self.collector.epoch(id);
+            // A second writer whose epoch was closed, or that nobody has approved, stays outside.
+            let outside = quarantined.contains(&id)
+                || epoch > Some(device.start.epoch)
+                || (device.halted() == Some(Halt::DeviceBehind) && !self.approved.contains(&(place, device.start.epoch)));
+            // A collector that was restored to before a rejoin knows nothing of it.
+            let unknown = epoch < Some(device.start.epoch);
+            if unknown || (outside && cx.oracle.doubled.contains(&id)) {
                 continue;
             }
             honest.push(place);

@@ -12,7 +12,7 @@ pub fn run_worlds(n: u32, seed: u64) -> u64 {
     let mut coverage = Coverage::default();
     let (mut failed, mut device_ms, mut batches, mut records) = (0, 0, 0, 0);
     for seed in seed..seed + u64::from(n) {
-        let outcome = run(&Plan::of(seed), &[], false);
+        let outcome = run(&Plan::of(seed), None, false);
         coverage.add(&outcome.rows);
         device_ms += outcome.device_ms;
         batches += outcome.batches;
@@ -45,7 +45,8 @@ fn tell(outcome: &Outcome) {
     for violation in outcome.violations.iter().take(6) {
         println!("  {:?} at {} ms: {}", violation.invariant, violation.at, violation.what);
     }
-    let again = run(&Plan::of(outcome.seed), &[], true);
-    let skipped = again.trace.len().saturating_sub(STORY_MAX);
+    let again = run(&Plan::of(outcome.seed), None, true);
+    let lines = std::env::var("SIM_STORY").ok().and_then(|n| n.parse().ok()).unwrap_or(STORY_MAX);
+    let skipped = again.trace.len().saturating_sub(lines);
     again.trace.iter().skip(skipped).for_each(|line| println!("    {line}"));
 }
