@@ -730,6 +730,9 @@ impl Device {
         }
         cx.oracle.let_go(place, acked);
         cx.oracle.resumed(place, standing);
+        if standing == Standing::DeviceBehind {
+            cx.rows.note(Row::DeviceBehind);
+        }
         self.outcome(cx, view, &Outcome::Resumed(standing));
     }
 

@@ -23,14 +23,16 @@ mod disk;
 mod net;
 mod oracle;
 mod plan;
+mod planted;
 mod rows;
 mod tables;
 mod world;
 
 pub use oracle::{Invariant, Violation};
 pub use plan::Plan;
+pub use planted::{Found, PLANTED, PlantedBug};
 pub use rows::{Coverage, Row, Rows};
-pub use world::{Outcome, run};
+pub use world::{Outcome, judge, run};
 
 use dice::Dice;
 use oracle::Oracle;

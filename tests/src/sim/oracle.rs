@@ -48,6 +48,13 @@ pub struct Violation {
     pub what: String,
 }
 
+impl Violation {
+    /// One that a campaign found over whole worlds.
+    pub fn of_campaign(what: &str) -> Self {
+        Self { invariant: Invariant::I5, at: 0, what: what.to_owned() }
+    }
+}
+
 /// One that writes a chain: a device, or a clone of it.
 #[derive(Debug, Clone)]
 pub struct Writer {
@@ -110,6 +117,7 @@ pub struct Oracle {
     known: BTreeMap<(DeviceId, Epoch), BTreeMap<RecId, Vec<Observation>>>,
     /// Everything that was ever observed, by its subject, which no other one has.
     observed: BTreeMap<Name, Observation>,
+    digest: u64,
 }
 
 impl Oracle {
@@ -122,6 +130,10 @@ impl Oracle {
         if self.violations.len() < 20 {
             self.violations.push(Violation { invariant, at: self.now, what });
         }
+    }
+
+    pub fn digest(&self) -> u64 {
+        self.digest
     }
 
     pub fn fail_at_rest(&mut self, what: String) {
@@ -318,6 +330,9 @@ impl Oracle {
     }
 
     pub fn decided(&mut self, link: &Link, said: Row) {
+        for word in [self.now, u64::from(link.epoch.0), link.seq.0, said as u64] {
+            self.digest = (self.digest ^ word).wrapping_mul(0x0100_0000_01b3).rotate_left(23);
+        }
         let expected = self.expected(link);
         if expected == Some(said) {
             if matches!(said, Row::ForkStored | Row::ForkPrev) {

@@ -232,6 +232,98 @@ impl Plan {
         plan
     }
 
+    /// One device and a second life of it: a clone beside it or after it, or a restored image.
+    pub fn doubled(seed: u64) -> Self {
+        let mut dice = Dice::new(seed ^ 0xc10e);
+        let mut plan = Self::small(seed, &mut dice);
+        let t = plan.interval;
+        let image = t * dice.between(2, 8);
+        // At least two batches of the first life lie between the image and the second.
+        let second = image + 3 * t + t * dice.between(0, 12);
+        let place = 0;
+        plan.faults.push((image, Fault::Image { place }));
+        match dice.below(5) {
+            // Both are online from the start.
+            0 => plan.faults.push((second, Fault::Clone { place })),
+            // In turn.
+            1 => {
+                plan.faults.push((second, Fault::Clone { place }));
+                for turn in 0..6 {
+                    let at = second + turn * 2 * t;
+                    let place = usize::try_from(turn % 2).unwrap_or(0);
+                    plan.faults.push((at, Fault::CutOff { place, until: at + 2 * t }));
+                }
+            }
+            // The first one is off from then on.
+            2 => {
+                plan.faults.push((second, Fault::Crash { place, down: plan.span, reboot: true }));
+                plan.faults.push((second + t, Fault::Clone { place }));
+            }
+            // Weeks later.
+            3 => plan.faults.push((plan.span - 4 * t, Fault::Clone { place })),
+            _ => plan.faults.push((second, Fault::PutBack { place, down: t / 2 })),
+        }
+        plan.faults.sort_by_key(|(at, _)| *at);
+        plan
+    }
+
+    /// One device that loses its power again and again, within what its disk promises.
+    pub fn power_cuts(seed: u64) -> Self {
+        let mut dice = Dice::new(seed ^ 0x90e7);
+        let mut plan = Self::small(seed, &mut dice);
+        for _ in 0..dice.between(3, 10) {
+            let kind = dice.pick(&[Kind::PowerCut, Kind::PowerCut, Kind::Crash, Kind::RefusedWrite, Kind::Stop]);
+            plan.draw(&mut dice, kind);
+        }
+        if dice.chance(500) {
+            plan.draw(&mut dice, Kind::Weather);
+        }
+        plan.faults.sort_by_key(|(at, _)| *at);
+        plan
+    }
+
+    fn small(seed: u64, dice: &mut Dice) -> Self {
+        let interval = dice.pick(&[60 * SECOND, HOUR, DAY]);
+        Self {
+            seed,
+            devices: 1,
+            interval,
+            span: 30 * interval,
+            probe_every: interval / 2,
+            observations_max: dice.pick(&[1, 4]),
+            urgent: dice.pick(&[0, 100]),
+            poison: 0,
+            cap_bytes: 1 << 26,
+            batch_records: limit::BATCH_RECORDS_MAX,
+            certificate_life: None,
+            rejoins: false,
+            wall_offset_us: 0,
+            faults: Vec::new(),
+        }
+    }
+
+    /// The same world with wall clocks that are right, where nothing may depend on them; `None`
+    /// where no wall clock is wrong, or where something may: a consent or a certificate that ends.
+    pub fn with_right_clocks(&self) -> Option<Self> {
+        let wrong = self.wall_offset_us != 0
+            || self.faults.iter().any(|(_, fault)| matches!(fault, Fault::ClockJump { .. }));
+        let ends = self.certificate_life.is_some()
+            || self.faults.iter().any(|(_, fault)| {
+                matches!(fault, Fault::Consent { consent: Consent::Short { .. } | Consent::Older, .. })
+            });
+        // A full spool counts bytes, and a wrong clock's numbers may be longer.
+        if !wrong || ends || self.cap_bytes < 1 << 20 {
+            return None;
+        }
+        let mut right = Self { wall_offset_us: 0, ..self.clone() };
+        for (_, fault) in &mut right.faults {
+            if let Fault::ClockJump { offset_us, .. } = fault {
+                *offset_us = 0;
+            }
+        }
+        Some(right)
+    }
+
     fn draw(&mut self, dice: &mut Dice, kind: Kind) {
         let at = self.span * dice.between(30, 930) / 1_000;
         let place = dice.index(self.devices);

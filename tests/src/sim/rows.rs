@@ -49,6 +49,7 @@ rows! {
     ResumeQuarantined = "resume: in quarantine",
     ResumeStaleEpoch = "resume: stale epoch",
     ResumeEpochAhead = "resume: epoch ahead",
+    DeviceBehind = "device takes itself for behind",
     Rejoined = "rejoined in the next epoch",
     SpoolLost = "spool: engine behind its state",
     StateLost = "spool: state file lost",

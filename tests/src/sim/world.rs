@@ -10,7 +10,7 @@ use super::{
     device::{Device, DeviceImage, Next, Settings},
     dice::Dice,
     net::Net,
-    oracle::{Oracle, Violation, Writer},
+    oracle::{Invariant, Oracle, Violation, Writer},
     plan::{Consent, Damage, Fault, Plan},
     rows::{Row, Rows},
 };
@@ -56,6 +56,8 @@ pub struct Outcome {
     pub batches: u64,
     pub records: u64,
     pub trace: Vec<String>,
+    /// Of every decision of the collector, with its moment.
+    pub digest: u64,
 }
 
 enum Event {
@@ -130,6 +132,7 @@ pub fn run(plan: &Plan, bug: Option<Bug>, trace: bool) -> Outcome {
     let ended = world.turn();
     let batches = world.collector.log.len() as u64;
     let records = world.collector.log.iter().map(|entry| entry.records.len() as u64).sum();
+    let digest = world.oracle.digest();
     Outcome {
         seed: plan.seed,
         violations: world.oracle.violations,
@@ -137,8 +140,23 @@ pub fn run(plan: &Plan, bug: Option<Bug>, trace: bool) -> Outcome {
         device_ms: ended * world.devices.len() as u64,
         batches,
         records,
+        digest,
         trace: world.trace.lines(),
     }
+}
+
+/// Runs a world, and where its wall clocks are wrong, once more with right ones: every decision
+/// has to come out the same, at the same moment (I7).
+pub fn judge(plan: &Plan) -> Outcome {
+    let mut outcome = run(plan, None, false);
+    if outcome.violations.is_empty()
+        && let Some(right) = plan.with_right_clocks()
+        && run(&right, None, false).digest != outcome.digest
+    {
+        let what = "with right wall clocks something else is decided".to_owned();
+        outcome.violations.push(Violation { invariant: Invariant::I7, at: 0, what });
+    }
+    outcome
 }
 
 impl<'a> World<'a> {

@@ -32,10 +32,12 @@ struct Args {
 /// Runs `n` rounds with a seed; gives how many failed.
 type Campaign = fn(n: u32, seed: u64) -> u64;
 
-const CAMPAIGNS: [(&str, Campaign); 3] = [
+const CAMPAIGNS: [(&str, Campaign); 5] = [
     ("kill", |n, seed| kill::run("sled", n, seed)),
     ("kill-redb", |n, seed| kill::run("redb", n, seed)),
-    ("sim", sim::run_worlds),
+    ("sim", sim::worlds),
+    ("planted", sim::planted),
+    ("clone", sim::clones),
 ];
 
 fn names() -> Vec<&'static str> {
@@ -48,7 +50,8 @@ fn main() -> ExitCode {
     let mut failures = 0;
     for (name, campaign) in CAMPAIGNS.iter().filter(|(name, _)| args.name == "all" || args.name == *name) {
         let failed = catch_unwind(AssertUnwindSafe(|| campaign(args.n, seed))).unwrap_or(1);
-        println!("{name}: tried {} failed {failed} seed {seed}", args.n);
+        let tried = if *name == "planted" { sim::planted_count() } else { args.n };
+        println!("{name}: tried {tried} failed {failed} seed {seed}");
         failures += failed;
     }
     if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
