@@ -21,6 +21,8 @@ use tenken_common::{
     tls::Identity,
 };
 
+/// The collector's keys as `init` made them.
+const FIRST_KEYS: &str = "collector/pki/000001";
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// What is shown, and what is wrong with it.
@@ -40,7 +42,7 @@ struct Root {
 impl Root {
     /// The collector's own.
     fn of(bed: &Bed) -> Self {
-        let read = |name: &str| fs::read_to_string(bed.dir().join("collector/pki").join(name)).unwrap();
+        let read = |name: &str| fs::read_to_string(bed.dir().join(FIRST_KEYS).join(name)).unwrap();
         let der = CertificateDer::from_pem_slice(read("root.pem").as_bytes()).unwrap();
         let key = KeyPair::from_pem(&read("root.key.pem")).unwrap();
         Self { issuer: Issuer::from_ca_cert_der(&der, key).unwrap(), der }
@@ -258,7 +260,7 @@ fn bytes(identity: &Identity) -> Vec<Case> {
 fn by_openssl(bed: &Bed, side: Side, name: &str) -> Vec<Case> {
     let folder = bed.dir().join(format!("openssl-{side:?}"));
     fs::create_dir_all(&folder).unwrap();
-    let pki = bed.dir().join("collector/pki");
+    let pki = bed.dir().join(FIRST_KEYS);
     let run = |args: &[&str]| {
         let output =
             Command::new("openssl").args(args).current_dir(&folder).output().expect("Debian's openssl");
