@@ -90,14 +90,11 @@ mod tests {
     /// Epoch 2 with one link, whose hash is 1.
     fn ledger() -> DeviceLedger {
         let begun = DeviceLedger::begin(DEVICE, Epoch(1), Hash([9; 32])).rejoined(Epoch(2), Hash([0; 32]));
-        match accept(&begun, &link(2, 1, 0, 1)) {
-            IngestDecision::New { next, .. } => *next,
-            other => panic!("{other:?}"),
-        }
+        after(&accept(&begun, &link(2, 1, 0, 1)), &begun)
     }
 
-    fn after(decision: &IngestDecision) -> DeviceLedger {
-        if let IngestDecision::New { next, .. } = decision { (**next).clone() } else { ledger() }
+    fn after(decision: &IngestDecision, before: &DeviceLedger) -> DeviceLedger {
+        if let IngestDecision::New { next, .. } = decision { (**next).clone() } else { before.clone() }
     }
 
     #[test]
@@ -110,24 +107,28 @@ mod tests {
             (Planted::HoleSkipped, link(2, 3, 2, 3)),
         ] {
             let broken = accept_with(&ledger(), &link, Some(planted));
-            let found = violated(&ledger(), &link, &broken, &after(&broken)).next();
+            let found = violated(&ledger(), &link, &broken, &after(&broken, &ledger())).next();
             assert!(found.is_some(), "{planted:?} gives {broken:?}");
             let sound = accept_with(&ledger(), &link, None);
-            assert_eq!(violated(&ledger(), &link, &sound, &after(&sound)).next(), None, "{planted:?}");
+            assert_eq!(
+                violated(&ledger(), &link, &sound, &after(&sound, &ledger())).next(),
+                None,
+                "{planted:?}"
+            );
         }
     }
 
     #[test]
     fn a_held_link_of_another_chain_is_taken_where_it_is_not_compared() {
         let early = link(2, 3, 7, 3);
-        let second = after(&accept(&ledger(), &link(2, 2, 1, 2)));
+        let second = after(&accept(&ledger(), &link(2, 2, 1, 2)), &ledger());
         let follow = |planted| {
             let mut held = Held::default();
             held.hold(&ledger(), &early, (), 1);
             held.follow_with(&second, planted).map(|(decision, _, ())| decision)
         };
         let broken = follow(Some(Planted::HeldUnchecked)).unwrap();
-        assert!(violated(&second, &early, &broken, &after(&broken)).next().is_some());
+        assert!(violated(&second, &early, &broken, &after(&broken, &second)).next().is_some());
         assert!(matches!(follow(None), Some(IngestDecision::Fork(_))));
     }
 
