@@ -1,6 +1,6 @@
 //! The crash harness's campaigns; see `tenken_tests::crash`.
 
-use super::Args;
+use super::Plan;
 use tenken_agent::spool::EngineKind;
 use tenken_tests::crash::{
     Tally, corrupt,
@@ -14,38 +14,39 @@ const RECORDINGS: usize = 200;
 /// Failures that are written out.
 const SHOWN: usize = 20;
 
-pub fn power_cut_agent(args: &Args, seed: u64) -> u64 {
-    EngineKind::ALL.into_iter().map(|engine| power_cut(Subject::Spool(engine), args, seed)).sum()
+pub fn power_cut_agent(plan: Plan) -> u64 {
+    EngineKind::ALL.into_iter().map(|engine| power_cut(Subject::Spool(engine), plan)).sum()
 }
 
-pub fn power_cut_collector(args: &Args, seed: u64) -> u64 {
-    power_cut(Subject::Store, args, seed)
+pub fn power_cut_collector(plan: Plan) -> u64 {
+    power_cut(Subject::Store, plan)
 }
 
-fn power_cut(subject: Subject, args: &Args, seed: u64) -> u64 {
+fn power_cut(subject: Subject, plan: Plan) -> u64 {
     hush_the_ladder();
-    let cuts = usize::try_from(args.n).expect("a count");
+    let cuts = usize::try_from(plan.n).expect("a count");
     let recordings = RECORDINGS.min(cuts.max(1));
-    let plan = power_cut::Plan { subject, recordings, cuts, seed, only: args.only };
-    shown(&format!("power cuts on {}", subject.as_str()), &power_cuts(plan))
+    let cuts = power_cut::Plan { subject, recordings, cuts, seed: plan.seed, only: plan.only };
+    shown(&format!("power cuts on {}", subject.as_str()), &power_cuts(cuts))
 }
 
-pub fn syscall(args: &Args, seed: u64) -> u64 {
+pub fn syscall(plan: Plan) -> u64 {
     hush_the_ladder();
-    let points = usize::try_from(args.n).expect("a count");
+    let points = usize::try_from(plan.n).expect("a count");
     let run = |engine| {
-        let tally = syscalls(fault::Plan { engine, points, seed, only: args.only });
+        let tally = syscalls(fault::Plan { engine, points, seed: plan.seed, only: plan.only });
         shown(&format!("failing calls on {}", engine.as_str()), &tally)
     };
     EngineKind::ALL.into_iter().map(run).sum()
 }
 
-pub fn corrupt(args: &Args, seed: u64) -> u64 {
+pub fn corrupt(plan: Plan) -> u64 {
     hush_the_ladder();
-    let n = usize::try_from(args.n).expect("a count");
+    let n = usize::try_from(plan.n).expect("a count");
     let run = |engine| {
         let recordings = RECORDINGS.min(n.max(1));
-        let tally = corrupt::corruptions(corrupt::Plan { engine, n, recordings, seed, only: args.only });
+        let tally =
+            corrupt::corruptions(corrupt::Plan { engine, n, recordings, seed: plan.seed, only: plan.only });
         shown(&format!("corruptions on {}", engine.as_str()), &tally)
     };
     EngineKind::ALL.into_iter().map(run).sum()

@@ -16,7 +16,6 @@ use std::{
 };
 use tenken_agent::spool::EngineKind;
 use tenken_agent_core::spool::{BatchLimit, Spool, SpoolError};
-use tenken_common::batch::GapReason;
 
 /// How much a spool may take unless it is to be filled.
 pub const CAP: u64 = 16 * 1024 * 1024;
@@ -118,7 +117,7 @@ impl Load {
                 55..80 => self.send(),
                 80..84 => self.resume(),
                 84..86 => self.withdraw(),
-                86..88 => self.declare(),
+                86..88 => self.note_consent(),
                 88..91 => self.close(),
                 _ => self.crash(),
             }?;
@@ -239,16 +238,9 @@ impl Load {
         self.ask("withdraw", |spool| spool.withdraw(&|category| category != WITHDRAWN)).map(drop)
     }
 
-    /// Declares ids lost that were never given out, which changes nothing that is there.
-    fn declare(&mut self) -> Done {
+    fn note_consent(&mut self) -> Done {
         let version = self.dice.number() % 1_000;
-        self.ask("consent", |spool| spool.set_consent_version(version))?;
-        self.ask("declare", |spool| {
-            let after = tenken_common::id::RecId(spool.last_id().0.max(1));
-            let known = tenken_common::batch::RecRun { from: after.next(), to: after };
-            spool.declare(known, GapReason::Corrupt)
-        })
-        .map(drop)
+        self.ask("consent", |spool| spool.set_consent_version(version)).map(drop)
     }
 
     fn close(&mut self) -> Done {

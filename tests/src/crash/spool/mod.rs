@@ -90,7 +90,11 @@ pub fn cut_context() -> CutContext<'static> {
     }
 }
 
-pub const WHOLE: BatchLimit = BatchLimit { records: limit::BATCH_RECORDS_MAX, bytes: limit::PLAIN_BYTES_MAX };
+pub const WHOLE: BatchLimit = BatchLimit {
+    records: limit::BATCH_RECORDS_MAX,
+    bytes: limit::PLAIN_BYTES_MAX,
+    in_flight: limit::IN_FLIGHT_MAX,
+};
 
 /// Observation number `n`: the number decides all of it, and its time says the number.
 pub fn observation(n: u64) -> Observation {

@@ -7,16 +7,19 @@
 use super::{number_of, start};
 use std::collections::BTreeMap;
 use tenken_agent_core::spool::Cut;
+use tenken_collector::ingest::verify::VerifiedLink;
 use tenken_collector_core::intake::{
+    arrival::Arrival,
     coverage::Coverage,
     ledger::{DeviceLedger, IngestDecision, accept},
 };
 use tenken_common::{
     ack::Ack,
-    batch::{GapReason, Link, RecRun},
+    batch::{GapReason, RecRun},
     envelope::{Envelope, Payload, Verified},
     id::{Hash, Nonce, RecId, Seq},
     key::SecretKey,
+    stub::Stub,
     time::Timestamp,
     wire::v1::ReceivedBatch,
 };
@@ -63,26 +66,36 @@ impl Reference {
 
     /// Takes what a device sends; says whether it was new.
     pub fn take(&mut self, cut: &Cut) -> bool {
-        if Hash::of(&cut.body) != cut.hash {
+        if cut.stub.is_none() && Hash::of(&cut.body) != cut.hash {
             self.faults.push(format!("link {} has another body than it was hashed with", cut.seq));
         }
         self.take_body(&cut.body)
     }
 
+    /// A batch's body or a stub, which is no zstd frame.
     pub fn take_body(&mut self, body: &[u8]) -> bool {
-        let sealed = Envelope::seal_bytes(ReceivedBatch::TYPE, body.to_vec(), &self.device_key).to_bytes();
-        let opened = Envelope::from_bytes(&sealed).and_then(|e| e.open(&self.device_key.public()));
-        let received: Verified<ReceivedBatch> = match opened {
+        let kind = if Stub::decode(body).is_ok() { Stub::TYPE } else { ReceivedBatch::TYPE };
+        let sealed = Envelope::seal_bytes(kind, body.to_vec(), &self.device_key).to_bytes();
+        let key = self.device_key.public();
+        let opened = Envelope::from_bytes(&sealed).and_then(|e| {
+            if kind == Stub::TYPE {
+                e.open::<Stub>(&key).map(|stub| VerifiedLink::Stub(Box::new(stub)))
+            } else {
+                e.open::<ReceivedBatch>(&key).map(|batch| VerifiedLink::Batch(Box::new(batch)))
+            }
+        });
+        let received = match opened {
             Ok(received) => received,
             Err(e) => {
                 self.faults.push(format!("a body that the collector refuses: {e}"));
                 return false;
             }
         };
-        match accept(&self.ledger, &Link::of(&received)) {
+        let link = received.link();
+        match accept(&self.ledger, &link) {
             IngestDecision::New { next, clone_suspected: false } => {
                 self.ledger = *next;
-                self.enter(&received);
+                self.enter(&received.into_arrival());
                 true
             }
             IngestDecision::Duplicate => false,
@@ -92,14 +105,20 @@ impl Reference {
             | IngestDecision::StaleEpoch { .. }
             | IngestDecision::EpochAhead { .. }
             | IngestDecision::Quarantined(_)) => {
-                self.faults.push(format!("link {} is judged {other:?}", received.batch.seq));
+                self.faults.push(format!("link {} is judged {other:?}", link.seq));
                 false
             }
         }
     }
 
-    fn enter(&mut self, received: &ReceivedBatch) {
-        self.coverage.add(received);
+    fn enter(&mut self, arrival: &Arrival) {
+        self.coverage.add(arrival);
+        for gap in arrival.gaps() {
+            for id in (gap.run.from.0..=gap.run.to.0).map(RecId) {
+                self.gaps.entry(id).or_insert(gap.reason);
+            }
+        }
+        let Some(received) = arrival.batch() else { return };
         for (id, kind) in &received.unknown {
             self.faults.push(format!("record {id} came as unknown kind {kind}"));
         }
@@ -113,11 +132,6 @@ impl Reference {
             }
             if let Some(first) = self.ids.insert(n, record.id) {
                 self.faults.push(format!("doubled: observation {n} came as {first} and as {}", record.id));
-            }
-        }
-        for gap in &received.batch.gaps {
-            for id in (gap.run.from.0..=gap.run.to.0).map(RecId) {
-                self.gaps.entry(id).or_insert(gap.reason);
             }
         }
     }

@@ -18,6 +18,7 @@ use tenken_collector::{
     ingest::{
         commit::{Committer, committer},
         enroll::Redemption,
+        verify::VerifiedLink,
     },
     store::{Store, Verdict},
 };
@@ -169,7 +170,8 @@ impl Life {
             let (id, committer, said) = (device.id, self.committer.clone(), self.said.clone());
             tasks.push(tokio::spawn(async move {
                 for (received, bytes) in batches {
-                    let admission = committer.admit(received, bytes.clone()).await;
+                    let admission =
+                        committer.admit(VerifiedLink::Batch(Box::new(received)), bytes.clone()).await;
                     let admission = admission.map_err(|e| format!("admit: {e}"))?;
                     if !matches!(admission.verdict, Verdict::New { .. }) {
                         return Err(format!("a batch in order is {:?}", admission.verdict));
