@@ -100,18 +100,18 @@ impl Export {
 
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ExportError> {
         let Some(content) = bytes.strip_prefix(HEAD) else {
-            let short = HEAD.starts_with(bytes) && !bytes.is_empty();
-            return Err(match bytes.starts_with(NAME) {
-                true if !short => ExportError::Version,
-                _ if short => ExportError::CutOff,
-                _ => ExportError::NotAnExport,
+            return Err(if !bytes.is_empty() && HEAD.starts_with(bytes) {
+                ExportError::CutOff
+            } else if bytes.starts_with(NAME) {
+                ExportError::Version
+            } else {
+                ExportError::NotAnExport
             });
         };
-        let (manifest, links): (ByteBuf, Vec<ByteBuf>) = codec::from_slice(content, limit::EXPORT_BYTES_MAX)
-            .map_err(|e| match e {
-                CodecError::Truncated => ExportError::CutOff,
-                other => ExportError::Damaged(other),
-            })?;
+        let read = codec::from_slice(content, limit::EXPORT_BYTES_MAX);
+        let (manifest, links): (ByteBuf, Vec<ByteBuf>) = read.map_err(|e| {
+            if matches!(e, CodecError::Truncated) { ExportError::CutOff } else { ExportError::Damaged(e) }
+        })?;
         if links.is_empty() || links.len() > limit::EXPORT_LINKS_MAX {
             return Err(ExportError::Links(links.len()));
         }

@@ -22,6 +22,10 @@ const ROUTER: &str = include_str!("../../collector/src/ingest/router.rs");
 /// Every kind of statement that a hospital signs; the list is that of `tests/tidy/wire.rs`.
 const WIRE: &str = include_str!("../tidy/wire.rs");
 
+fn sealed<T: Payload>(value: &T, signer: &SecretKey) -> Envelope {
+    Envelope::seal(value, signer).unwrap()
+}
+
 /// One statement of each kind, as its signer would want it.
 fn statements(bed: &Bed, device: DeviceId, signer: &SecretKey) -> Vec<(&'static str, Envelope)> {
     let hospital: HospitalId = HOSPITAL.parse().unwrap();
@@ -53,9 +57,6 @@ fn statements(bed: &Bed, device: DeviceId, signer: &SecretKey) -> Vec<(&'static 
         RejoinApproval { hospital: hospital.clone(), device, epoch: Epoch(2), fingerprint, approved_at: now };
     let succession = KeySuccession::new(hospital.clone(), key, now);
     let agreement = Agreement { hospital, kind: 1, subject: Hash::of(&contract), agreed_at: now };
-    fn sealed<T: Payload>(value: &T, signer: &SecretKey) -> Envelope {
-        Envelope::seal(value, signer).unwrap()
-    }
     vec![
         ("ConsentManifest", sealed(&consent, signer)),
         ("DeviceApproval", sealed(&approval, signer)),

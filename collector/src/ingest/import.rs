@@ -97,8 +97,13 @@ pub async fn import(store: &Store, ack_key: &SecretKey, bytes: &[u8]) -> Result<
         match admission.verdict {
             Verdict::New { .. } => new += 1,
             Verdict::Duplicate => known += 1,
-            other => {
-                refused = Some(refusal(&other, &link));
+            Verdict::Hole { .. }
+            | Verdict::Fork
+            | Verdict::StaleEpoch { .. }
+            | Verdict::EpochAhead
+            | Verdict::Quarantined
+            | Verdict::Unexplained => {
+                refused = Some(refusal(&admission.verdict, &link));
                 break;
             }
         }
