@@ -1,43 +1,54 @@
 //! The delivery loop: asks the pusher what to do, does it over the transport, tells it how it went.
 //!
 //! Holds: nothing is sent that the consent does not allow at that moment (the second of its two
-//! gates). Time is believed only from an answer that echoes the request's nonce; an answer that
-//! is not signed by the collector's acknowledgement key means no more than "again later".
+//! gates): a body that may not go any more goes as a stub, which carries ids only, and stubs wait
+//! too where nothing at all may leave. An answer that is not signed by the collector's
+//! acknowledgement key, or does not echo the request's nonce, means no more than "again later":
+//! what was truly said at another time can be repeated by anybody, and must neither halt a device
+//! nor be taken for the present.
 
 use crate::{
     enroll::host_facts,
+    session::{Conversation, SessionError, Turn},
     shared::{Shared, VERSION},
     status::DeliveryState,
-    transport::http::{Answer, HttpTransport},
+    transport::http::Answer,
 };
 use std::{rc::Rc, time::Duration};
 use tenken_agent_core::{
-    pusher::{Outcome, PushEffect, PushStep, PushView, Pusher},
-    spool::{BatchLimit, Cut, CutContext, Standing},
+    invariant,
+    pusher::{Halt, Outcome, PushEffect, PushStep, PushView, Pusher},
+    record::push_outage,
+    spool::{BatchLimit, Cut, CutContext, SpoolError, Standing},
 };
 use tenken_common::{
-    ack::{Ack, Reject, ResumeReply, ResumeRequest},
+    ack::{Ack, Reject, RejectReason, ResumeReply, ResumeRequest},
+    batch::GapReason,
     category::Category,
     codec::CodecError,
     envelope::{Envelope, Payload, Verified},
     id::Nonce,
-    key::{self, PublicKey},
-    limit,
+    key, limit,
     telemetry::ErrorChain,
     time::{Clock, Moment},
-    wire::v1::ReceivedBatch,
 };
 
-const BATCH_LIMIT: BatchLimit =
-    BatchLimit { records: limit::BATCH_RECORDS_MAX, bytes: limit::PLAIN_BYTES_MAX };
+const BATCH_LIMIT: BatchLimit = BatchLimit {
+    records: limit::BATCH_RECORDS_MAX,
+    bytes: limit::PLAIN_BYTES_MAX,
+    in_flight: limit::IN_FLIGHT_MAX,
+};
 
 /// See the module's head.
 pub struct Delivery {
     shared: Rc<Shared>,
     pusher: Pusher,
-    transport: HttpTransport,
-    ack_key: PublicKey,
+    conversation: Conversation,
 }
+
+/// The device has its next epoch: the parts are to be built anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rejoined;
 
 /// A believable answer, with its bytes.
 enum Said {
@@ -50,13 +61,15 @@ enum Said {
 #[derive(Debug, thiserror::Error)]
 enum Silence {
     #[error(transparent)]
-    Transport(#[from] crate::transport::http::TransportError),
+    Session(#[from] SessionError),
     #[error("the collector answered HTTP {0}")]
     Status(u16),
     #[error("the collector's answer is not signed by its key")]
     Unsigned,
     #[error("the collector's answer speaks of another device or batch")]
     OtherSubject,
+    #[error("the collector's answer is one to another request")]
+    OtherRequest,
     #[error("no random bytes for a nonce")]
     Random(#[source] key::KeyError),
     #[error("a request could not be encoded")]
@@ -64,14 +77,24 @@ enum Silence {
 }
 
 impl Delivery {
-    pub fn new(shared: Rc<Shared>, pusher: Pusher, transport: HttpTransport, ack_key: PublicKey) -> Self {
-        Self { shared, pusher, transport, ack_key }
+    pub fn new(shared: Rc<Shared>, pusher: Pusher, conversation: Conversation) -> Self {
+        Self { shared, pusher, conversation }
     }
 
-    /// Runs until it is dropped.
-    pub async fn run(&mut self) {
+    /// Runs until it is dropped, or the device has its next epoch.
+    pub async fn run(&mut self) -> Rejoined {
         loop {
-            let wait = self.step().await;
+            let soon = match self.conversation.turn(self.pusher.halted()).await {
+                Turn::Deliver(soon) => soon,
+                Turn::Done { helps } => {
+                    if helps {
+                        self.pusher.retry_now();
+                    }
+                    continue;
+                }
+                Turn::Rejoined => return Rejoined,
+            };
+            let wait = self.step().await.min(soon);
             if !wait.is_zero() {
                 // Something urgent, or a consent that changed, ends the wait.
                 let woken = tokio::time::timeout(wait, self.shared.wake.notified()).await;
@@ -112,6 +135,8 @@ impl Delivery {
     /// One step; how long to wait before the next.
     async fn step(&mut self) -> Duration {
         if let Some(wait) = self.withheld() {
+            self.give_up_what_waits().await;
+            self.conversation.withheld();
             return wait;
         }
         let view = match self.view().await {
@@ -124,17 +149,39 @@ impl Delivery {
             PushStep::Cut => return self.cut(&view).await,
             PushStep::Send => self.send(&view).await,
         }
+        self.tell_outage().await;
         Duration::ZERO
+    }
+
+    /// What the device itself saw of an outage that is over.
+    async fn tell_outage(&mut self) {
+        let Some(outage) = self.pusher.take_outage() else { return };
+        let at = self.shared.authority();
+        if self.shared.gate.borrow().may_record(Category::Agent, at).is_ok() {
+            let observation = push_outage(self.shared.clock.now(), &outage);
+            if let Err(e) = self.shared.spool.append(vec![observation]).await {
+                self.spool_failed(&e);
+            }
+        }
+    }
+
+    /// A consent that is in force and names nothing takes back what waits; one that has expired
+    /// or is away may come again.
+    async fn give_up_what_waits(&self) {
+        let in_force = self.shared.gate.borrow().is_open(self.shared.authority()).is_ok();
+        if in_force && let Err(e) = self.shared.spool.withdraw(|_| false).await {
+            self.spool_failed(&e);
+        }
     }
 
     /// Where the consent closes the way out: say so and look again soon.
     fn withheld(&self) -> Option<Duration> {
-        let refusal = self.shared.gate.borrow().is_open(self.shared.authority()).err()?;
+        let refusal = self.shared.gate.borrow().may_declare(self.shared.authority()).err()?;
         self.shared.delivery(DeliveryState::Withheld, Some(refusal.to_string()), self.pusher.failures());
         Some(self.shared.push.interval.0)
     }
 
-    async fn view(&self) -> Result<PushView, tenken_agent_core::spool::SpoolError> {
+    async fn view(&self) -> Result<PushView, SpoolError> {
         let snapshot = self.shared.spool.snapshot().await?;
         let stats = &snapshot.stats;
         Ok(PushView {
@@ -142,6 +189,7 @@ impl Delivery {
             urgent: stats.urgent,
             in_flight: stats.in_flight,
             acked_seq: stats.acked_seq,
+            awaiting_resume: stats.awaiting_resume,
         })
     }
 
@@ -164,7 +212,7 @@ impl Delivery {
                 newest_ack: snapshot.newest_ack.map(Into::into),
                 consent_version: self.shared.gate.borrow().highest(),
                 facts: host_facts(VERSION),
-                challenge: None,
+                challenge: self.conversation.challenge().await,
                 nonce,
             };
             let envelope =
@@ -177,7 +225,7 @@ impl Delivery {
                 self.outcome(view, &Outcome::OtherEpoch);
             }
             Ok((_, Ok(Said::Rejected(reject)))) => {
-                self.outcome(view, &Outcome::Rejected(&reject));
+                self.outcome(view, &Outcome::Rejected { reject: &reject, batch: false });
             }
             Ok((answer, Ok(Said::Acked(..)))) => self.silence(view, Some(&answer), &Silence::OtherSubject),
             Ok((answer, Err(silence))) => self.silence(view, Some(&answer), &silence),
@@ -196,6 +244,9 @@ impl Delivery {
         match taken.await {
             Ok(standing) => {
                 self.outcome(view, &Outcome::Resumed(standing));
+                if standing == Standing::InStep {
+                    self.conversation.in_step();
+                }
             }
             Err(e) => {
                 self.spool_failed(&e);
@@ -213,7 +264,7 @@ impl Delivery {
         let cut = async {
             self.shared.spool.withdraw(move |category| allowed.contains(&category)).await?;
             let now = self.shared.clock.now();
-            let clock = self.shared.device_clock.borrow().quality(now);
+            let clock = self.shared.device_clock.quality(now);
             let device = self.shared.enrolled.device;
             self.shared
                 .spool
@@ -231,33 +282,20 @@ impl Delivery {
     }
 
     async fn send(&mut self, view: &PushView) {
-        let cut = match self.shared.spool.next_in_flight().await {
+        let cut = match self.next_to_send().await {
             Ok(Some(cut)) => cut,
-            Ok(None) => {
-                self.outcome(view, &Outcome::BodyLost);
-                return;
-            }
+            Ok(None) => return,
             Err(e) => {
                 self.spool_failed(&e);
                 return;
             }
         };
-        if let Some(category) = self.forbidden(&cut) {
-            let why =
-                format!("a batch that is ready to go holds `{category}`, which the consent no longer names");
-            self.shared.delivery(DeliveryState::Withheld, Some(why), self.pusher.failures());
-            self.pusher.on_outcome(
-                self.shared.clock.mono(),
-                view,
-                &Outcome::Failed { retry_after: Some(self.shared.push.interval.0) },
-            );
-            return;
-        }
         let seq = cut.seq;
+        self.shared.sent.note(seq, cut.payload_type(), &cut.body, self.shared.clock.wall()).await;
         let asked = async {
             let nonce = Nonce(key::random().map_err(Silence::Random)?);
-            let envelope =
-                Envelope::seal_bytes(ReceivedBatch::TYPE, cut.body.clone(), &self.shared.enrolled.device_key);
+            let device_key = &self.shared.enrolled.device_key;
+            let envelope = Envelope::seal_bytes(cut.payload_type(), cut.body.clone(), device_key);
             self.ask("/v1/batch", &envelope, nonce).await
         };
         match asked.await {
@@ -272,7 +310,12 @@ impl Delivery {
             }
             Ok((answer, Ok(Said::Rejected(reject)))) => {
                 if reject.epoch == cut.epoch && reject.seq == seq && reject.hash == cut.hash {
-                    self.outcome(view, &Outcome::Rejected(&reject));
+                    let outcome = Outcome::Rejected { reject: &reject, batch: cut.stub.is_none() };
+                    if let PushEffect::Stub(reason) = self.outcome(view, &outcome)
+                        && let Err(e) = self.make_stub(&cut, reason).await
+                    {
+                        self.spool_failed(&e);
+                    }
                 } else {
                     self.silence(view, Some(&answer), &Silence::OtherSubject);
                 }
@@ -283,17 +326,20 @@ impl Delivery {
         }
     }
 
-    /// A category in a body that may not go any more.
-    fn forbidden(&self, cut: &Cut) -> Option<Category> {
+    /// The lowest link in flight, as it may leave now.
+    async fn next_to_send(&self) -> Result<Option<Cut>, SpoolError> {
+        let Some(cut) = self.shared.spool.next_in_flight().await? else { return Ok(None) };
         let at = self.shared.authority();
-        let gate = self.shared.gate.borrow();
-        let received = ReceivedBatch::decode(&cut.body).ok()?;
-        received
-            .batch
-            .records
-            .iter()
-            .map(|record| record.observation.category)
-            .find(|category| gate.permits(*category, at).is_err())
+        let may_leave = {
+            let gate = self.shared.gate.borrow();
+            invariant::nothing_unconsented_leaves(&cut, |category| gate.permits(category, at).is_ok())
+        };
+        if may_leave { Ok(Some(cut)) } else { self.make_stub(&cut, GapReason::NotConsented).await.map(Some) }
+    }
+
+    async fn make_stub(&self, cut: &Cut, reason: GapReason) -> Result<Cut, SpoolError> {
+        tracing::warn!(seq = cut.seq.0, records = cut.records, reason = reason.as_str(), "batch given up");
+        self.shared.spool.stub(cut.seq, reason).await
     }
 
     /// Sends an envelope and reads what the answer says.
@@ -304,7 +350,9 @@ impl Delivery {
         nonce: Nonce,
     ) -> Result<(Answer, Result<Said, Silence>), Silence> {
         let sent = self.shared.clock.now();
-        let answer = self.transport.post(path, envelope.to_bytes(), &nonce).await?;
+        let transport = self.conversation.delivery();
+        let answer =
+            transport.post(path, envelope.to_bytes(), &nonce).await.map_err(SessionError::Transport)?;
         let received = self.shared.clock.now();
         let said = self.understand(&answer, nonce, sent, received);
         Ok((answer, said))
@@ -327,24 +375,25 @@ impl Delivery {
         let device = self.shared.enrolled.device;
         let kind = envelope.payload_type();
         let (said, subject, server, echo) = if kind == Ack::TYPE {
-            let ack = envelope.open::<Ack>(&self.ack_key).map_err(|_| Silence::Unsigned)?;
+            let ack = self.conversation.open::<Ack>(&envelope)?;
             let facts = (ack.device, ack.server, ack.echo_nonce);
             (Said::Acked(ack, answer.body.clone()), facts.0, facts.1, facts.2)
         } else if kind == Reject::TYPE {
-            let reject = envelope.open::<Reject>(&self.ack_key).map_err(|_| Silence::Unsigned)?;
+            let reject = self.conversation.open::<Reject>(&envelope)?;
             let facts = (reject.device, reject.server, reject.echo_nonce);
             (Said::Rejected(reject), facts.0, facts.1, facts.2)
         } else {
-            let reply = envelope.open::<ResumeReply>(&self.ack_key).map_err(|_| Silence::Unsigned)?;
+            let reply = self.conversation.open::<ResumeReply>(&envelope)?;
             let facts = (reply.device, reply.server, reply.echo_nonce);
             (Said::Resumed(reply), facts.0, facts.1, facts.2)
         };
         if subject != device {
             return Err(Silence::OtherSubject);
         }
-        if echo == nonce {
-            self.shared.device_clock.borrow_mut().on_signed_time(sent, received, server);
+        if echo != nonce {
+            return Err(Silence::OtherRequest);
         }
+        self.shared.device_clock.on_signed_time(sent, received, server);
         Ok(said)
     }
 
@@ -353,16 +402,23 @@ impl Delivery {
         match (self.pusher.halted(), outcome) {
             (Some(halt), _) => {
                 tracing::error!(reason = %halt, "delivery halted");
+                if halt == Halt::Rejected(RejectReason::WrongIdentity) {
+                    self.conversation.met_forbidden();
+                }
                 self.shared.delivery(DeliveryState::Halted, Some(halt.to_string()), self.pusher.failures());
             }
-            (None, Outcome::Acked(_) | Outcome::Resumed(_)) => {
+            (None, Outcome::Acked(_) | Outcome::Resumed(_) | Outcome::Rejected { .. })
+                if self.pusher.failing_since().is_none() =>
+            {
+                self.conversation.answered();
                 self.shared.delivery(DeliveryState::Ok, None, self.pusher.failures());
             }
             (
                 None,
-                Outcome::Rejected(_)
+                Outcome::Acked(_)
+                | Outcome::Resumed(_)
+                | Outcome::Rejected { .. }
                 | Outcome::OtherEpoch
-                | Outcome::BodyLost
                 | Outcome::Failed { .. }
                 | Outcome::NothingCut
                 | Outcome::Cut,
@@ -372,6 +428,11 @@ impl Delivery {
     }
 
     fn silence(&mut self, view: &PushView, answer: Option<&Answer>, silence: &Silence) {
+        if let Silence::Session(error) = silence {
+            self.conversation.met(error);
+        } else if let Silence::Status(403) = silence {
+            self.conversation.met_forbidden();
+        }
         let retry_after = answer.and_then(|a| a.retry_after);
         let first = self.pusher.failing_since().is_none();
         self.outcome(view, &Outcome::Failed { retry_after });
@@ -384,7 +445,7 @@ impl Delivery {
         self.shared.delivery(DeliveryState::Failing, Some(why), self.pusher.failures());
     }
 
-    fn spool_failed(&self, e: &tenken_agent_core::spool::SpoolError) -> Duration {
+    fn spool_failed(&self, e: &SpoolError) -> Duration {
         self.shared.spool_failed(e);
         self.shared.push.retry_first.0
     }

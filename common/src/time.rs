@@ -12,7 +12,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{
     fmt,
     str::FromStr,
-    sync::atomic::{AtomicI64, AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -101,6 +104,9 @@ impl Timestamp {
         Duration::from_micros(u64::try_from(self.micros_since(earlier)).unwrap_or(0))
     }
 }
+
+/// No program of this version ran before this: 2026-11-01T00:00:00Z.
+pub const BUILT: Timestamp = Timestamp::from_secs(1_793_491_200);
 
 /// The day in Japan, as `2026-11-23`. Asia/Tokyo has had one offset, +9, since 1952.
 pub fn jst_date(at: Timestamp) -> String {
@@ -214,6 +220,12 @@ pub trait Clock: Send + Sync {
     }
 }
 
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> Moment {
+        self.as_ref().now()
+    }
+}
+
 /// The system's clocks.
 #[derive(Debug, Clone)]
 pub struct SystemClock {
@@ -323,6 +335,7 @@ mod tests {
         let t: Timestamp = "2026-11-23T09:00:00+09:00".parse().unwrap();
         assert_eq!(t.to_string(), "2026-11-23T00:00:00Z");
         assert!("tomorrow".parse::<Timestamp>().is_err());
+        assert_eq!(BUILT.to_string(), "2026-11-01T00:00:00Z");
     }
 
     #[test]

@@ -5,6 +5,9 @@
 //! below the highest one ever seen (which the spool's state keeps, so a restored image cannot
 //! bring an older one back). Without a manifest nothing is allowed. Withdrawing needs no
 //! signature: whoever administers the device takes the file away.
+//!
+//! Holds: where the hospital succeeded its key, only the successor opens the gate; a consent by
+//! the key before it is void from that moment on.
 
 use std::time::Duration;
 use tenken_common::{
@@ -12,7 +15,8 @@ use tenken_common::{
     consent::{ConsentManifest, Refusal},
     envelope::{Envelope, EnvelopeError, Verified},
     id::{DeviceId, Name},
-    key::PublicKey,
+    key::{KeyError, PublicKey},
+    statement::KeySuccession,
     time::Timestamp,
 };
 
@@ -25,12 +29,18 @@ pub enum ConsentError {
     Older { got: u64, highest: u64 },
     #[error("the consent speaks of other devices than this one")]
     OtherDevice,
+    #[error("the succession of the hospital's key is not signed by the key before it")]
+    Succession(#[source] EnvelopeError),
+    #[error("the succession names no usable key")]
+    Successor(#[source] KeyError),
 }
 
 /// See the module's head.
 #[derive(Debug)]
 pub struct ConsentGate {
     hospital_key: PublicKey,
+    /// Keys before it, oldest first.
+    former_keys: Vec<PublicKey>,
     device: DeviceId,
     group: Option<Name>,
     highest: u64,
@@ -40,7 +50,7 @@ pub struct ConsentGate {
 impl ConsentGate {
     /// A closed gate. `highest` is the highest version this device has seen.
     pub fn new(hospital_key: PublicKey, device: DeviceId, group: Option<Name>, highest: u64) -> Self {
-        Self { hospital_key, device, group, highest, manifest: None }
+        Self { hospital_key, former_keys: Vec::new(), device, group, highest, manifest: None }
     }
 
     /// Takes a manifest, if it may be taken. Returns its version.
@@ -56,6 +66,32 @@ impl ConsentGate {
         self.highest = manifest.version;
         self.manifest = Some(manifest);
         Ok(self.highest)
+    }
+
+    /// Follows a succession of the hospital's key; one that was followed before changes nothing.
+    /// Says whether the key is another one now, which closes the gate.
+    pub fn follow(&mut self, envelope: &Envelope) -> Result<bool, ConsentError> {
+        let opened = envelope.open::<KeySuccession>(&self.hospital_key);
+        let succession = match opened {
+            Ok(succession) => succession,
+            Err(_) if self.has_followed(envelope) => return Ok(false),
+            Err(error) => return Err(ConsentError::Succession(error)),
+        };
+        let successor = succession.successor().map_err(ConsentError::Successor)?;
+        if successor == self.hospital_key {
+            return Ok(false);
+        }
+        self.former_keys.push(std::mem::replace(&mut self.hospital_key, successor));
+        self.manifest = None;
+        Ok(true)
+    }
+
+    fn has_followed(&self, envelope: &Envelope) -> bool {
+        let after = self.former_keys.iter().skip(1).chain([&self.hospital_key]);
+        self.former_keys.iter().zip(after).any(|(key, successor)| {
+            let opened = envelope.open::<KeySuccession>(key);
+            opened.is_ok_and(|s| s.successor().is_ok_and(|named| named == *successor))
+        })
     }
 
     /// Closes the gate until a manifest is adopted again.
@@ -78,7 +114,16 @@ impl ConsentGate {
         }
     }
 
-    /// Whether anything at all may leave.
+    /// Whether record ids may leave (stubs and declared losses): where anything at all may, be it
+    /// a heartbeat.
+    pub fn may_declare(&self, at: Timestamp) -> Result<(), Refusal> {
+        let manifest = self.manifest.as_ref().ok_or(Refusal::Withdrawn)?;
+        manifest.is_valid(at)?;
+        let anything = manifest.heartbeat || manifest.known_categories().next().is_some();
+        if anything { Ok(()) } else { Err(Refusal::Withdrawn) }
+    }
+
+    /// Whether there is a consent that is valid now, whatever it names.
     pub fn is_open(&self, at: Timestamp) -> Result<(), Refusal> {
         self.manifest.as_ref().ok_or(Refusal::Withdrawn)?.is_valid(at)
     }
@@ -138,6 +183,24 @@ mod tests {
         assert_eq!(gate.may_record(Category::Patch, late), Err(Refusal::Expired));
         gate.withdraw();
         assert_eq!(gate.permits(Category::Disk, at), Err(Refusal::Withdrawn));
+        assert_eq!(gate.may_declare(at), Err(Refusal::Withdrawn));
+    }
+
+    #[test]
+    fn ids_leave_while_anything_may() {
+        let (key, mut gate) = gate();
+        let at = Timestamp::from_secs(5);
+        let none = ConsentManifest { categories: [].into(), ..manifest(4) };
+        for (manifest, open) in [
+            (manifest(3), true),
+            (none.clone(), true),
+            (ConsentManifest { heartbeat: false, ..manifest(5) }, true),
+            (ConsentManifest { heartbeat: false, version: 6, ..none }, false),
+        ] {
+            gate.adopt(&Envelope::seal(&manifest, &key).unwrap()).unwrap();
+            assert_eq!(gate.may_declare(at).is_ok(), open, "{manifest:?}");
+            assert_eq!(gate.may_declare(Timestamp::from_secs(1_000)), Err(Refusal::Expired));
+        }
     }
 
     #[test]
@@ -152,5 +215,34 @@ mod tests {
         let other = gate.adopt(&Envelope::seal(&other, &key).unwrap());
         assert!(matches!(other, Err(ConsentError::OtherDevice)));
         assert!(gate.manifest().is_none() && gate.highest() == 3);
+    }
+
+    #[test]
+    fn the_successor_opens_it_and_the_old_key_nothing_any_more() {
+        let (old, mut gate) = gate();
+        let [new, newest, vendor] = [7, 6, 8].map(|seed| SecretKey::from_seed(&[seed; 32]));
+        let at = Timestamp::from_secs(5);
+        let step = |from: &SecretKey, to: &SecretKey| {
+            let step = KeySuccession::new("minato".parse().unwrap(), to.public(), at);
+            Envelope::seal(&step, from).unwrap()
+        };
+        let by = |key: &SecretKey, version| Envelope::seal(&manifest(version), key).unwrap();
+        gate.adopt(&by(&old, 3)).unwrap();
+        assert!(matches!(gate.follow(&step(&vendor, &vendor)), Err(ConsentError::Succession(_))));
+        assert!(gate.permits(Category::Disk, at).is_ok(), "a forged succession changes nothing");
+
+        assert!(gate.follow(&step(&old, &new)).unwrap());
+        assert_eq!(gate.permits(Category::Disk, at), Err(Refusal::Withdrawn));
+        assert!(matches!(gate.adopt(&by(&old, 9)), Err(ConsentError::Signature(_))));
+        assert!(matches!(gate.follow(&step(&old, &vendor)), Err(ConsentError::Succession(_))));
+        gate.adopt(&by(&new, 4)).unwrap();
+
+        // The device's file has all of them, and is read from its beginning.
+        let file = [step(&old, &new), step(&new, &newest)];
+        let moved: Vec<bool> = file.iter().map(|s| gate.follow(s).unwrap()).collect();
+        assert_eq!(moved, [false, true]);
+        assert!(matches!(gate.adopt(&by(&new, 5)), Err(ConsentError::Signature(_))));
+        gate.adopt(&by(&newest, 5)).unwrap();
+        assert!(!gate.follow(&file[0]).unwrap() && gate.permits(Category::Disk, at).is_ok());
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! Holds (I7): wall time is data, never authority. Signed time counts only if it echoes the nonce
 //! of the request (the caller checks that), and only for the boot in which it came; between two
-//! answers the boot clock carries it on.
+//! answers the boot clock carries it on. Before there is one, no time from before this program
+//! was built is believed.
 
 use std::time::Duration;
 use tenken_common::{
     id::BootId,
-    time::{ClockQuality, ClockSource, Moment, Monotonic, Timestamp},
+    time::{BUILT, ClockQuality, ClockSource, Moment, Monotonic, Timestamp},
 };
 
 /// A crystal that is off by more than this is broken (parts per million).
@@ -68,12 +69,12 @@ impl DeviceClock {
     }
 
     /// The time by which consent and certificates are judged: signed time of this boot carried
-    /// on, else the later of wall and last signed time, so that turning the clock back gains
-    /// nothing.
+    /// on, else the latest of wall, last signed time and the program's own date, so that turning
+    /// the clock back gains nothing.
     pub fn authority(&self, now: Moment) -> Timestamp {
         match self.anchor_of(now) {
             Some(anchor) => anchor.server_at(now.mono),
-            None => now.wall.max(self.last_signed),
+            None => now.wall.max(self.last_signed).max(BUILT),
         }
     }
 
@@ -106,12 +107,18 @@ mod tests {
         Moment { boot: BootId([boot; 16]), mono: Monotonic(mono_ms), wall: Timestamp::from_secs(wall_s) }
     }
 
+    /// After the build date by so many seconds.
+    fn built(s: i64) -> Timestamp {
+        Timestamp::from_secs(BUILT.as_secs() + s)
+    }
+
     #[test]
     fn without_signed_time_the_offset_is_unknown_and_the_past_is_no_authority() {
-        let clock = DeviceClock::new(Timestamp::from_secs(1_000));
+        let clock = DeviceClock::new(built(1_000));
         assert_eq!(clock.quality(moment(1, 5, 0)), ClockQuality::UNKNOWN);
-        assert_eq!(clock.authority(moment(1, 5, 0)), Timestamp::from_secs(1_000));
-        assert_eq!(clock.authority(moment(1, 5, 2_000)), Timestamp::from_secs(2_000));
+        assert_eq!(clock.authority(moment(1, 5, 0)), built(1_000));
+        assert_eq!(clock.authority(moment(1, 5, BUILT.as_secs() + 2_000)), built(2_000));
+        assert_eq!(DeviceClock::new(Timestamp::MIN).authority(moment(1, 5, 0)), BUILT);
     }
 
     #[test]
@@ -127,9 +134,9 @@ mod tests {
     #[test]
     fn another_boot_knows_only_the_last_signed_time() {
         let mut clock = DeviceClock::new(Timestamp::EPOCH);
-        clock.on_signed_time(moment(1, 0, 0), moment(1, 2, 0), Timestamp::from_secs(5_000));
+        clock.on_signed_time(moment(1, 0, 0), moment(1, 2, 0), built(5_000));
         assert_eq!(clock.quality(moment(2, 0, 0)), ClockQuality::UNKNOWN);
-        assert_eq!(clock.authority(moment(2, 0, 0)), Timestamp::from_secs(5_000));
+        assert_eq!(clock.authority(moment(2, 0, 0)), built(5_000));
     }
 
     #[test]

@@ -7,8 +7,11 @@
 
 pub mod consent_gate;
 pub mod device_clock;
+pub mod invariant;
+pub mod planted;
 pub mod probe;
 pub mod pusher;
 pub mod record;
 pub mod schedule;
+pub mod session;
 pub mod spool;

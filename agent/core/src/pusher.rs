@@ -4,17 +4,22 @@
 //! went. The first thing after a start is a resume; then the lowest batch in flight is sent until
 //! it is acknowledged, and a new one is cut when there is something urgent, enough, or old enough.
 //!
-//! Holds: only a signed acknowledgement makes the spool let go, and only a signed reject stops
-//! the delivery; anything else that comes back (a bare status, a timeout, nonsense) means the same
-//! batch again, later, with full jitter. The device never drops what it was not told to drop.
+//! Holds: only a signed acknowledgement makes the spool let go. Only a signed reject makes it
+//! give a body up (as a stub, where the collector can never read it) or stops the delivery;
+//! anything else that comes back (a bare status, a timeout, nonsense) means the same batch again,
+//! later, with full jitter. The device never drops what it was not told to drop.
 //!
 //! Does not: open envelopes, know nonces or touch the spool; the shell does, with types that only
 //! verification can make.
 
-use crate::spool::Standing;
+use crate::{
+    planted::{Planted, Soil},
+    spool::Standing,
+};
 use std::time::Duration;
 use tenken_common::{
     ack::{Ack, Reject, RejectReason},
+    batch::GapReason,
     envelope::Verified,
     id::Seq,
     limit,
@@ -38,6 +43,8 @@ pub struct PushView {
     pub urgent: u64,
     pub in_flight: u64,
     pub acked_seq: Seq,
+    /// Nothing is cut before a resume.
+    pub awaiting_resume: bool,
 }
 
 /// What the shell is to do now.
@@ -61,13 +68,15 @@ pub enum Outcome<'a> {
     /// The collector knows this device under another epoch.
     OtherEpoch,
     Acked(&'a Verified<Ack>),
-    Rejected(&'a Verified<Reject>),
+    /// A signed reject, of a batch that was just sent, or of anything else (a stub, a resume).
+    Rejected {
+        reject: &'a Verified<Reject>,
+        batch: bool,
+    },
     /// No answer that could be believed.
     Failed {
         retry_after: Option<Duration>,
     },
-    /// What is in flight lost its body on this device's disk: only a resume tells how to go on.
-    BodyLost,
     /// Nothing was there to be cut after all.
     NothingCut,
     Cut,
@@ -79,6 +88,16 @@ pub enum PushEffect {
     None,
     /// Release what the acknowledgement covers.
     Release,
+    /// Make a stub of the batch that was rejected.
+    Stub(GapReason),
+}
+
+/// A time without a believable answer that is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outage {
+    /// From the first push that failed, as far as this start of the agent saw it.
+    pub lasted: Duration,
+    pub failures: u64,
 }
 
 /// Why delivery stands still although the collector answers. Everything is kept.
@@ -107,6 +126,10 @@ pub struct Pusher {
     halt: Option<Halt>,
     failing_since: Option<Monotonic>,
     failures: u64,
+    /// `failures` when the outage under way began.
+    failures_before: u64,
+    outage: Option<Outage>,
+    soil: Soil,
 }
 
 impl Pusher {
@@ -122,7 +145,17 @@ impl Pusher {
             halt: None,
             failing_since: None,
             failures: 0,
+            failures_before: 0,
+            outage: None,
+            soil: Soil::default(),
         }
+    }
+
+    /// Breaks a rule from now on.
+    #[cfg(feature = "planted")]
+    #[doc(hidden)]
+    pub fn plant(&mut self, bug: Planted) {
+        self.soil.plant(bug);
     }
 
     /// What to do at `now`.
@@ -130,7 +163,7 @@ impl Pusher {
         if now < self.not_before {
             return PushStep::Wait(self.not_before.saturating_since(now));
         }
-        if !self.resumed {
+        if !self.resumed || view.awaiting_resume {
             return PushStep::Resume;
         }
         if view.in_flight > 0 {
@@ -161,21 +194,14 @@ impl Pusher {
                 PushEffect::None
             }
             Outcome::Acked(ack) => self.on_ack(now, view, ack),
-            Outcome::Rejected(reject) => {
-                let halt = RejectReason::from_code(reject.reason)
-                    .map_or(Halt::RejectedUnknown(reject.reason), Halt::Rejected);
-                self.halt(now, halt);
-                PushEffect::None
-            }
+            Outcome::Rejected { reject, batch } => self.on_reject(now, reject, *batch),
             Outcome::Failed { retry_after } => {
+                if self.failing_since.is_none() {
+                    self.failing_since = Some(now);
+                    self.failures_before = self.failures;
+                }
                 self.failures = self.failures.saturating_add(1);
-                self.failing_since.get_or_insert(now);
                 self.wait(now, *retry_after);
-                PushEffect::None
-            }
-            Outcome::BodyLost => {
-                self.resumed = false;
-                self.wait(now, None);
                 PushEffect::None
             }
             Outcome::Cut | Outcome::NothingCut => {
@@ -188,7 +214,11 @@ impl Pusher {
     fn on_resumed(&mut self, now: Monotonic, standing: Standing) {
         match standing {
             Standing::InStep => {
-                self.succeed();
+                self.succeed(now);
+                self.resumed = true;
+            }
+            Standing::DeviceBehind if self.soil.grows(Planted::BehindGoesOn) => {
+                self.succeed(now);
                 self.resumed = true;
             }
             Standing::DeviceBehind => self.halt(now, Halt::DeviceBehind),
@@ -196,17 +226,33 @@ impl Pusher {
         }
     }
 
-    fn on_ack(&mut self, now: Monotonic, view: &PushView, ack: &Ack) -> PushEffect {
-        self.succeed();
-        if ack.retry_after_s > 0 {
-            self.not_before = now.plus(capped(Duration::from_secs(ack.retry_after_s.into())));
+    fn on_reject(&mut self, now: Monotonic, reject: &Reject, batch: bool) -> PushEffect {
+        let reason = RejectReason::from_code(reject.reason);
+        // No collector will ever read these; what is behind them must not wait for it.
+        let poison = matches!(
+            reason,
+            Some(RejectReason::BadContent | RejectReason::TooLarge | RejectReason::Malformed)
+        );
+        if batch && poison {
+            self.succeed(now);
+            return PushEffect::Stub(GapReason::Refused);
         }
-        if ack.need_seq.is_some() && ack.acked_seq < view.acked_seq {
-            // The collector wants what we have let go on its own word: find out what happened.
-            self.resumed = false;
-        } else if ack.need_seq.is_some() {
-            // It lacks an earlier link, which is the lowest in flight: send again, not at once.
-            self.wait(now, None);
+        self.halt(now, reason.map_or(Halt::RejectedUnknown(reject.reason), Halt::Rejected));
+        PushEffect::None
+    }
+
+    fn on_ack(&mut self, now: Monotonic, view: &PushView, ack: &Ack) -> PushEffect {
+        // The collector wants what we have let go on its own word: find out what happened.
+        let lost = ack.need_seq.is_some_and(|need| need <= view.acked_seq);
+        self.resumed &= !lost;
+        if lost || (ack.acked_seq <= view.acked_seq && view.in_flight > 0) {
+            // Nothing new in it: an old answer, or a link is missing there. Again, not at once.
+            self.wait(now, Some(Duration::from_secs(ack.retry_after_s.into())));
+        } else {
+            self.succeed(now);
+            if ack.retry_after_s > 0 {
+                self.not_before = now.plus(capped(Duration::from_secs(ack.retry_after_s.into())));
+            }
         }
         PushEffect::Release
     }
@@ -231,6 +277,11 @@ impl Pusher {
         self.failing_since
     }
 
+    /// The outage that ended since this was asked last.
+    pub fn take_outage(&mut self) -> Option<Outage> {
+        self.outage.take()
+    }
+
     pub fn halted(&self) -> Option<Halt> {
         self.halt
     }
@@ -243,9 +294,12 @@ impl Pusher {
         self.not_before = now.plus(limit::RETRY_AFTER_MAX);
     }
 
-    fn succeed(&mut self) {
+    fn succeed(&mut self, now: Monotonic) {
+        if let Some(since) = self.failing_since.take() {
+            let failures = self.failures - self.failures_before;
+            self.outage = Some(Outage { lasted: now.saturating_since(since), failures });
+        }
         self.halt = None;
-        self.failing_since = None;
         self.backoff.reset();
         self.not_before = Monotonic(0);
     }
@@ -287,7 +341,7 @@ mod tests {
     }
 
     fn view(waiting: u64, urgent: u64, in_flight: u64) -> PushView {
-        PushView { waiting, urgent, in_flight, acked_seq: Seq(3) }
+        PushView { waiting, urgent, in_flight, acked_seq: Seq(3), awaiting_resume: false }
     }
 
     fn ack(seq: u64, need: Option<u64>) -> Verified<Ack> {
@@ -365,21 +419,80 @@ mod tests {
         }
     }
 
+    fn reject(reason: u8) -> Verified<Reject> {
+        verified(&Reject {
+            device: DEVICE,
+            epoch: Epoch(1),
+            seq: Seq(4),
+            hash: Hash::ZERO,
+            reason,
+            server: Timestamp::EPOCH,
+            echo_nonce: Nonce([0; 16]),
+        })
+    }
+
     #[test]
-    fn a_lost_body_leads_to_a_resume_and_not_to_a_busy_loop() {
+    fn a_poisoned_batch_becomes_a_stub_and_every_other_reject_halts() {
+        let poison = [RejectReason::TooLarge, RejectReason::Malformed, RejectReason::BadContent];
+        for reason in RejectReason::ALL {
+            for batch in [true, false] {
+                let mut p = ready();
+                let reject = reject(reason.code());
+                let effect = p.on_outcome(NOW, &view(0, 0, 1), &Outcome::Rejected { reject: &reject, batch });
+                if batch && poison.contains(&reason) {
+                    assert_eq!((effect, p.halted()), (PushEffect::Stub(GapReason::Refused), None));
+                    assert_eq!(p.poll(NOW, &view(0, 0, 1)), PushStep::Send);
+                } else {
+                    let halt = Some(Halt::Rejected(reason));
+                    assert_eq!((effect, p.halted()), (PushEffect::None, halt));
+                }
+            }
+        }
+        let (mut p, unknown) = (ready(), reject(99));
+        p.on_outcome(NOW, &view(0, 0, 1), &Outcome::Rejected { reject: &unknown, batch: true });
+        assert_eq!(p.halted(), Some(Halt::RejectedUnknown(99)));
+    }
+
+    #[test]
+    fn a_spool_that_lost_its_state_is_asked_for_before_anything_else() {
+        let waiting = PushView { awaiting_resume: true, ..view(5, 1, 1) };
+        assert_eq!(ready().poll(NOW, &waiting), PushStep::Resume);
+    }
+
+    #[test]
+    fn an_outage_is_told_once_with_its_failures() {
         let mut p = ready();
-        p.on_outcome(NOW, &view(0, 0, 1), &Outcome::BodyLost);
-        let PushStep::Wait(wait) = p.poll(NOW, &view(0, 0, 1)) else { panic!("must wait") };
-        assert_eq!(p.poll(NOW.plus(wait), &view(0, 0, 1)), PushStep::Resume);
+        let failed = Outcome::Failed { retry_after: None };
+        let later = |s| NOW.plus(Duration::from_secs(s));
+        for at in [0, 10, 20] {
+            p.on_outcome(later(at), &view(1, 0, 1), &failed);
+        }
+        assert_eq!(p.take_outage(), None);
+        p.on_outcome(later(30), &view(1, 0, 1), &Outcome::Acked(&ack(4, None)));
+        let outage = Outage { lasted: Duration::from_secs(30), failures: 3 };
+        assert_eq!((p.take_outage(), p.take_outage()), (Some(outage), None));
+        p.on_outcome(later(60), &view(1, 0, 1), &failed);
+        p.on_outcome(later(61), &view(1, 0, 1), &Outcome::Acked(&ack(5, None)));
+        let outage = Outage { lasted: Duration::from_secs(1), failures: 1 };
+        assert_eq!((p.take_outage(), p.failures()), (Some(outage), 4));
+    }
+
+    #[test]
+    fn an_old_acknowledgement_is_no_recovery_and_leads_to_no_busy_loop() {
+        let mut p = ready();
+        p.on_outcome(NOW, &view(0, 0, 1), &Outcome::Failed { retry_after: None });
+        p.on_outcome(NOW, &view(0, 0, 1), &Outcome::Acked(&ack(3, None)));
+        assert!(matches!(p.poll(NOW, &view(0, 0, 1)), PushStep::Wait(_)));
+        assert!(p.failing_since().is_some() && p.take_outage().is_none());
     }
 
     #[test]
     fn a_hole_is_sent_again_and_a_deeper_one_asks_for_resume() {
-        let mut p = ready();
-        p.on_outcome(NOW, &view(0, 0, 2), &Outcome::Acked(&ack(3, Some(4))));
-        assert!(matches!(p.poll(NOW, &view(0, 0, 2)), PushStep::Wait(_)));
-        let mut p = ready();
-        p.on_outcome(NOW, &view(0, 0, 2), &Outcome::Acked(&ack(1, Some(2))));
-        assert_eq!(p.poll(NOW, &view(0, 0, 2)), PushStep::Resume);
+        for (acked, need, step) in [(3, 4, PushStep::Send), (1, 2, PushStep::Resume)] {
+            let mut p = ready();
+            p.on_outcome(NOW, &view(0, 0, 2), &Outcome::Acked(&ack(acked, Some(need))));
+            let PushStep::Wait(wait) = p.poll(NOW, &view(0, 0, 2)) else { panic!("must wait") };
+            assert_eq!(p.poll(NOW.plus(wait), &view(0, 0, 2)), step);
+        }
     }
 }

@@ -9,6 +9,7 @@
 
 use crate::{
     probe::{ProbeInfo, ProbeOutcome},
+    pusher::Outage,
     spool::SpoolStats,
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -76,8 +77,22 @@ pub fn spool_quantities(stats: &SpoolStats) -> Vec<Quantity> {
         ("spool_evicted", Unit::Count, stats.evicted),
         ("spool_corrupt", Unit::Count, stats.corrupt),
         ("spool_degraded", Unit::Count, u64::from(stats.degraded.is_some())),
+        ("invariant_violations", Unit::Count, stats.violations),
     ];
     quantities.into_iter().filter_map(|(name, unit, value)| quantity(name, unit, to_f64(value))).collect()
+}
+
+/// A time in which nothing could be delivered, told once it is over: what the collector says of
+/// its own uptime can be held against it.
+pub fn push_outage(at: Moment, outage: &Outage) -> Observation {
+    let quantities = [
+        quantity("push_outage", Unit::Seconds, outage.lasted.as_secs_f64()),
+        quantity("push_outage_failures", Unit::Count, to_f64(outage.failures)),
+    ];
+    let quantities = quantities.into_iter().flatten().collect();
+    let sample = Sample { probe: Name::of_outside(AGENT_SUBJECT), quantities };
+    let subject = Name::of_outside(AGENT_SUBJECT);
+    Observation { at, category: Category::Agent, subject, body: Body::Sample(sample) }
 }
 
 /// A quantity under a name that the program itself chose; `None` for what is not a number.
@@ -241,12 +256,22 @@ mod tests {
 
     #[test]
     fn the_spool_is_in_the_report() {
-        let stats =
-            SpoolStats { waiting: 3, evicted: 9, degraded: Some("full".into()), ..SpoolStats::default() };
+        let degraded = Some("full".into());
+        let stats = SpoolStats { waiting: 3, evicted: 9, violations: 2, degraded, ..SpoolStats::default() };
         let quantities = spool_quantities(&stats);
         let value = |name: &str| quantities.iter().find(|q| q.name.as_str() == name).map(|q| q.value);
         assert_eq!((value("spool_waiting"), value("spool_evicted")), (Some(3.0), Some(9.0)));
-        assert_eq!(value("spool_degraded"), Some(1.0));
+        assert_eq!((value("spool_degraded"), value("invariant_violations")), (Some(1.0), Some(2.0)));
+    }
+
+    #[test]
+    fn an_outage_is_a_sample_of_the_agent() {
+        let outage = Outage { lasted: Duration::from_millis(61_500), failures: 7 };
+        let observation = push_outage(AT, &outage);
+        assert_eq!((observation.category, observation.subject.as_str()), (Category::Agent, "agent"));
+        let numbers: Vec<_> = values(&observation).iter().map(|q| (q.name.as_str(), q.value)).collect();
+        assert_eq!(numbers, [("push_outage", 61.5), ("push_outage_failures", 7.0)]);
+        assert!(fits(&observation));
     }
 
     proptest! {

@@ -116,8 +116,8 @@ impl SpoolHandle {
         self.ask(move |spool| spool.withdraw(&allowed)).await
     }
 
-    pub async fn declare(&self, run: RecRun, reason: GapReason) -> Result<(), SpoolError> {
-        self.ask(move |spool| spool.declare(run, reason)).await
+    pub async fn stub(&self, seq: Seq, reason: GapReason) -> Result<Cut, SpoolError> {
+        self.ask(move |spool| spool.stub(seq, reason)).await
     }
 
     pub async fn snapshot(&self) -> Result<Snapshot, SpoolError> {

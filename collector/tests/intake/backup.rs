@@ -37,7 +37,7 @@ async fn a_backup_while_serving_is_restored_and_its_devices_go_on() {
     });
     let saved = saved.unwrap();
     assert!(!saved.files.iter().any(|f| f.path.contains("offline")), "the offline key stays where it is");
-    assert!(folder.join("pki/root.pem").exists() && !folder.join("pki/offline").exists());
+    assert!(folder.join("pki/000001/root.pem").exists() && !folder.join("pki/offline").exists());
     let again = backup(&old, &rig.store, &folder).await;
     assert!(matches!(again, Err(BackupError::Exists(_))), "{again:?}");
 

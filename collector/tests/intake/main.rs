@@ -14,5 +14,6 @@ mod filing;
 mod overload;
 mod rebuild;
 mod rejoin;
+mod renewal;
 mod resume;
 mod support;

@@ -141,9 +141,10 @@ impl Rig {
             clock: clock.clone(),
             ack_key: Arc::new(ack_key()),
             ack_keys: Arc::from([ack_key().public()]),
-            trust: Arc::from(b"trust".as_slice()),
+            trust: Arc::from([b"trust 1".to_vec(), b"trust 2".to_vec()]),
             push_url: Arc::from("https://localhost:1"),
             issuer: Arc::new(Echo),
+            renewals: Arc::default(),
             observer: tally.clone(),
         };
         let task = tokio::spawn(run.observed(tally.clone()).run());

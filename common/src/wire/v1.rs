@@ -100,6 +100,11 @@ impl RecordV1 {
         self.0
     }
 
+    /// The same record under another id.
+    pub fn with_id(self, id: RecId) -> Self {
+        Self(id, self.1, self.2, self.3, self.4, self.5)
+    }
+
     /// Length of the observation's own bytes.
     pub fn data_len(&self) -> usize {
         self.5.len()

@@ -1,8 +1,10 @@
-//! Cutting: waiting records and gaps become one body, the next link of the chain.
+//! Cutting: waiting records and gaps become one body, the next link of the chain; and stubs, for
+//! bodies that can no longer be sent.
 //!
 //! Holds: body, link and the removal of the records are one atomic write, so a cut record exists
 //! exactly once; then the state is saved; then the caller may send. The stored bytes are the ones
-//! that are hashed and sent; they are checked against their hash each time they are read.
+//! that are hashed and sent; they are checked against their hash each time they are read. A stub
+//! is durable before it is sent, too; its bytes follow from the link, so they are not stored.
 
 use super::{
     BatchLimit, Cut, CutContext, SpoolError,
@@ -11,14 +13,29 @@ use super::{
     frame::{self, Space},
     state::SpoolLink,
 };
+use crate::{invariant, planted::Planted};
 use tenken_common::{
-    batch::{Batch, Gap, RecRun, runs_of},
+    batch::{Batch, Gap, GapReason, RecRun, runs_of},
     codec,
-    id::{Hash, Name, RecId},
+    envelope::Payload,
+    id::{Hash, Name, RecId, Seq},
     limit,
     observation::Class,
     wire::v1::{RecordV1, encode_batch},
 };
+
+/// Of a batch, while more waits than it holds: this part is for the newest records.
+const LIVE_PART: usize = 4;
+/// How far below the newest id live data is looked for.
+const LIVE_IDS: u64 = 2 * limit::BATCH_RECORDS_MAX as u64;
+
+/// What is left of a body.
+pub(super) enum Stored {
+    /// The very bytes that the link's hash is of.
+    Whole(Vec<u8>),
+    Damaged,
+    Absent,
+}
 
 /// A body, and what went into it.
 type Fitted = (Vec<u8>, Vec<Waiting>, Vec<Gap>);
@@ -34,7 +51,9 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
         if cx.device != self.state.start.device {
             return Err(SpoolError::OtherChain);
         }
-        if self.state.awaiting_resume || self.state.links.len() >= limit::IN_FLIGHT_MAX {
+        if self.state.awaiting_resume
+            || self.state.links.len() >= limit.in_flight.min(limit::EXPORT_LINKS_MAX)
+        {
             return Ok(None);
         }
         let records = self.next_records(limit)?;
@@ -46,17 +65,31 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
         self.store_cut(body, &records, &gaps).map(Some)
     }
 
-    /// Urgent ones first, then by id, within the limit; damaged ones are declared on the way.
+    /// Urgent ones first; then the newest, where more waits than fits; then by id. Damaged ones are
+    /// declared on the way.
     fn next_records(&mut self, limit: BatchLimit) -> Result<Vec<Waiting>, SpoolError> {
         let max = limit.records.min(limit::BATCH_RECORDS_MAX);
         let bytes_max = limit.bytes.min(limit::PLAIN_BYTES_MAX) as u64;
         loop {
-            let mut records = Vec::new();
-            for class in Class::ALL {
-                let room = max - records.len().min(max);
-                if room > 0 {
-                    records.append(&mut self.page(class, None, room)?);
-                }
+            let mut records = self.page(Class::Urgent, None, max)?;
+            let room = max - records.len().min(max);
+            if room > 0 {
+                let more = self.waiting.saturating_sub(self.urgent) > room as u64;
+                let mut live = if more { self.newest((max / LIVE_PART).min(room))? } else { Vec::new() };
+                // Large ones take no more than their part either.
+                let mut live_bytes: u64 = live.iter().map(|record| record.bytes).sum();
+                let large = live.iter().take_while(|record| {
+                    let over = live_bytes > bytes_max / LIVE_PART as u64;
+                    live_bytes = live_bytes.saturating_sub(record.bytes);
+                    over
+                });
+                live.drain(..large.count());
+                let oldest = self.page(Class::Ordinary, None, room)?;
+                let first_live = live.first().map(|record| record.id);
+                let oldest = oldest.into_iter().filter(|w| first_live.is_none_or(|first| w.id < first));
+                let oldest: Vec<Waiting> = oldest.take(room - live.len().min(room)).collect();
+                records.append(&mut live);
+                records.extend(oldest);
             }
             let (damaged, mut records): (Vec<_>, Vec<_>) =
                 records.into_iter().partition(|w| w.record.is_none());
@@ -73,6 +106,21 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
             let fitting = fitting.count().max(1);
             records.truncate(fitting);
             return Ok(records);
+        }
+    }
+
+    /// The newest ordinary records, in order, as far as they are among the last [`LIVE_IDS`].
+    fn newest(&self, wanted: usize) -> Result<Vec<Waiting>, SpoolError> {
+        let mut window = wanted as u64;
+        loop {
+            let from = RecId(self.next_id.0.saturating_sub(window));
+            let max = usize::try_from(window).unwrap_or(usize::MAX);
+            let mut found =
+                self.page(Class::Ordinary, Some(frame::record_key(Class::Ordinary, from)), max)?;
+            if found.len() >= wanted || window >= LIVE_IDS {
+                return Ok(found.split_off(found.len().saturating_sub(wanted)));
+            }
+            window = (window.max(1) * 2).min(LIVE_IDS);
         }
     }
 
@@ -119,15 +167,24 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
     fn store_cut(&mut self, body: Vec<u8>, records: &[Waiting], gaps: &[Gap]) -> Result<Cut, SpoolError> {
         let mut ids: Vec<RecId> = records.iter().map(|w| w.id).collect();
         ids.sort_unstable();
-        let link = SpoolLink {
+        let mut link = SpoolLink {
             seq: self.state.head_seq.next(),
             prev: self.state.head_hash,
             hash: Hash::of(&body),
             body_bytes: u32::try_from(body.len()).unwrap_or(u32::MAX),
             records: runs_of(ids),
             gaps: gaps.iter().map(|g| g.run).collect::<Vec<RecRun>>(),
+            stub: None,
         };
+        let mut done = self.state.settled();
+        done.extend(self.gaps.ids().runs());
+        self.check(invariant::records_are_cut_once(&link, &self.state.links, &done));
         let mut ops = Vec::new();
+        if self.soil.grows(Planted::GapDroppedAtCut) {
+            for run in std::mem::take(&mut link.gaps) {
+                self.gaps.remove(&run, &mut ops);
+            }
+        }
         frame::put_long(Space::Body, link.seq.0, &body, &mut ops);
         frame::put_long(Space::Link, link.seq.0, &link.encode().map_err(SpoolError::Encode)?, &mut ops);
         ops.extend(records.iter().map(|w| Op::Delete(w.key.clone())));
@@ -143,31 +200,98 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
     }
 
     fn cut_of(&self, link: &SpoolLink, body: Vec<u8>) -> Cut {
-        let records = link.record_count();
-        Cut { epoch: self.state.start.epoch, seq: link.seq, prev: link.prev, hash: link.hash, body, records }
+        Cut {
+            epoch: self.state.start.epoch,
+            seq: link.seq,
+            prev: link.prev,
+            hash: link.hash,
+            body,
+            records: link.record_count(),
+            stub: link.stub,
+        }
     }
 
-    pub(super) fn lowest_in_flight(&mut self) -> Result<Option<Cut>, SpoolError> {
+    /// The lowest link beyond `seq`, as it is to be sent.
+    pub(super) fn lowest_after(&mut self, seq: Seq) -> Result<Option<Cut>, SpoolError> {
         self.check_running()?;
         self.save()?;
-        let Some(link) = self.state.links.first().cloned() else { return Ok(None) };
-        if self.lost.contains(&link.seq) {
-            return Ok(None);
+        let next = self.state.links.iter().find(|link| link.seq > seq).cloned();
+        // Without its place in the chain it would look like a fork; resume tells how to go on.
+        let Some(link) = next.filter(SpoolLink::is_placed) else { return Ok(None) };
+        if let Some(reason) = link.stub {
+            return self.stub_of(&link, reason).map(Some);
         }
-        if let Some(body) = self.body_of(&link)? {
-            return Ok(Some(self.cut_of(&link, body)));
+        match self.body_of(&link)? {
+            Stored::Whole(body) => Ok(Some(self.cut_of(&link, body))),
+            Stored::Damaged => self.make_stub(link.seq, GapReason::Corrupt).map(Some),
+            Stored::Absent => self.make_stub(link.seq, GapReason::SpoolLost).map(Some),
         }
-        self.lost.insert(link.seq);
-        self.state.awaiting_resume = true;
-        self.commit_with_state(Vec::new())?;
-        Ok(None)
     }
 
-    /// The stored bytes, if they still have the link's hash.
-    pub(super) fn body_of(&self, link: &SpoolLink) -> Result<Option<Vec<u8>>, SpoolError> {
+    pub(super) fn make_stub(&mut self, seq: Seq, reason: GapReason) -> Result<Cut, SpoolError> {
+        self.check_running()?;
+        self.save()?;
+        let link = self.state.link(seq).cloned().ok_or(SpoolError::NotInFlight(seq))?;
+        if let Some(reason) = link.stub {
+            return self.stub_of(&link, reason);
+        }
+        let stub = SpoolLink { body_bytes: 0, gaps: Vec::new(), stub: Some(reason), ..link.clone() };
+        self.check(invariant::a_link_stays_itself(&link, &stub));
+        let mut ops = Vec::new();
+        #[cfg(feature = "planted")]
+        self.put_back(&link, &mut ops)?;
+        delete_link(&link, &mut ops);
+        frame::put_long(Space::Link, seq.0, &stub.encode().map_err(SpoolError::Encode)?, &mut ops);
+        self.gaps.pin(&link.gaps, false);
+        for run in &link.gaps {
+            // Only where its own entry was lost, and its reason with it.
+            self.gaps.add(*run, GapReason::SpoolLost, &mut ops);
+        }
+        if reason == GapReason::Corrupt {
+            self.state.corrupt += link.record_count();
+        }
+        self.state.replace(stub.clone());
+        self.commit_with_state(ops)?;
+        self.stub_of(&stub, reason)
+    }
+
+    fn stub_of(&self, link: &SpoolLink, reason: GapReason) -> Result<Cut, SpoolError> {
+        let body = link.to_stub(&self.state.start, reason).encode().map_err(SpoolError::Encode)?;
+        Ok(self.cut_of(link, body))
+    }
+
+    /// What is stored of a body; whole only if it still has the link's hash.
+    pub(super) fn body_of(&self, link: &SpoolLink) -> Result<Stored, SpoolError> {
         let (from, to) = frame::long_range(Space::Body, link.seq.0);
         let max = usize::try_from(frame::chunks_of(limit::BODY_BYTES_MAX)).unwrap_or(usize::MAX);
-        let pairs = self.engine.scan(&from, &to, max.saturating_add(1))?;
-        Ok(frame::join(&pairs).filter(|body| Hash::of(body) == link.hash))
+        let pairs = self.scan(&from, &to, max.saturating_add(1))?;
+        if pairs.is_empty() {
+            return Ok(Stored::Absent);
+        }
+        let whole = frame::join(&pairs).filter(|body| Hash::of(body) == link.hash);
+        Ok(whole.map_or(Stored::Damaged, Stored::Whole))
     }
+
+    /// The bug that [`Planted::StubKeepsRecords`] is.
+    #[cfg(feature = "planted")]
+    fn put_back(&mut self, link: &SpoolLink, ops: &mut Vec<Op>) -> Result<(), SpoolError> {
+        use tenken_common::wire::v1::ReceivedBatch;
+        let Stored::Whole(body) = self.body_of(link)? else { return Ok(()) };
+        let Ok(received) = ReceivedBatch::decode(&body) else { return Ok(()) };
+        for record in received.batch.records.iter().filter(|_| self.soil.grows(Planted::StubKeepsRecords)) {
+            let class = record.observation.class();
+            let payload = RecordV1::of(record).and_then(|r| codec::to_vec(&r)).map_err(SpoolError::Encode)?;
+            ops.push(frame::put(frame::record_key(class, record.id), &payload));
+            self.waiting += 1;
+            self.urgent += u64::from(class == Class::Urgent);
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn delete_link(link: &SpoolLink, ops: &mut Vec<Op>) {
+    let body = usize::try_from(link.body_bytes).unwrap_or(usize::MAX);
+    frame::delete_long(Space::Body, link.seq.0, frame::chunks_of(body), ops);
+    let head = link.encode().map_or(0, |bytes| bytes.len());
+    frame::delete_long(Space::Link, link.seq.0, frame::chunks_of(head), ops);
 }

@@ -1,23 +1,26 @@
 //! [`DurableSpool`]: the spool over any engine and state store.
 //!
 //! Holds: memory is changed only along with a commit; a commit that fails halts the spool, since
-//! nobody knows what of it is on the disk, and opening it again finds out. Every write goes to
-//! the engine first, then to the state store, then the caller hears of it.
+//! nobody knows what of it is on the disk, and opening it again finds out. So does a read that
+//! fails: the ladder then makes the best of that store. Every write goes to the engine first,
+//! then to the state store, then the caller hears of it.
 //!
-//! Opening is in `open`, cutting in `cut`, acknowledgements in `release`, losing in `evict`.
+//! Opening is in `open`, another epoch in `migrate`, cutting and stubs in `cut`, acknowledgements
+//! in `release`, losing in `evict`.
 
 use super::{
-    BatchLimit, Cut, CutContext, Spool, SpoolError, SpoolStats, Standing,
-    engine::{Engine, EngineError, Op, StateStore},
+    BatchLimit, Cut, CutContext, Spool, SpoolError, SpoolStats, Standing, WaitingRecord,
+    engine::{Engine, EngineError, Op, Pair, StateStore},
     frame::{self, Space},
     gaps::Gaps,
     runs::RunSet,
     state::SpoolState,
 };
-use std::collections::BTreeSet;
+use crate::planted::{Planted, Soil};
+use std::cell::Cell;
 use tenken_common::{
     ack::Ack,
-    batch::{GapReason, RecRun},
+    batch::{Gap, GapReason, RecRun},
     category::Category,
     codec::{self, CodecError},
     envelope::Verified,
@@ -38,8 +41,6 @@ pub struct DurableSpool<E, S> {
     pub(super) engine: E,
     pub(super) states: S,
     pub(super) state: SpoolState,
-    /// Links whose body is gone or damaged.
-    pub(super) lost: BTreeSet<Seq>,
     pub(super) gaps: Gaps,
     /// The id that the next record gets.
     pub(super) next_id: RecId,
@@ -50,9 +51,12 @@ pub struct DurableSpool<E, S> {
     pub(super) cap_bytes: u64,
     /// How many chunks the engine's copy of the state has.
     pub(super) state_chunks: u32,
-    pub(super) halted: bool,
+    pub(super) halted: Cell<bool>,
     /// The engine is ahead of the state store.
     pub(super) unsaved: bool,
+    /// Invariants that did not hold.
+    pub(super) violations: u64,
+    pub(super) soil: Soil,
 }
 
 /// A waiting record as it was read.
@@ -67,6 +71,18 @@ pub(super) struct Waiting {
 }
 
 impl<E: Engine, S: StateStore> DurableSpool<E, S> {
+    /// Breaks a rule from now on.
+    #[cfg(feature = "planted")]
+    #[doc(hidden)]
+    pub fn plant(&mut self, bug: Planted) {
+        self.soil.plant(bug);
+    }
+
+    /// Counts an invariant that does not hold.
+    pub(super) fn check(&mut self, holds: bool) {
+        self.violations += u64::from(!holds);
+    }
+
     /// What the payload may take so that the directory stays within its cap.
     pub(super) fn budget(&self) -> u64 {
         self.cap_bytes.saturating_mul(10) / DISK_FACTOR_TENTHS
@@ -78,7 +94,14 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
     }
 
     pub(super) fn check_running(&self) -> Result<(), SpoolError> {
-        if self.halted { Err(SpoolError::Halted) } else { Ok(()) }
+        if self.halted.get() { Err(SpoolError::Halted) } else { Ok(()) }
+    }
+
+    /// A range of the engine; one that cannot be read halts the spool.
+    pub(super) fn scan(&self, from: &[u8], to: &[u8], max: usize) -> Result<Vec<Pair>, SpoolError> {
+        let read = self.engine.scan(from, to, max);
+        self.halted.set(self.halted.get() || read.is_err());
+        Ok(read?)
     }
 
     /// Writes to the engine alone: for records within the reserved ids.
@@ -89,7 +112,7 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
         } else {
             Err(EngineError::new("check before write", "a value does not fit or was altered in memory"))
         };
-        self.halted = done.is_err();
+        self.halted.set(done.is_err());
         Ok(done?)
     }
 
@@ -97,8 +120,13 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
     pub(super) fn commit_with_state(&mut self, mut ops: Vec<Op>) -> Result<(), SpoolError> {
         self.check_running()?;
         self.state.generation += 1;
-        self.state.last_id = self.last_id();
+        if !self.soil.grows(Planted::IdsUnreserved) {
+            self.state.last_id = self.last_id();
+        }
         self.push_state(&mut ops)?;
+        if self.soil.grows(Planted::StateFirst) {
+            self.states.save(&self.state)?;
+        }
         self.commit(&ops)?;
         self.unsaved = true;
         self.save()
@@ -128,7 +156,7 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
         max: usize,
     ) -> Result<Vec<Waiting>, SpoolError> {
         let (first, end) = frame::records_of(class);
-        let pairs = self.engine.scan(&from.unwrap_or(first), &end, max)?;
+        let pairs = self.scan(&from.unwrap_or(first), &end, max)?;
         let read = pairs.into_iter().filter_map(|(key, value)| {
             let Some(frame::Place::Record(class, id)) = frame::place(&key) else { return None };
             let record = frame::unseal(&key, &value)
@@ -205,8 +233,8 @@ impl<E: Engine, S: StateStore> Spool for DurableSpool<E, S> {
         let mut ops = Vec::new();
         let evicted = self.make_room(bytes, urgent > 0, &mut ops)?;
         ops.append(&mut puts);
-        let reserve = run.to > self.state.reserved_to;
-        while self.state.reserved_to < run.to {
+        let reserve = run.to > self.state.reserved_to && !self.soil.grows(Planted::IdsUnreserved);
+        while reserve && self.state.reserved_to < run.to {
             self.state.reserved_to.0 += limit::REC_ID_BLOCK;
         }
         self.next_id = run.to.next();
@@ -225,8 +253,12 @@ impl<E: Engine, S: StateStore> Spool for DurableSpool<E, S> {
         self.cut_next(limit, cx)
     }
 
-    fn next_in_flight(&mut self) -> Result<Option<Cut>, SpoolError> {
-        self.lowest_in_flight()
+    fn in_flight_after(&mut self, seq: Seq) -> Result<Option<Cut>, SpoolError> {
+        self.lowest_after(seq)
+    }
+
+    fn stub(&mut self, seq: Seq, reason: GapReason) -> Result<Cut, SpoolError> {
+        self.make_stub(seq, reason)
     }
 
     fn release(&mut self, ack: &Verified<Ack>, envelope: &[u8]) -> Result<u64, SpoolError> {
@@ -238,55 +270,28 @@ impl<E: Engine, S: StateStore> Spool for DurableSpool<E, S> {
     }
 
     fn answer_missing(&mut self, missing: &[RecRun]) -> Result<u64, SpoolError> {
-        self.check_running()?;
-        let held = self.held()?;
-        let last = self.last_id();
-        let mut ops = Vec::new();
-        let mut declared = 0;
-        for run in missing {
-            let issued = RecRun { from: run.from.max(RecId(1)), to: run.to.min(last) };
-            if issued.is_empty() {
-                continue;
-            }
-            for lost in held.missing_in(issued) {
-                declared += self.gaps.add(lost, GapReason::SpoolLost, &mut ops);
-            }
-        }
-        if declared > 0 {
-            self.commit_with_state(ops)?;
-        }
-        Ok(declared)
+        self.declare_missing(missing)
     }
 
     fn withdraw(&mut self, allowed: &dyn Fn(Category) -> bool) -> Result<u64, SpoolError> {
         self.set_aside(allowed)
     }
 
-    fn declare(&mut self, run: RecRun, reason: GapReason) -> Result<(), SpoolError> {
-        self.check_running()?;
-        let mut ops = Vec::new();
-        if !run.is_empty() && self.gaps.add(run, reason, &mut ops) > 0 {
-            self.commit(&ops)?;
-        }
-        Ok(())
-    }
-
     fn stats(&self) -> SpoolStats {
-        let lost = self.lost.len();
-        let lost =
-            (lost > 0).then(|| format!("{lost} batches in flight lost their body on this device's disk"));
         SpoolStats {
             waiting: self.waiting,
             urgent: self.urgent,
             gaps_waiting: self.gaps.waiting_len(),
             in_flight: self.state.links.len() as u64,
+            stubs: self.state.links.iter().filter(|link| link.stub.is_some()).count() as u64,
             disk_bytes: self.engine.disk_bytes(),
             oldest: self.oldest(),
             evicted: self.state.evicted,
             corrupt: self.state.corrupt,
+            violations: self.violations,
             acked_seq: self.state.acked_seq,
             awaiting_resume: self.state.awaiting_resume,
-            degraded: self.engine.degraded().or(lost),
+            degraded: self.engine.degraded(),
         }
     }
 
@@ -311,33 +316,28 @@ impl<E: Engine, S: StateStore> Spool for DurableSpool<E, S> {
         self.commit_with_state(Vec::new())
     }
 
-    fn server_time(&self) -> Option<Timestamp> {
-        self.state.server_time
-    }
-
-    fn set_server_time(&mut self, at: Timestamp) -> Result<(), SpoolError> {
-        if self.state.server_time == Some(at) {
-            return Ok(());
-        }
-        self.check_running()?;
-        self.state.server_time = Some(at);
-        self.commit_with_state(Vec::new())
-    }
-
     fn is_halted(&self) -> bool {
-        self.halted
+        self.halted.get()
     }
 
     fn close(&mut self) -> Result<(), SpoolError> {
         self.state.reserved_to = self.last_id();
         self.commit_with_state(Vec::new())?;
         self.engine.close();
-        self.halted = true;
+        self.halted.set(true);
         Ok(())
     }
 
     fn last_id(&self) -> RecId {
         RecId(self.next_id.0.saturating_sub(1))
+    }
+
+    fn waiting(&self, class: Class, from: RecId, max: usize) -> Result<Vec<WaitingRecord>, SpoolError> {
+        self.look(class, from, max)
+    }
+
+    fn waiting_gaps(&self) -> Vec<Gap> {
+        self.gaps.waiting(usize::MAX)
     }
 }
 

@@ -9,6 +9,7 @@ use super::{
     engine::{Engine, Op, StateStore},
     frame,
 };
+use crate::planted::Planted;
 use tenken_common::{
     batch::{GapReason, RecRun},
     category::Category,
@@ -30,6 +31,13 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
         let shortage = (self.payload_bytes() + bytes).saturating_sub(budget);
         if shortage == 0 {
             return Ok(false);
+        }
+        if self.soil.grows(Planted::EvictsPinned)
+            && let Some(link) = self.state.links.first().cloned()
+        {
+            for run in &link.records {
+                self.gaps.add(*run, GapReason::Evicted, ops);
+            }
         }
         // A little more than needed, so that a full spool does not evict at every append.
         let goal = shortage.max(budget / 64);

@@ -73,13 +73,7 @@ pub struct MemoryState(MemoryDisk);
 impl Engine for MemoryEngine {
     fn commit(&mut self, ops: &[Op]) -> Result<(), EngineError> {
         self.0.spend()?;
-        let mut pairs = self.0.pairs();
-        for op in ops {
-            match op {
-                Op::Put(key, value) => pairs.insert(key.clone(), value.clone()),
-                Op::Delete(key) => pairs.remove(key),
-            };
-        }
+        apply(&mut self.0.pairs(), ops);
         Ok(())
     }
 
@@ -101,8 +95,11 @@ impl Engine for MemoryEngine {
     }
 
     fn renew(&mut self, ops: &[Op]) -> Result<(), EngineError> {
-        self.0.pairs().clear();
-        self.commit(ops)
+        self.0.spend()?;
+        let mut pairs = self.0.pairs();
+        pairs.clear();
+        apply(&mut pairs, ops);
+        Ok(())
     }
 
     fn degraded(&self) -> Option<String> {
@@ -110,6 +107,15 @@ impl Engine for MemoryEngine {
     }
 
     fn close(&mut self) {}
+}
+
+fn apply(pairs: &mut Pairs, ops: &[Op]) {
+    for op in ops {
+        match op {
+            Op::Put(key, value) => pairs.insert(key.clone(), value.clone()),
+            Op::Delete(key) => pairs.remove(key),
+        };
+    }
 }
 
 impl StateStore for MemoryState {

@@ -1,48 +1,59 @@
 //! Opening: everything is read through its CRC, compared with the state, and made whole.
 //!
 //! Holds: after it, every id up to the highest reserved one is waiting, cut, declared or settled,
-//! in exactly one place. What is missing without a trace is declared [`GapReason::SpoolLost`];
-//! ids that were reserved and, as far as the store shows, never used are
-//! [`GapReason::NeverIssued`].
+//! in exactly one place; which copy wins where there are two is in the head of [`super`]. What is
+//! missing without a trace is declared [`GapReason::SpoolLost`]; ids that were reserved and, as
+//! far as the store shows, never used are [`GapReason::NeverIssued`]. A store of an earlier epoch
+//! of the same device is migrated, one of another chain is not touched.
 //!
 //! Does not: decide what to do with a store that cannot be read at all; the shell's ladder does.
 
 use super::{
-    SpoolError,
+    Spool, SpoolError,
+    cut::Stored,
     durable::DurableSpool,
     engine::{Engine, Op, Pair, StateStore},
     frame::{self, Place, Space},
     gaps::{self, Gaps},
+    migrate::{self, Kinship},
     runs::RunSet,
     state::{ChainStart, SpoolLink, SpoolState},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use crate::{
+    invariant::{self, Census},
+    planted::Soil,
+};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
+};
 use tenken_common::{
-    batch::{Gap, GapReason, RecRun},
+    batch::{Gap, GapReason, RecRun, runs_of},
     codec,
+    envelope::Payload,
     id::{Hash, RecId, Seq},
     limit,
     observation::Class,
-    wire::v1::RecordV1,
+    wire::v1::{ReceivedBatch, RecordV1},
 };
 
 const PAGE: usize = 256;
 
 /// What a whole read of the engine found.
 #[derive(Default)]
-struct Survey {
+pub(super) struct Survey {
     anything: bool,
-    state: Option<SpoolState>,
+    pub(super) state: Option<SpoolState>,
     state_chunks: u32,
-    links: BTreeMap<Seq, SpoolLink>,
+    pub(super) links: BTreeMap<Seq, SpoolLink>,
     /// Keys of all chunks of links and bodies, by number.
-    chunk_keys: BTreeMap<u64, Vec<Vec<u8>>>,
-    gaps: Vec<Gap>,
-    records: RunSet,
+    chunk_keys: BTreeMap<u64, Vec<(Space, Vec<u8>)>>,
+    pub(super) gaps: Vec<Gap>,
+    pub(super) records: RunSet,
     /// Damaged records.
-    corrupt: BTreeSet<RecId>,
+    pub(super) corrupt: BTreeSet<RecId>,
     /// Keys of what is damaged or was never ours.
-    garbage: Vec<Vec<u8>>,
+    pub(super) garbage: Vec<Vec<u8>>,
     waiting: u64,
     urgent_count: u64,
     record_bytes: u64,
@@ -53,7 +64,7 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
     /// declares what is missing. `cap_bytes` is for the engine's files.
     pub fn open(engine: E, states: S, start: ChainStart, cap_bytes: u64) -> Result<Self, SpoolError> {
         let survey = Survey::of(&engine)?;
-        Self::open_surveyed(engine, states, start, cap_bytes, &survey)
+        Self::open_surveyed(engine, states, start, cap_bytes, survey)
     }
 
     /// The same, but refuses a store that is behind the state, before anything is written to it.
@@ -67,20 +78,35 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
         if survey.is_behind(states.load()?.as_ref()) {
             return Err(SpoolError::Behind);
         }
-        Self::open_surveyed(engine, states, start, cap_bytes, &survey)
+        Self::open_surveyed(engine, states, start, cap_bytes, survey)
     }
 
     fn open_surveyed(
-        engine: E,
+        mut engine: E,
         mut states: S,
         start: ChainStart,
         cap_bytes: u64,
-        survey: &Survey,
+        mut survey: Survey,
     ) -> Result<Self, SpoolError> {
-        let file = states.load()?;
-        if file.iter().chain(&survey.state).any(|state| state.start != start) {
-            return Err(SpoolError::OtherChain);
+        let mut file = states.load()?;
+        let kinship = |state: Option<&SpoolState>| state.map(|s| Kinship::of(&s.start, &start));
+        let mut migrated = false;
+        match (kinship(file.as_ref()), kinship(survey.state.as_ref())) {
+            (Some(Kinship::Other), _) | (_, Some(Kinship::Other)) => return Err(SpoolError::OtherChain),
+            (None | Some(Kinship::Same), None | Some(Kinship::Same)) => {}
+            // The store fell back behind a migration: whatever it holds has other ids by now.
+            (Some(Kinship::Same), Some(Kinship::Earlier)) => {
+                engine.renew(&[])?;
+                survey = Survey::of(&engine)?;
+            }
+            (Some(Kinship::Earlier), Some(Kinship::Same)) => (file, migrated) = (None, true),
+            (Some(Kinship::Earlier), None | Some(Kinship::Earlier)) | (None, Some(Kinship::Earlier)) => {
+                migrate::migrate(&mut engine, file.take(), &survey, start)?;
+                survey = Survey::of(&engine)?;
+                migrated = true;
+            }
         }
+        let survey = &survey;
         if file.is_none() && !survey.anything {
             // The one time that the state comes first: a store without state would look like a
             // lost state file.
@@ -90,7 +116,6 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
             engine,
             states,
             state: SpoolState::new(start),
-            lost: BTreeSet::new(),
             gaps: Gaps::default(),
             next_id: RecId(1),
             waiting: survey.waiting,
@@ -98,16 +123,23 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
             record_bytes: survey.record_bytes,
             cap_bytes,
             state_chunks: survey.state_chunks,
-            halted: false,
+            halted: Cell::new(false),
             unsaved: false,
+            violations: 0,
+            soil: Soil::default(),
         };
-        spool.reconcile(file, survey)?;
+        spool.reconcile(file, survey, migrated)?;
         Ok(spool)
     }
 
-    fn reconcile(&mut self, file: Option<SpoolState>, survey: &Survey) -> Result<(), SpoolError> {
+    fn reconcile(
+        &mut self,
+        file: Option<SpoolState>,
+        survey: &Survey,
+        migrated: bool,
+    ) -> Result<(), SpoolError> {
         let mut ops: Vec<Op> = survey.garbage.iter().cloned().map(Op::Delete).collect();
-        let state_lost = file.is_none() && survey.anything;
+        let state_lost = file.is_none() && survey.anything && !migrated;
         let behind = survey.is_behind(file.as_ref());
         let nothing_known = file.is_none() && survey.state.is_none();
         let file_links = file.as_ref().map(|f| f.links.clone()).unwrap_or_default();
@@ -116,41 +148,59 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
             self.state = newest;
         }
         self.join_links(survey, file_links, &mut ops)?;
-        let intact = |lost: &BTreeSet<Seq>, link: &&SpoolLink| !lost.contains(&link.seq);
-
-        // Where the store fell back to before a cut or an acknowledgement, records are there twice.
-        let mut elsewhere = self.state.settled();
-        for link in self.state.links.iter().filter(|link| intact(&self.lost, link)) {
-            link.records.iter().for_each(|run| elsewhere.insert(*run));
-        }
-        self.drop_doubles(survey, &elsewhere, &mut ops)?;
-
-        let mut held = elsewhere;
-        survey.records.runs().into_iter().for_each(|run| held.insert(run));
         self.restore_gaps(survey, &mut ops);
-        self.gaps.ids().runs().into_iter().for_each(|run| held.insert(run));
-        for link in &self.state.links {
-            link.records.iter().for_each(|run| held.insert(*run));
-            if !self.lost.contains(&link.seq) {
-                link.gaps.iter().for_each(|run| held.insert(*run));
-            }
-        }
-        self.declare_losses(survey, held, behind, nothing_known, &mut ops);
 
-        self.state.awaiting_resume |= state_lost || !self.lost.is_empty();
+        let mut elsewhere = self.state.settled();
+        elsewhere
+            .extend(self.state.links.iter().flat_map(|link| link.records.iter().chain(&link.gaps)).copied());
+        elsewhere.extend(self.gaps.ids().runs());
+        let blurred = RecRun { from: RecId(1), to: self.state.blurred_to };
+        let doubtful: RunSet = if behind { [blurred].into_iter().collect() } else { RunSet::default() };
+        self.drop_doubles(survey, &elsewhere, &doubtful, &mut ops)?;
+        elsewhere.extend(self.gaps.ids().runs());
+        let waiting = survey.records.without(&elsewhere);
+        let mut held = elsewhere;
+        held.extend(waiting.runs());
+        self.declare_losses(survey, held, behind, nothing_known, &mut ops);
+        let census = self.census(waiting);
+        self.check(invariant::every_id_is_in_one_place(&census));
+        let placed = self.state.links.iter().all(SpoolLink::is_placed);
+        let whole = invariant::the_chain_is_whole(self.state.acked_hash, &self.state.links);
+        self.check(whole || !placed);
+
+        self.state.awaiting_resume |= state_lost || !placed;
         self.commit_with_state(ops)
     }
 
-    /// The chain from both sources, without a hole; bodies that are not whole are lost.
+    fn census(&self, waiting: RunSet) -> Census {
+        let links = &self.state.links;
+        let mut declared = self.gaps.ids();
+        declared.extend(links.iter().flat_map(|link| link.gaps.iter().copied()));
+        Census {
+            waiting,
+            cut: links.iter().flat_map(|link| link.records.iter().copied()).collect(),
+            declared,
+            settled: self.state.settled(),
+            blurred_to: self.state.blurred_to,
+            last: self.last_id(),
+        }
+    }
+
+    /// The chain from both sources, without a hole. A body that is not whole is found out when
+    /// its turn comes.
     fn join_links(
         &mut self,
         survey: &Survey,
         file: Vec<SpoolLink>,
         ops: &mut Vec<Op>,
     ) -> Result<(), SpoolError> {
-        let mut links: BTreeMap<Seq, SpoolLink> = file.into_iter().map(|link| (link.seq, link)).collect();
-        for (seq, link) in &survey.links {
-            links.entry(*seq).or_insert_with(|| link.clone());
+        let mut links: BTreeMap<Seq, SpoolLink> = survey.links.clone();
+        for link in file {
+            let stubbed = link.stub.is_some();
+            let inside = links.entry(link.seq).or_insert_with(|| link.clone());
+            if stubbed && inside.stub.is_none() {
+                *inside = link;
+            }
         }
         if self.state.generation == 0
             && let Some(first) = links.values().next()
@@ -165,41 +215,65 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
             self.state.head_hash = last.hash;
         }
         self.state.head_seq = self.state.head_seq.max(acked);
-        let mut next_prev = self.state.head_hash;
+        let mut hash = self.state.head_hash;
         let mut chain = Vec::new();
         for seq in ((acked.0 + 1)..=self.state.head_seq.0).rev().map(Seq) {
-            let link = links.remove(&seq).unwrap_or_else(|| {
-                let prev = links.get(&Seq(seq.0 - 1)).map_or(Hash::ZERO, |before| before.hash);
-                SpoolLink { seq, prev, hash: next_prev, body_bytes: 0, records: vec![], gaps: vec![] }
-            });
-            next_prev = link.prev;
-            if self.body_of(&link)?.is_none() {
-                self.lost.insert(seq);
-            }
-            if !survey.links.contains_key(&seq) {
-                frame::put_long(Space::Link, seq.0, &link.encode().map_err(SpoolError::Encode)?, ops);
-            }
+            let link = match links.remove(&seq) {
+                Some(link) => link,
+                None => self.lost_link(seq, hash, &links)?,
+            };
+            hash = link.prev;
             chain.push(link);
         }
         chain.reverse();
+        for link in &chain {
+            let keys = survey.chunk_keys.get(&link.seq.0).into_iter().flatten();
+            let stale = |space| space == Space::Link || link.stub.is_some();
+            if survey.links.get(&link.seq) != Some(link) {
+                ops.extend(keys.filter(|(space, _)| stale(*space)).map(|(_, key)| Op::Delete(key.clone())));
+                let bytes = link.encode().map_err(SpoolError::Encode)?;
+                frame::put_long(Space::Link, link.seq.0, &bytes, ops);
+            }
+        }
         let known: BTreeSet<u64> = chain.iter().map(|link| link.seq.0).collect();
         self.state.links = chain;
         let leftover = survey.chunk_keys.iter().filter(|(number, _)| !known.contains(number));
-        ops.extend(leftover.flat_map(|(_, keys)| keys.iter().cloned().map(Op::Delete)));
+        ops.extend(leftover.flat_map(|(_, keys)| keys.iter().map(|(_, key)| Op::Delete(key.clone()))));
         Ok(())
+    }
+
+    /// A link that neither source has: out of its body, if that is whole; else only its place,
+    /// as far as its neighbours tell it.
+    fn lost_link(
+        &self,
+        seq: Seq,
+        hash: Hash,
+        below: &BTreeMap<Seq, SpoolLink>,
+    ) -> Result<SpoolLink, SpoolError> {
+        let before = Seq(seq.0 - 1);
+        let neighbour = (before == self.state.acked_seq).then_some(self.state.acked_hash);
+        let prev = neighbour.or_else(|| below.get(&before).map(|link| link.hash)).unwrap_or(Hash::ZERO);
+        let mut link =
+            SpoolLink { seq, prev, hash, body_bytes: 0, records: vec![], gaps: vec![], stub: None };
+        if let Stored::Whole(body) = self.body_of(&link)?
+            && let Ok(received) = ReceivedBatch::decode(&body)
+        {
+            link.prev = received.batch.prev;
+            link.body_bytes = u32::try_from(body.len()).unwrap_or(u32::MAX);
+            link.records = runs_of(received.record_ids());
+            link.gaps = received.batch.gaps.iter().map(|gap| gap.run).collect();
+        }
+        Ok(link)
     }
 
     fn drop_doubles(
         &mut self,
         survey: &Survey,
         elsewhere: &RunSet,
+        doubtful: &RunSet,
         ops: &mut Vec<Op>,
     ) -> Result<(), SpoolError> {
-        let twice = survey.records.runs().iter().any(|run| {
-            let alone: u64 = elsewhere.missing_in(*run).iter().map(RecRun::len).sum();
-            alone < run.len()
-        });
-        if !twice {
+        if !survey.records.runs().iter().any(|run| elsewhere.meets(*run) || doubtful.meets(*run)) {
             return Ok(());
         }
         for class in Class::ALL {
@@ -208,7 +282,14 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
                 let page = self.page(class, from, PAGE)?;
                 let Some(last) = page.last() else { break };
                 from = Some(frame::after(&last.key));
-                for record in page.into_iter().filter(|w| w.record.is_some() && elsewhere.contains(w.id)) {
+                for record in page.into_iter().filter(|w| w.record.is_some()) {
+                    let double = elsewhere.contains(record.id);
+                    if !double && !doubtful.contains(record.id) {
+                        continue;
+                    }
+                    if !double {
+                        self.gaps.add(RecRun::one(record.id), GapReason::SpoolLost, ops);
+                    }
                     self.forget(&record);
                     ops.push(Op::Delete(record.key));
                 }
@@ -250,6 +331,8 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
                 held.insert(RecRun::one(*id));
             }
         }
+        // Below, what is nowhere counts as settled.
+        held.insert(RecRun { from: RecId(1), to: self.state.blurred_to });
         let used = RecRun { from: RecId(1), to: highest };
         if nothing_known {
             // Without any state nobody here knows what was acknowledged; resume will tell.
@@ -272,11 +355,12 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
 
 impl Survey {
     /// The engine is written first: where it knows less than the state file, it lost something.
-    fn is_behind(&self, file: Option<&SpoolState>) -> bool {
-        file.is_some_and(|f| self.state.as_ref().is_none_or(|inside| inside.generation < f.generation))
+    pub(super) fn is_behind(&self, file: Option<&SpoolState>) -> bool {
+        let age = |state: &SpoolState| (state.start.epoch, state.generation);
+        file.is_some_and(|f| self.state.as_ref().is_none_or(|inside| age(inside) < age(f)))
     }
 
-    fn of<E: Engine>(engine: &E) -> Result<Self, SpoolError> {
+    pub(super) fn of<E: Engine>(engine: &E) -> Result<Self, SpoolError> {
         let mut survey = Self::default();
         let mut state: Vec<Pair> = Vec::new();
         let mut links: BTreeMap<u64, Vec<Pair>> = BTreeMap::new();
@@ -292,7 +376,7 @@ impl Survey {
                     Some(Place::Gap(from)) => survey.gap(from, key, &value),
                     Some(Place::Chunk { space: Space::State, .. }) => state.push((key, value)),
                     Some(Place::Chunk { space, number, .. }) => {
-                        survey.chunk_keys.entry(number).or_default().push(key.clone());
+                        survey.chunk_keys.entry(number).or_default().push((space, key.clone()));
                         if space == Space::Link {
                             links.entry(number).or_default().push((key, value));
                         }

@@ -1,26 +1,24 @@
 //! What the collector said it has: acknowledgements, and its answer to a resume.
 //!
-//! Holds (I2): a link is let go only if it is covered by the collector's word *and* the hash it
-//! named is our own. Settled ids, the removal of body and gaps, and the new state are one write.
+//! Holds (I2): a link is let go only if it is covered by a signed acknowledgement *and* the hash
+//! that it names is our own. Settled ids, the removal of body and gaps, and the new state are one
+//! write, and the acknowledgement is kept along with them: so this spool never lets go of what it
+//! could not prove to a collector that was restored from a backup.
 
 use super::{
-    SpoolError, Standing,
+    Spool, SpoolError, Standing,
+    cut::delete_link,
     durable::DurableSpool,
     engine::{Engine, Op, StateStore},
-    frame::{self, Space},
-    runs::RunSet,
-    state::SpoolLink,
 };
+use crate::{invariant, planted::Planted};
 use serde_bytes::ByteBuf;
 use tenken_common::{
     ack::Ack,
     batch::{GapReason, RecRun},
-    codec,
-    envelope::{Payload, Verified},
-    id::{Hash, Seq},
+    envelope::Verified,
+    id::{Hash, RecId, Seq},
     limit,
-    observation::Class,
-    wire::v1::{ReceivedBatch, RecordV1},
 };
 
 /// Below this a store is not worth renewing.
@@ -30,12 +28,15 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
     pub(super) fn release_acked(&mut self, ack: &Verified<Ack>, envelope: &[u8]) -> Result<u64, SpoolError> {
         self.check_running()?;
         let own = ack.device == self.state.start.device && ack.epoch == self.state.start.epoch;
-        let link = self.state.link(ack.acked_seq).filter(|link| own && link.hash == ack.hash);
-        if link.is_none() || envelope.len() > limit::MESSAGE_BYTES_MAX {
+        let checked = self.state.link(ack.acked_seq).is_some_and(|link| own && link.hash == ack.hash);
+        let covered = checked || self.soil.grows(Planted::ReleaseUnchecked);
+        if !covered || envelope.len() > limit::MESSAGE_BYTES_MAX {
             return Ok(0);
         }
+        let before = self.state.links.clone();
         let mut ops = Vec::new();
-        let count = self.settle_up_to(ack.acked_seq, &mut ops)?;
+        let count = self.settle_up_to(ack.acked_seq, &mut ops);
+        self.check(invariant::only_covered_is_deleted(&before, ack, &self.state.links));
         self.state.newest_ack = Some(ByteBuf::from(envelope));
         self.commit_with_state(ops)?;
         self.shrink()?;
@@ -53,17 +54,48 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
             return Ok(Standing::DeviceBehind);
         }
         let mut ops = Vec::new();
-        let settled = self.settle_up_to(committed, &mut ops)?;
-        let reopened = self.reopen_from_first_lost(&mut ops)?;
-        if settled > 0 || reopened || self.state.awaiting_resume {
+        let unplaced = self.state.links.iter().rfind(|link| !link.is_placed()).map(|link| link.seq);
+        match unplaced {
+            Some(seq) if seq > committed => return Ok(Standing::DeviceBehind),
+            // Nothing can be sent for it and nothing of it is left; the collector has it.
+            Some(seq) => drop(self.settle_up_to(seq, &mut ops)),
+            None => {}
+        }
+        if unplaced.is_some() || self.state.awaiting_resume {
             self.state.awaiting_resume = false;
             self.commit_with_state(ops)?;
-            self.shrink()?;
         }
         Ok(Standing::InStep)
     }
 
-    fn settle_up_to(&mut self, seq: Seq, ops: &mut Vec<Op>) -> Result<u64, SpoolError> {
+    pub(super) fn declare_missing(&mut self, missing: &[RecRun]) -> Result<u64, SpoolError> {
+        self.check_running()?;
+        let held = self.held()?;
+        let settled = self.state.settled();
+        let last = self.last_id();
+        let mut ops = Vec::new();
+        let mut declared = 0;
+        for run in missing {
+            let issued = RecRun { from: run.from.max(RecId(1)), to: run.to.min(last) };
+            if issued.is_empty() {
+                continue;
+            }
+            for gone in held.missing_in(issued) {
+                // Without a memory of its acknowledgement the loss is this device's own.
+                for lost in settled.missing_in(gone) {
+                    declared += self.gaps.add(lost, GapReason::SpoolLost, &mut ops);
+                }
+                declared += self.gaps.add(gone, GapReason::CollectorLost, &mut ops);
+            }
+        }
+        if declared > 0 {
+            self.state.unsettle(&self.gaps.ids());
+            self.commit_with_state(ops)?;
+        }
+        Ok(declared)
+    }
+
+    fn settle_up_to(&mut self, seq: Seq, ops: &mut Vec<Op>) -> u64 {
         let (done, left): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.state.links).into_iter().partition(|link| link.seq <= seq);
         self.state.links = left;
@@ -71,79 +103,12 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
             delete_link(link, ops);
             self.state.settle(link.records.iter().chain(&link.gaps));
             link.gaps.iter().for_each(|run| self.gaps.remove(run, ops));
-            // Where the store had fallen back to before the cut, the records wait there again.
-            if self.lost.remove(&link.seq) {
-                self.drop_waiting(&link.records, ops)?;
-            }
         }
         if let Some(last) = done.last() {
             self.state.acked_seq = last.seq;
             self.state.acked_hash = last.hash;
         }
-        Ok(done.len() as u64)
-    }
-
-    fn drop_waiting(&mut self, runs: &[RecRun], ops: &mut Vec<Op>) -> Result<(), SpoolError> {
-        let gone: RunSet = runs.iter().copied().collect();
-        for class in Class::ALL {
-            let mut from = None;
-            loop {
-                let page = self.page(class, from, 256)?;
-                let Some(last) = page.last() else { break };
-                from = Some(frame::after(&last.key));
-                for record in page.into_iter().filter(|w| gone.contains(w.id)) {
-                    self.forget(&record);
-                    ops.push(Op::Delete(record.key));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Gives the chain up from its first lost body on; see [`super::Spool::adopt_head`].
-    fn reopen_from_first_lost(&mut self, ops: &mut Vec<Op>) -> Result<bool, SpoolError> {
-        let Some(first) = self.lost.first().copied() else { return Ok(false) };
-        let (kept, given_up): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.state.links).into_iter().partition(|link| link.seq < first);
-        let (head_seq, head_hash) =
-            kept.last().map_or((self.state.acked_seq, self.state.acked_hash), |link| (link.seq, link.hash));
-        self.state.links = kept;
-        self.state.head_seq = head_seq;
-        self.state.head_hash = head_hash;
-        let held = self.held()?;
-        for link in &given_up {
-            let back =
-                if self.lost.contains(&link.seq) { RunSet::default() } else { self.put_back(link, ops)? };
-            delete_link(link, ops);
-            self.gaps.pin(&link.gaps, false);
-            for run in link.records.iter().flat_map(|run| held.missing_in(*run)) {
-                for lost in back.missing_in(run) {
-                    self.gaps.add(lost, GapReason::SpoolLost, ops);
-                }
-            }
-        }
-        self.lost.clear();
-        Ok(true)
-    }
-
-    /// Records of an intact body wait again; returns the ids that could be taken out of it.
-    fn put_back(&mut self, link: &SpoolLink, ops: &mut Vec<Op>) -> Result<RunSet, SpoolError> {
-        let mut back = RunSet::default();
-        let Some(Ok(received)) = self.body_of(link)?.map(|body| ReceivedBatch::decode(&body)) else {
-            return Ok(back);
-        };
-        for record in &received.batch.records {
-            let class = record.observation.class();
-            let payload = RecordV1::of(record).and_then(|r| codec::to_vec(&r)).map_err(SpoolError::Encode)?;
-            let key = frame::record_key(class, record.id);
-            let value = frame::seal(&key, &payload);
-            self.waiting += 1;
-            self.urgent += u64::from(class == Class::Urgent);
-            self.record_bytes += (key.len() + value.len()) as u64;
-            ops.push(Op::Put(key, value));
-            back.insert(RecRun::one(record.id));
-        }
-        Ok(back)
+        done.len() as u64
     }
 
     /// An engine's files do not shrink: an empty spool whose directory is large gets a new one.
@@ -156,14 +121,7 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
         self.push_state(&mut ops)?;
         ops.retain(|op| matches!(op, Op::Put(..)));
         let renewed = self.engine.renew(&ops);
-        self.halted = renewed.is_err();
+        self.halted.set(renewed.is_err());
         Ok(renewed?)
     }
-}
-
-fn delete_link(link: &SpoolLink, ops: &mut Vec<Op>) {
-    let body = usize::try_from(link.body_bytes).unwrap_or(usize::MAX);
-    frame::delete_long(Space::Body, link.seq.0, frame::chunks_of(body), ops);
-    let head = link.encode().map_or(0, |bytes| bytes.len());
-    frame::delete_long(Space::Link, link.seq.0, frame::chunks_of(head), ops);
 }

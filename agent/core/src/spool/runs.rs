@@ -60,20 +60,45 @@ impl RunSet {
         self.0.iter().map(|(&from, &to)| RecRun { from, to }).collect()
     }
 
-    /// Joins the lowest runs until there are at most `max`, taking in the ids between them.
-    pub fn coarsen(&mut self, max: usize) {
-        while self.0.len() > max.max(1) {
-            let Some((first, _)) = self.0.pop_first() else { return };
-            let Some((_, to)) = self.0.pop_first() else { return };
-            self.0.insert(first, to);
-        }
+    pub fn pop_first(&mut self) -> Option<RecRun> {
+        self.0.pop_first().map(|(from, to)| RecRun { from, to })
+    }
+
+    /// How many runs.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many ids.
+    pub fn ids(&self) -> u64 {
+        self.runs().iter().map(RecRun::len).sum()
+    }
+
+    /// Whether the two have an id in common.
+    pub fn meets(&self, run: RecRun) -> bool {
+        self.missing_in(run).iter().map(RecRun::len).sum::<u64>() < run.len()
+    }
+
+    /// What is in this set and not in the other.
+    pub fn without(&self, other: &Self) -> Self {
+        self.runs().into_iter().flat_map(|run| other.missing_in(run)).collect()
+    }
+}
+
+impl Extend<RecRun> for RunSet {
+    fn extend<I: IntoIterator<Item = RecRun>>(&mut self, runs: I) {
+        runs.into_iter().for_each(|run| self.insert(run));
     }
 }
 
 impl FromIterator<RecRun> for RunSet {
     fn from_iter<I: IntoIterator<Item = RecRun>>(runs: I) -> Self {
         let mut set = Self::default();
-        runs.into_iter().for_each(|run| set.insert(run));
+        set.extend(runs);
         set
     }
 }
@@ -105,9 +130,11 @@ mod tests {
     }
 
     #[test]
-    fn coarsening_takes_in_what_lies_between_the_lowest() {
-        let mut set: RunSet = [run(1, 2), run(5, 6), run(9, 9)].into_iter().collect();
-        set.coarsen(2);
-        assert_eq!(set.runs(), [run(1, 6), run(9, 9)]);
+    fn sets_are_subtracted_and_compared() {
+        let set: RunSet = [run(1, 6), run(9, 9)].into_iter().collect();
+        let other: RunSet = [run(3, 4), run(9, 20)].into_iter().collect();
+        assert_eq!(set.without(&other).runs(), [run(1, 2), run(5, 6)]);
+        assert_eq!((set.len(), set.ids()), (2, 7));
+        assert!(set.meets(run(6, 8)) && !set.meets(run(7, 8)));
     }
 }

@@ -5,23 +5,31 @@ use crate::spool::{ChainStart, EngineKind, SpoolConfig};
 use std::collections::BTreeMap;
 use tempfile::TempDir;
 use tenken_agent_core::spool::{
-    BatchLimit, Cut, CutContext, DurableSpool, Spool, Standing, memory::MemoryDisk, runs::RunSet,
+    BatchLimit, Cut, CutContext, DurableSpool, Spool, Standing,
+    frame::{self, Place, Space},
+    memory::MemoryDisk,
+    runs::RunSet,
 };
 use tenken_common::{
     ack::Ack,
-    batch::{Gap, GapReason, RecRun},
+    batch::{Batch, Gap, GapReason, RecRun},
     category::Category,
     envelope::{Envelope, Payload, Verified},
     id::{BootId, DeviceId, Epoch, Hash, Name, Nonce, RecId, Seq},
     key::SecretKey,
     limit,
     observation::{Body, CheckResult, CheckState, Observation, Sample},
+    stub::Stub,
     time::{ClockQuality, Moment, Monotonic, Timestamp},
     unit::{Quantity, Unit},
     wire::v1::ReceivedBatch,
 };
 
-pub const LIMIT: BatchLimit = BatchLimit { records: limit::BATCH_RECORDS_MAX, bytes: limit::PLAIN_BYTES_MAX };
+pub const LIMIT: BatchLimit = BatchLimit {
+    records: limit::BATCH_RECORDS_MAX,
+    bytes: limit::PLAIN_BYTES_MAX,
+    in_flight: limit::IN_FLIGHT_MAX,
+};
 pub const CAP: u64 = 8 * 1024 * 1024;
 
 pub fn start() -> ChainStart {
@@ -33,8 +41,12 @@ pub fn at(s: i64) -> Moment {
 }
 
 pub fn cx() -> CutContext<'static> {
+    cx_of(start())
+}
+
+pub fn cx_of(start: ChainStart) -> CutContext<'static> {
     CutContext {
-        device: start().device,
+        device: start.device,
         at: at(1_000_000),
         clock: ClockQuality::UNKNOWN,
         agent_version: "0.1.0",
@@ -47,6 +59,15 @@ pub fn sample(n: i64) -> Observation {
     let probe = Name::new("test").unwrap();
     let body = Body::Sample(Sample { probe, quantities: vec![quantity.unwrap()] });
     Observation { at: at(n), category: Category::Disk, subject: Name::new("device").unwrap(), body }
+}
+
+/// An observation nearly as large as one may be, of names that hardly compress.
+pub fn large(n: i64) -> Observation {
+    let names = (0..100i64).map(|i| Hash::of(&[n.to_le_bytes(), i.to_le_bytes()].concat()).to_string());
+    let quantities =
+        names.map(|text| Quantity::new(Name::new(&text[..60]).unwrap(), Unit::Count, 1.0).unwrap());
+    let body = Body::Sample(Sample { probe: Name::new("test").unwrap(), quantities: quantities.collect() });
+    Observation { body, ..sample(n) }
 }
 
 /// An urgent observation.
@@ -84,11 +105,15 @@ impl Bench {
     }
 
     pub fn open_capped(&self, cap_bytes: u64) -> Box<dyn Spool> {
+        self.open_chain(start(), cap_bytes)
+    }
+
+    pub fn open_chain(&self, start: ChainStart, cap_bytes: u64) -> Box<dyn Spool> {
         match self {
             Self::Memory(disk) => {
-                Box::new(DurableSpool::open(disk.engine(), disk.states(), start(), cap_bytes).unwrap())
+                Box::new(DurableSpool::open(disk.engine(), disk.states(), start, cap_bytes).unwrap())
             }
-            Self::Files(..) => crate::spool::open(&self.config(cap_bytes), start()).unwrap(),
+            Self::Files(..) => crate::spool::open(&self.config(cap_bytes), start).unwrap(),
         }
     }
 
@@ -100,6 +125,19 @@ impl Bench {
     pub fn dir(&self) -> &std::path::Path {
         let Self::Files(dir, _) = self else { panic!("only files have a directory") };
         dir.path()
+    }
+
+    /// Damages or removes what the lowest body is stored in, where that can be reached.
+    pub fn lose_lowest_body(&self, gone: bool) {
+        let Self::Memory(disk) = self else { return };
+        let mut pairs = disk.pairs();
+        let is_body = |key: &[u8]| matches!(frame::place(key), Some(Place::Chunk { space: Space::Body, .. }));
+        let Some(key) = pairs.keys().find(|key| is_body(key)).cloned() else { return };
+        if gone {
+            pairs.remove(&key);
+        } else if let Some(value) = pairs.get_mut(&key) {
+            value[12] ^= 1;
+        }
     }
 
     /// Loses both copies of the state.
@@ -114,40 +152,88 @@ impl Bench {
     }
 }
 
-/// The other side: takes links in order, refuses what the protocol forbids, signs what it has.
+/// The other side, as the protocol has it: one link is a batch or the stub with its hash, and
+/// whichever comes first is stored; a gap adds nothing where the record is there. It takes links
+/// in order, refuses what the protocol forbids, and signs what it has.
+#[derive(Clone)]
 pub struct Collector {
     key: SecretKey,
+    pub start: ChainStart,
     pub seq: Seq,
     pub hash: Hash,
     pub records: BTreeMap<RecId, Observation>,
     pub gaps: Vec<Gap>,
+    /// Links that came as stubs.
+    pub stubs: Vec<(Seq, GapReason)>,
+    /// What it held when it signed: a restored one is set back to one of these.
+    chain: BTreeMap<Seq, Hash>,
 }
 
 impl Collector {
     pub fn new() -> Self {
-        let key = SecretKey::from_seed(&[5; 32]);
-        Self { key, seq: Seq(0), hash: start().genesis, records: BTreeMap::new(), gaps: Vec::new() }
+        Self::of(start())
+    }
+
+    pub fn of(start: ChainStart) -> Self {
+        Self {
+            key: SecretKey::from_seed(&[5; 32]),
+            start,
+            seq: Seq(0),
+            hash: start.genesis,
+            records: BTreeMap::new(),
+            gaps: Vec::new(),
+            stubs: Vec::new(),
+            chain: BTreeMap::new(),
+        }
     }
 
     /// Takes a link; one that it has already has no further effect.
-    pub fn accept(&mut self, cut: &Cut) -> ReceivedBatch {
-        assert_eq!(Hash::of(&cut.body), cut.hash, "the body is the one that was hashed");
-        let received = ReceivedBatch::decode(&cut.body).unwrap();
-        let batch = &received.batch;
-        assert_eq!((batch.seq, batch.prev), (cut.seq, cut.prev));
-        if cut.seq == self.seq {
-            assert_eq!(cut.hash, self.hash, "the same number is the same link");
-            return received;
+    pub fn accept(&mut self, cut: &Cut) {
+        assert_eq!(cut.epoch, self.start.epoch);
+        if cut.seq <= self.seq {
+            assert_eq!(self.chain.get(&cut.seq), Some(&cut.hash), "the same number is the same link");
+            return;
         }
         assert_eq!((cut.seq, cut.prev), (self.seq.next(), self.hash), "the next link of the chain");
-        for record in &batch.records {
-            let twice = self.records.insert(record.id, record.observation.clone());
-            assert!(twice.is_none(), "record {} came twice", record.id);
+        if let Some(reason) = cut.stub {
+            assert_eq!(cut.payload_type(), Stub::TYPE);
+            let stub = Stub::decode(&cut.body).unwrap();
+            assert_eq!((stub.device, stub.epoch, stub.seq), (self.start.device, cut.epoch, cut.seq));
+            assert_eq!((stub.prev, stub.body_hash, stub.reason), (cut.prev, cut.hash, reason));
+            self.gaps.extend(stub.gaps());
+            self.stubs.push((cut.seq, reason));
+        } else {
+            let batch = batch_of(cut);
+            for record in &batch.records {
+                let twice = self.records.insert(record.id, record.observation.clone());
+                assert!(twice.is_none(), "record {} came twice", record.id);
+            }
+            self.gaps.extend(&batch.gaps);
         }
-        self.gaps.extend(&batch.gaps);
         self.seq = cut.seq;
         self.hash = cut.hash;
-        received
+        self.chain.insert(cut.seq, cut.hash);
+    }
+
+    /// A resume: the newest acknowledgement moves a collector that is behind it. Returns what it
+    /// misses.
+    pub fn resume(&mut self, spool: &dyn Spool) -> Vec<RecRun> {
+        if let Some(bytes) = spool.newest_ack() {
+            let ack = Envelope::from_bytes(&bytes).unwrap().open::<Ack>(&self.key.public()).unwrap();
+            assert_eq!((ack.device, ack.epoch), (self.start.device, self.start.epoch));
+            if ack.acked_seq > self.seq {
+                (self.seq, self.hash) = (ack.acked_seq, ack.hash);
+                self.chain.insert(ack.acked_seq, ack.hash);
+            }
+        }
+        let known = self.known();
+        known.last().map_or_else(Vec::new, |last| known.missing_in(run(1, last.0)))
+    }
+
+    fn known(&self) -> RunSet {
+        let mut known: RunSet = self.gaps.iter().map(|g| g.run).collect();
+        known.extend(self.records.keys().map(|id| RecRun::one(*id)));
+        known
     }
 
     pub fn ack(&self) -> (Verified<Ack>, Vec<u8>) {
@@ -156,8 +242,8 @@ impl Collector {
 
     pub fn ack_of(&self, acked_seq: Seq, hash: Hash) -> (Verified<Ack>, Vec<u8>) {
         let ack = Ack {
-            device: start().device,
-            epoch: start().epoch,
+            device: self.start.device,
+            epoch: self.start.epoch,
             acked_seq,
             hash,
             server: Timestamp::from_secs(7),
@@ -171,32 +257,37 @@ impl Collector {
         (envelope.open(&self.key.public()).unwrap(), envelope.to_bytes())
     }
 
-    /// Resumes, then sends and acknowledges until nothing is left.
+    /// Resumes, then sends and acknowledges until nothing is left, and resumes once more.
     pub fn drain(&mut self, spool: &mut dyn Spool) {
-        assert_eq!(spool.adopt_head(self.seq, self.hash).unwrap(), Standing::InStep);
-        for _ in 0..1_000 {
-            if spool.next_in_flight().unwrap().is_none() {
-                spool.cut(LIMIT, &cx()).unwrap();
+        for _ in 0..2 {
+            let missing = self.resume(spool);
+            assert_eq!(spool.adopt_head(self.seq, self.hash).unwrap(), Standing::InStep);
+            spool.answer_missing(&missing).unwrap();
+            for _ in 0..1_000 {
+                if spool.stats().in_flight == 0 {
+                    spool.cut(LIMIT, &cx_of(self.start)).unwrap();
+                }
+                let Some(cut) = spool.next_in_flight().unwrap() else { break };
+                self.accept(&cut);
+                let (ack, envelope) = self.ack();
+                assert!(spool.release(&ack, &envelope).unwrap() >= 1);
+                assert_eq!(spool.newest_ack(), Some(envelope));
             }
-            let Some(cut) = spool.next_in_flight().unwrap() else { break };
-            self.accept(&cut);
-            let (ack, envelope) = self.ack();
-            assert_eq!(spool.release(&ack, &envelope).unwrap(), 1);
-            assert_eq!(spool.newest_ack(), Some(envelope));
         }
         let stats = spool.stats();
-        assert_eq!((stats.waiting, stats.urgent, stats.in_flight), (0, 0, 0));
+        assert_eq!((stats.waiting, stats.urgent, stats.in_flight, stats.gaps_waiting), (0, 0, 0, 0));
+        assert_eq!(stats.violations, 0);
     }
 
+    /// Ids that were declared with this reason and did not come.
     pub fn declared(&self, reason: GapReason) -> RunSet {
-        self.gaps.iter().filter(|g| g.reason == reason).map(|g| g.run).collect()
+        let declared: RunSet = self.gaps.iter().filter(|g| g.reason == reason).map(|g| g.run).collect();
+        declared.without(&self.records.keys().map(|id| RecRun::one(*id)).collect())
     }
 
     /// Every id up to `last` came or was declared.
     pub fn assert_complete(&self, last: RecId) {
-        let mut known: RunSet = self.gaps.iter().map(|g| g.run).collect();
-        self.records.keys().for_each(|id| known.insert(RecRun::one(*id)));
-        let missing = known.missing_in(run(1, last.0.max(1)));
+        let missing = self.known().missing_in(run(1, last.0.max(1)));
         assert!(last == RecId(0) || missing.is_empty(), "silently lost: {missing:?}");
     }
 
@@ -209,4 +300,13 @@ impl Collector {
         }
         assert!(self.records.keys().all(|id| !seen.contains(*id)), "stored and declared lost");
     }
+}
+
+/// The batch of a link that is no stub, as a collector reads it.
+pub fn batch_of(cut: &Cut) -> Batch {
+    assert_eq!((cut.payload_type(), cut.stub), (ReceivedBatch::TYPE, None));
+    assert_eq!(Hash::of(&cut.body), cut.hash, "the body is the one that was hashed");
+    let received = ReceivedBatch::decode(&cut.body).unwrap();
+    assert_eq!((received.batch.seq, received.batch.prev), (cut.seq, cut.prev));
+    received.batch
 }

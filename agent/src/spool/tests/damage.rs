@@ -1,15 +1,21 @@
 //! Damaged disks: it always opens, never sends a wrong record, and declares every loss.
 
 use super::bench::{Bench, CAP, Collector, LIMIT, alarm, cx, run, sample, start};
-use crate::spool::{EngineKind, OpenError, SpoolHandle};
+use crate::spool::{EngineKind, OpenError, SpoolHandle, inspect as look_into, print};
 use std::{
     fs,
     path::{Path, PathBuf},
 };
-use tenken_agent_core::spool::{BatchLimit, Standing, frame, memory::MemoryDisk};
+use tenken_agent_core::spool::{
+    BatchLimit, Standing, StateStore, frame,
+    inspect::{self, Fault},
+    memory::MemoryDisk,
+};
 use tenken_common::{
     batch::{GapReason, RecRun},
-    id::RecId,
+    category::Category,
+    id::{Hash, RecId, Seq},
+    message::Language,
     observation::{Class, Observation},
 };
 
@@ -178,37 +184,112 @@ fn a_record_that_vanished_without_a_trace_is_declared() {
     assert_eq!(collector.declared(GapReason::SpoolLost).runs(), [run(2, 2)]);
 }
 
-/// Three links in flight, the second body damaged: what the collector has decides.
+/// Three links in flight, the second body damaged or gone: it goes as a stub, and the chain goes
+/// on, however far the collector is.
 #[test]
-fn a_lost_body_waits_for_resume() {
-    for stored in 0..=3usize {
+fn a_lost_body_goes_as_a_stub() {
+    for (gone, reason) in [(true, GapReason::SpoolLost), (false, GapReason::Corrupt)] {
+        for (stored, reopened) in (0..=3usize).flat_map(|n| [(n, false), (n, true)]) {
+            let disk = MemoryDisk::default();
+            let bench = Bench::Memory(disk.clone());
+            let mut spool = bench.open();
+            let mut collector = Collector::new();
+            for n in 1..=3 {
+                spool.append(&[sample(n), alarm(n)]).unwrap();
+                let cut = spool.cut(LIMIT, &cx()).unwrap().unwrap();
+                if usize::try_from(n).unwrap() <= stored {
+                    collector.accept(&cut);
+                }
+            }
+            let key = frame::chunk_key(frame::Space::Body, 2, 0);
+            if gone {
+                disk.pairs().remove(&key);
+            } else {
+                disk.pairs().get_mut(&key).unwrap()[20] ^= 1;
+            }
+            if reopened {
+                spool.close().unwrap();
+                spool = bench.open();
+            }
+            spool.append(&[sample(9)]).unwrap();
+            collector.drain(spool.as_mut());
+            let lost = collector.declared(reason).runs();
+            if stored >= 2 {
+                assert_eq!((lost, collector.records.len()), (vec![], 7), "the collector has it");
+            } else {
+                assert_eq!((lost, collector.records.len()), (vec![run(3, 4)], 5));
+            }
+            collector.assert_complete(spool.last_id());
+            collector.assert_disjoint();
+        }
+    }
+}
+
+/// The link's own place is lost in both sources: its body still tells it.
+#[test]
+fn a_link_is_found_again_in_its_body() {
+    for bodies in [true, false] {
         let disk = MemoryDisk::default();
         let bench = Bench::Memory(disk.clone());
         let mut spool = bench.open();
         let mut collector = Collector::new();
-        for n in 1..=3 {
-            spool.append(&[sample(n), alarm(n)]).unwrap();
-            let cut = spool.cut(LIMIT, &cx()).unwrap().unwrap();
-            if usize::try_from(n).unwrap() <= stored {
-                collector.accept(&cut);
+        let mut cuts = Vec::new();
+        for n in 1..=4 {
+            spool.append(&[sample(n)]).unwrap();
+            cuts.push(spool.cut(LIMIT, &cx()).unwrap().unwrap());
+        }
+        drop(spool);
+        bench.lose_state();
+        for seq in [2, 3] {
+            disk.pairs().remove(&frame::chunk_key(frame::Space::Link, seq, 0));
+            if !bodies {
+                disk.pairs().remove(&frame::chunk_key(frame::Space::Body, seq, 0));
             }
         }
-        spool.close().unwrap();
-        disk.pairs().remove(&frame::chunk_key(frame::Space::Body, 2, 0));
         let mut spool = bench.open();
-        assert!(spool.stats().awaiting_resume && spool.stats().degraded.is_some());
-        spool.append(&[sample(9)]).unwrap();
-        assert!(spool.cut(LIMIT, &cx()).unwrap().is_none());
-        collector.drain(spool.as_mut());
-        let lost = collector.declared(GapReason::SpoolLost).runs();
-        if stored >= 2 {
-            assert!(lost.is_empty(), "the collector has it");
+        if bodies {
+            collector.drain(spool.as_mut());
+            assert_eq!(collector.records.len(), 4);
+            collector.assert_disjoint();
+            collector.assert_complete(spool.last_id());
         } else {
-            assert_eq!(lost, [run(3, 4)], "intact bodies behind it are cut anew");
+            let hashes: Vec<Hash> = cuts.iter().map(|cut| cut.hash).collect();
+            for (seq, hash) in [(0, start().genesis), (1, hashes[0]), (2, hashes[1])] {
+                let standing = spool.adopt_head(Seq(seq), hash).unwrap();
+                assert_eq!(standing, Standing::DeviceBehind, "nobody knows the hash of link 2");
+            }
+            assert!(spool.stats().awaiting_resume);
+            assert_eq!(spool.in_flight_after(Seq(1)).unwrap(), None, "nothing is sent that would be a fork");
+            assert_eq!(spool.adopt_head(Seq(4), hashes[3]).unwrap(), Standing::InStep, "it has them all");
+            for cut in &cuts {
+                collector.accept(cut);
+            }
+            collector.drain(spool.as_mut());
+            collector.assert_complete(spool.last_id());
         }
-        collector.assert_complete(spool.last_id());
-        collector.assert_disjoint();
     }
+}
+
+#[test]
+fn one_link_without_any_trace_goes_as_a_stub_of_nothing() {
+    let disk = MemoryDisk::default();
+    let bench = Bench::Memory(disk.clone());
+    let mut spool = bench.open();
+    for n in 1..=3 {
+        spool.append(&[sample(n)]).unwrap();
+        spool.cut(LIMIT, &cx()).unwrap().unwrap();
+    }
+    drop(spool);
+    bench.lose_state();
+    for space in [frame::Space::Link, frame::Space::Body] {
+        disk.pairs().remove(&frame::chunk_key(space, 2, 0));
+    }
+    let mut spool = bench.open();
+    let mut collector = Collector::new();
+    collector.drain(spool.as_mut());
+    assert_eq!(collector.stubs, [(Seq(2), GapReason::SpoolLost)]);
+    assert_eq!(collector.declared(GapReason::SpoolLost).runs(), [run(2, 2)]);
+    collector.assert_complete(spool.last_id());
 }
 
 /// The engine falls back to an earlier time of its own, the state file does not.
@@ -229,8 +310,114 @@ fn an_engine_that_went_back_in_time_is_noticed() {
         *disk.pairs() = earlier;
         let mut spool = bench.open();
         collector.drain(spool.as_mut());
-        assert_eq!(collector.records.len(), 2, "the records came once, by the old link or a new one");
+        let lost = collector.declared(GapReason::SpoolLost).runs();
+        let (came, declared) = if stored { (2, vec![run(3, 1_024)]) } else { (0, vec![run(1, 1_024)]) };
+        assert_eq!((collector.records.len(), lost), (came, declared), "they belong to the link that was cut");
         collector.assert_complete(spool.last_id());
+        collector.assert_disjoint();
+    }
+}
+
+/// The store falls back to before an acknowledgement, where a stub had been made, and where a
+/// gap had been declared.
+#[test]
+fn what_the_state_remembers_is_not_sent_again() {
+    let disk = MemoryDisk::default();
+    let bench = Bench::Memory(disk.clone());
+    let mut spool = bench.open();
+    let mut collector = Collector::new();
+    spool.append(&[sample(1), alarm(2)]).unwrap();
+    let before_cut = disk.pairs().clone();
+    collector.drain(spool.as_mut());
+    drop(spool);
+    *disk.pairs() = before_cut;
+    let mut spool = bench.open();
+    assert_eq!(spool.stats().waiting, 0, "acknowledged");
+    spool.append(&[sample(3)]).unwrap();
+    let cut = spool.cut(LIMIT, &cx()).unwrap().unwrap();
+    let with_body = disk.pairs().clone();
+    let stub = spool.stub(cut.seq, GapReason::Refused).unwrap();
+    collector.accept(&stub);
+    drop(spool);
+    *disk.pairs() = with_body;
+    let mut spool = bench.open();
+    assert_eq!(spool.next_in_flight().unwrap().unwrap(), stub, "a stub stays one");
+    collector.drain(spool.as_mut());
+    collector.assert_complete(spool.last_id());
+    collector.assert_disjoint();
+}
+
+#[test]
+fn an_inspection_sees_what_is_there_and_what_is_damaged() {
+    for bench in files() {
+        let spool = bench.open();
+        assert!(matches!(look_into(bench.dir()), Err(OpenError::InUse(_))));
+        drop(spool);
+        filled(&bench, true);
+        let found = look_into(bench.dir()).unwrap();
+        let waiting: Vec<_> = found.waiting.iter().map(|w| (w.urgent, w.category, w.records)).collect();
+        assert_eq!(waiting, [(false, Some(Category::Disk), 160)]);
+        let [link] = &found.in_flight[..] else { panic!("one link in flight") };
+        assert_eq!((link.seq, link.records, link.stub), (Seq(2), 20, None));
+        assert_eq!((found.faults.as_slice(), found.chain.as_ref().unwrap().last_id), (&[][..], RecId(200)));
+        for language in [Language::Ja, Language::En] {
+            let text = print::list(&found, language) + &print::faults(&found, language);
+            assert!(text.contains("160") && !text.contains('{'), "{text}");
+        }
+        let mut spool = bench.open();
+        spool.stub(Seq(2), GapReason::NotConsented).unwrap();
+        spool.close().unwrap();
+        drop(spool);
+        assert_eq!(look_into(bench.dir()).unwrap().in_flight[0].stub, Some(GapReason::NotConsented));
+        fs::remove_file(bench.dir().join("state-b")).unwrap();
+        let found = look_into(bench.dir()).unwrap();
+        assert_eq!(found.faults, [Fault::StateFile(1)]);
+        assert!(print::faults(&found, Language::En).contains("state file"));
+    }
+    let empty = tempfile::tempdir().unwrap();
+    assert!(matches!(look_into(empty.path()), Err(OpenError::Empty(_))));
+    assert!(matches!(look_into(&empty.path().join("none")), Err(OpenError::Directory { .. })));
+}
+
+#[test]
+fn an_inspection_names_each_fault() {
+    let disk = MemoryDisk::default();
+    let bench = Bench::Memory(disk.clone());
+    let mut spool = bench.open();
+    spool.append(&(1..=9).map(sample).collect::<Vec<_>>()).unwrap();
+    let two = BatchLimit { records: 2, ..LIMIT };
+    for _ in 0..2 {
+        spool.cut(two, &cx()).unwrap().unwrap();
+    }
+    spool.close().unwrap();
+    let state = disk.states().load().unwrap();
+    let look = || inspect::inspect(&disk.engine(), state.as_ref(), 0).unwrap().faults;
+    assert_eq!(look(), []);
+    disk.pairs().remove(&frame::record_key(Class::Ordinary, RecId(5)));
+    assert_eq!(look(), [Fault::Missing(run(5, 5))]);
+    disk.pairs().get_mut(&frame::record_key(Class::Ordinary, RecId(6))).unwrap()[12] ^= 1;
+    disk.pairs().get_mut(&frame::chunk_key(frame::Space::Body, 1, 0)).unwrap()[20] ^= 1;
+    disk.pairs().remove(&frame::chunk_key(frame::Space::Link, 2, 0));
+    disk.pairs().insert(vec![9], vec![9]);
+    let all = [
+        Fault::Record(RecId(6)),
+        Fault::Values(1),
+        Fault::Body(Seq(1)),
+        Fault::Link(Seq(2)),
+        Fault::Missing(run(5, 5)),
+    ];
+    assert_eq!(look(), all);
+    disk.pairs().remove(&frame::chunk_key(frame::Space::State, 0, 0));
+    assert!(look().contains(&Fault::InnerState) && look().contains(&Fault::Behind));
+}
+
+#[test]
+fn a_store_that_cannot_be_read_halts_and_is_opened_again() {
+    for bench in files() {
+        let mut spool = bench.open();
+        spool.append(&[sample(1)]).unwrap();
+        spool.close().unwrap();
+        assert!(spool.next_in_flight().is_err() && spool.is_halted());
     }
 }
 

@@ -4,7 +4,7 @@ use super::bench::{Bench, Collector, LIMIT, alarm, cx, sample};
 use crate::spool::EngineKind;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
-use tenken_agent_core::spool::{BatchLimit, memory::MemoryDisk};
+use tenken_agent_core::spool::{BatchLimit, Standing, memory::MemoryDisk, runs::RunSet};
 use tenken_common::{batch::GapReason, category::Category, id::RecId};
 
 #[derive(Debug, Clone)]
@@ -22,6 +22,14 @@ enum Step {
     },
     /// Of the urgent records' category.
     Withdraw,
+    /// The lowest batch may not go any more.
+    Stub,
+    /// The collector goes back to an earlier time of its own, and is told.
+    Restore,
+    /// The body of the lowest batch is damaged on the disk, or gone.
+    LoseBody {
+        gone: bool,
+    },
     Crash,
     Close,
     LoseState,
@@ -33,6 +41,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         5 => (1u8..30).prop_map(|records| Step::Cut { records }),
         5 => any::<bool>().prop_map(|acked| Step::Send { acked }),
         1 => Just(Step::Withdraw),
+        2 => Just(Step::Stub),
+        1 => Just(Step::Restore),
+        1 => any::<bool>().prop_map(|gone| Step::LoseBody { gone }),
         2 => Just(Step::Crash),
         1 => Just(Step::Close),
         1 => Just(Step::LoseState),
@@ -43,8 +54,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 fn play(bench: &Bench, cap: u64, steps: &[Step]) {
     let mut collector = Collector::new();
     let mut appended = BTreeSet::new();
+    let mut backups = vec![collector.clone()];
     let mut spool = bench.open_capped(cap);
     for step in steps {
+        backups.push(collector.clone());
         match step {
             Step::Append { ordinary, urgent } => {
                 let ordinary = (0..i64::from(*ordinary)).map(sample);
@@ -68,6 +81,20 @@ fn play(bench: &Bench, cap: u64, steps: &[Step]) {
             Step::Withdraw => {
                 spool.withdraw(&|category| category != Category::Service).unwrap();
             }
+            Step::Stub => {
+                if let Some(cut) = spool.next_in_flight().unwrap() {
+                    let stub = spool.stub(cut.seq, GapReason::Refused).unwrap();
+                    assert_eq!((stub.seq, stub.prev, stub.hash), (cut.seq, cut.prev, cut.hash));
+                }
+            }
+            Step::Restore => {
+                collector = backups.swap_remove(backups.len() / 2);
+                backups.retain(|backup| backup.seq <= collector.seq);
+                let missing = collector.resume(spool.as_ref());
+                assert_eq!(spool.adopt_head(collector.seq, collector.hash).unwrap(), Standing::InStep);
+                spool.answer_missing(&missing).unwrap();
+            }
+            Step::LoseBody { gone } => bench.lose_lowest_body(*gone),
             Step::Crash | Step::Close | Step::LoseState => {
                 if matches!(step, Step::Close) {
                     spool.close().unwrap();
@@ -77,25 +104,46 @@ fn play(bench: &Bench, cap: u64, steps: &[Step]) {
                     bench.lose_state();
                 }
                 spool = bench.open_capped(cap);
-                spool.adopt_head(collector.seq, collector.hash).unwrap();
+                let standing = spool.adopt_head(collector.seq, collector.hash).unwrap();
+                assert_eq!(standing, Standing::InStep);
             }
         }
         let stats = spool.stats();
         assert!(stats.waiting <= appended.len() as u64 && stats.urgent <= stats.waiting);
     }
+    // A collector misses an id only once it has seen a higher one.
+    if let Ok(Some(run)) = spool.append(&[alarm(1)]) {
+        appended.extend(run.from.0..=run.to.0);
+    }
     collector.drain(spool.as_mut());
     collector.assert_complete(spool.last_id());
-    collector.assert_disjoint();
     let stored: BTreeSet<u64> = collector.records.keys().map(|id| id.0).collect();
     assert!(stored.is_subset(&appended), "nothing is stored that was not appended");
-    let [evicted, refused, unused] =
-        [GapReason::Evicted, GapReason::NotConsented, GapReason::NeverIssued].map(|r| collector.declared(r));
+    let lost: RunSet = GapReason::ALL.into_iter().flat_map(|r| collector.declared(r).runs()).collect();
     for id in &appended {
-        let lost = evicted.contains(RecId(*id)) || refused.contains(RecId(*id));
+        let lost = lost.contains(RecId(*id));
         assert!(stored.contains(id) != lost, "record {id} is stored or was lost on purpose");
-        assert!(!unused.contains(RecId(*id)));
     }
-    assert!(collector.declared(GapReason::SpoolLost).runs().is_empty());
+    let took = |step: fn(&Step) -> bool| steps.iter().any(step);
+    let never = |reason| assert_eq!(collector.declared(reason).runs(), [], "{reason:?}");
+    assert!(
+        collector
+            .declared(GapReason::NeverIssued)
+            .runs()
+            .iter()
+            .all(|run| { (run.from.0..=run.to.0).all(|id| !appended.contains(&id)) })
+    );
+    if !took(|step| matches!(step, Step::Restore)) {
+        never(GapReason::CollectorLost);
+        if !took(|step| matches!(step, Step::LoseBody { .. })) {
+            never(GapReason::SpoolLost);
+            never(GapReason::Corrupt);
+        }
+    }
+    if !took(|step| matches!(step, Step::Stub | Step::Restore | Step::LoseBody { .. })) {
+        collector.assert_disjoint();
+        never(GapReason::Refused);
+    }
 }
 
 proptest! {

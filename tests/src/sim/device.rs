@@ -1,0 +1,818 @@
+//! A simulated device: the product's spool, pusher, consent gate and clock, and the thin shell
+//! around them, written after `tenken_agent`'s delivery loop.
+//!
+//! Holds: what the product decides is decided by the product's code; this file only does what it
+//! is told, over a disk and a clock that the world has in its hand.
+
+use super::{
+    Ask, Bug, Cx, Path, Reply,
+    clock::SimClock,
+    disk::{DiskImage, SimDisk, SimEngine, SimStates},
+    rows::Row,
+};
+use std::time::Duration;
+use tenken_agent_core::{
+    consent_gate::ConsentGate,
+    device_clock::DeviceClock,
+    invariant,
+    pusher::{Halt, Outcome, PushEffect, PushPolicy, PushStep, PushView, Pusher},
+    spool::{BatchLimit, ChainStart, Cut, CutContext, DurableSpool, Spool, SpoolError, Standing},
+};
+use tenken_common::{
+    ack::{Ack, Reject, RejectReason, ResumeReply, ResumeRequest, SignedTime},
+    batch::GapReason,
+    category::Category,
+    enrollment::HostFacts,
+    envelope::{Envelope, Payload, Verified},
+    id::{DeviceId, Hash, Name, Nonce, Seq},
+    key::{PublicKey, SecretKey},
+    limit,
+    observation::{Class, Observation},
+    renewal::{RejoinGrant, RejoinParts, RejoinRequest, RenewReply, RenewRequest},
+    time::{ClockSource, Moment, Timestamp},
+};
+
+type Spooled = DurableSpool<SimEngine, SimStates>;
+
+const VERSION: &str = "0.1.0";
+/// Steps without a wait that a sound loop never makes in a row.
+const BUSY_MAX: u32 = 400;
+
+/// What does not change in a device's life.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub policy: PushPolicy,
+    pub batch: BatchLimit,
+    pub cap_bytes: u64,
+    pub ack_key: PublicKey,
+    pub hospital_key: PublicKey,
+    pub certificate_life_ms: Option<u64>,
+}
+
+/// What a power cut leaves.
+#[derive(Debug, Clone)]
+pub struct DeviceImage {
+    disk: DiskImage,
+    consent: Option<Envelope>,
+    certificate_until: Timestamp,
+    start: ChainStart,
+    key: SecretKey,
+    pending: Option<SecretKey>,
+}
+
+/// See the module's head.
+pub struct Device {
+    /// Which of the world's devices; a clone has a number of its own.
+    pub place: usize,
+    pub start: ChainStart,
+    pub key: SecretKey,
+    pub disk: SimDisk,
+    pub clock: SimClock,
+    pub settings: Settings,
+    pub facts: HostFacts,
+    /// The hospital's consent as it lies on the disk.
+    consent: Option<Envelope>,
+    certificate_until: Timestamp,
+    /// The key of a rejoin that the hospital has not approved yet; as durable as the other one.
+    pub pending: Option<SecretKey>,
+    /// Grows with each start: what was meant for an earlier life is not taken.
+    pub life: u32,
+    live: Option<Live>,
+}
+
+/// A running agent.
+struct Live {
+    spool: Option<Spooled>,
+    pusher: Pusher,
+    gate: ConsentGate,
+    time: DeviceClock,
+    asked: Option<Asked>,
+    challenge: Option<Vec<u8>>,
+    /// No rejoin is asked for before this.
+    rejoin_at: u64,
+    asks: u64,
+}
+
+/// A request that has no answer yet.
+struct Asked {
+    number: u64,
+    path: Path,
+    nonce: Nonce,
+    sent: Moment,
+    view: PushView,
+    cut: Option<Cut>,
+}
+
+/// What the loop does next.
+pub enum Next {
+    Ask(Ask),
+    Wait(Duration),
+}
+
+/// A believable answer, with its bytes.
+enum Said {
+    Acked(Verified<Ack>, Vec<u8>),
+    Rejected(Verified<Reject>),
+    Resumed(Verified<ResumeReply>),
+    Time(Vec<u8>),
+    Renewed(Verified<RenewReply>),
+    Granted(Verified<RejoinGrant>),
+}
+
+impl Device {
+    pub fn new(place: usize, start: ChainStart, key: SecretKey, clock: SimClock, settings: Settings) -> Self {
+        let name = |text: &str| Name::new(text).expect("a plain word is a name");
+        let facts = HostFacts {
+            os: name("linux"),
+            arch: name("x86_64"),
+            agent_version: name(VERSION),
+            machine: Hash::of(&start.device.0),
+        };
+        let certificate_until = clock
+            .server_at(0)
+            .plus(Duration::from_millis(settings.certificate_life_ms.unwrap_or(u64::MAX / 4_000)));
+        Self {
+            place,
+            start,
+            key,
+            disk: SimDisk::default(),
+            clock,
+            settings,
+            facts,
+            consent: None,
+            certificate_until,
+            pending: None,
+            life: 0,
+            live: None,
+        }
+    }
+
+    pub fn device(&self) -> DeviceId {
+        self.start.device
+    }
+
+    pub fn is_up(&self) -> bool {
+        self.live.is_some()
+    }
+
+    pub fn halted(&self) -> Option<Halt> {
+        self.live.as_ref().and_then(|live| live.pusher.halted())
+    }
+
+    pub fn image(&self) -> DeviceImage {
+        DeviceImage {
+            disk: self.disk.image(),
+            consent: self.consent.clone(),
+            certificate_until: self.certificate_until,
+            start: self.start,
+            key: self.key.clone(),
+            pending: self.pending.clone(),
+        }
+    }
+
+    /// The disk is put back; the device must be down.
+    pub fn restore(&mut self, image: &DeviceImage) {
+        self.disk.restore(&image.disk);
+        self.consent.clone_from(&image.consent);
+        self.certificate_until = image.certificate_until;
+        self.start = image.start;
+        self.key = image.key.clone();
+        self.pending = image.pending.clone();
+    }
+
+    /// Memory is gone.
+    pub fn crash(&mut self) {
+        self.live = None;
+    }
+
+    /// Ends cleanly: unused ids are given back.
+    pub fn stop(&mut self) {
+        if let Some(spool) = self.live.take().and_then(|live| live.spool) {
+            let mut spool = spool;
+            // A disk that refuses leaves what a crash leaves.
+            let _ = spool.close();
+        }
+    }
+
+    /// Starts the agent.
+    pub fn start(&mut self, cx: &mut Cx<'_>) {
+        self.life += 1;
+        let mut pusher = Pusher::new(self.settings.policy, cx.dice.next());
+        if let Some(Bug::Agent(bug)) = cx.bug {
+            pusher.plant(bug);
+        }
+        let mut live = Live {
+            spool: None,
+            pusher,
+            gate: ConsentGate::new(self.settings.hospital_key, self.start.device, None, 0),
+            time: DeviceClock::new(Timestamp::MIN),
+            asked: None,
+            challenge: None,
+            rejoin_at: 0,
+            asks: 0,
+        };
+        if let Ok(spool) = self.open(cx) {
+            live.time = DeviceClock::new(last_signed(spool.newest_ack().as_deref(), &self.settings.ack_key));
+            live.gate = ConsentGate::new(
+                self.settings.hospital_key,
+                self.start.device,
+                None,
+                spool.consent_version(),
+            );
+            live.spool = Some(spool);
+            self.live = Some(live);
+            self.look_at_consent(cx);
+        }
+    }
+
+    /// The open ladder, as far as a disk in memory has rungs.
+    fn open(&self, cx: &mut Cx<'_>) -> Result<Spooled, SpoolError> {
+        let open = |whole: bool| {
+            let (engine, states) = (self.disk.engine(), self.disk.states());
+            if whole {
+                DurableSpool::open_whole(engine, states, self.start, self.settings.cap_bytes)
+            } else {
+                DurableSpool::open(engine, states, self.start, self.settings.cap_bytes)
+            }
+        };
+        let mut opened = match open(true) {
+            Err(SpoolError::Behind) => {
+                cx.rows.note(Row::SpoolLost);
+                open(false)
+            }
+            other => other,
+        };
+        if let (Ok(spool), Some(Bug::Agent(bug))) = (&mut opened, cx.bug) {
+            spool.plant(bug);
+        }
+        opened
+    }
+
+    /// A spool that halted is opened again before it is used, as the spool's thread does.
+    fn spool(&mut self, cx: &mut Cx<'_>) -> Result<&mut Spooled, SpoolError> {
+        let halted = match &self.live {
+            None => return Err(SpoolError::Halted),
+            Some(live) => live.spool.as_ref().is_none_or(Spool::is_halted),
+        };
+        if halted {
+            if let Some(live) = self.live.as_mut() {
+                live.spool = None;
+            }
+            let opened = self.open(cx)?;
+            if let Some(live) = self.live.as_mut() {
+                live.spool = Some(opened);
+            }
+        }
+        self.live.as_mut().and_then(|live| live.spool.as_mut()).ok_or(SpoolError::Halted)
+    }
+
+    fn now(&self, cx: &Cx<'_>) -> Moment {
+        self.clock.at(cx.now)
+    }
+
+    fn authority(&self, cx: &Cx<'_>) -> Timestamp {
+        let now = self.now(cx);
+        match &self.live {
+            Some(_) if cx.has(Bug::WallClockDecides) => now.wall,
+            Some(live) => live.time.authority(now),
+            None => now.wall,
+        }
+    }
+
+    /// The administrator puts another file in the place of the consent, or takes it away.
+    pub fn file_consent(&mut self, cx: &mut Cx<'_>, consent: Option<Envelope>) {
+        self.consent = consent;
+        self.look_at_consent(cx);
+    }
+
+    fn look_at_consent(&mut self, cx: &mut Cx<'_>) {
+        let Some(live) = self.live.as_mut() else { return };
+        let adopted = match &self.consent {
+            None => {
+                live.gate.withdraw();
+                None
+            }
+            Some(envelope) => live.gate.adopt(envelope).ok(),
+        };
+        cx.oracle.consent(self.place, self.consent.as_ref(), &self.settings.hospital_key);
+        if let Some(version) = adopted
+            && let Ok(spool) = self.spool(cx)
+        {
+            // What could not be written now is said again at the next start.
+            let _ = spool.set_consent_version(version);
+        }
+    }
+
+    /// Probes saw something. True where it is urgent.
+    pub fn record(&mut self, cx: &mut Cx<'_>, observations: Vec<Observation>) -> bool {
+        let at = self.authority(cx);
+        let Some(live) = self.live.as_ref() else { return false };
+        let allowed = |o: &Observation| live.gate.may_record(o.category, at).is_ok();
+        let observations: Vec<Observation> = observations.into_iter().filter(allowed).collect();
+        if observations.is_empty() {
+            return false;
+        }
+        let place = self.place;
+        let Ok(spool) = self.spool(cx) else { return false };
+        let before = spool.last_id();
+        let appended = spool.append(&observations);
+        let urgent = appended.is_ok() && observations.iter().any(|o| o.class() == Class::Urgent);
+        if let Err(SpoolError::Full) = appended {
+            cx.rows.note(Row::RefusedFull);
+        }
+        cx.oracle.appended(place, appended.ok().flatten(), before, observations);
+        if urgent && let Some(live) = self.live.as_mut() {
+            live.pusher.hurry();
+        }
+        urgent
+    }
+
+    /// Whether a request is under way.
+    pub fn is_asking(&self) -> bool {
+        self.live.as_ref().is_some_and(|live| live.asked.is_some())
+    }
+
+    /// The delivery loop up to its next request or wait.
+    pub fn step(&mut self, cx: &mut Cx<'_>) -> Next {
+        let interval = self.settings.policy.interval;
+        for _ in 0..BUSY_MAX {
+            if self.live.is_none() {
+                return Next::Wait(interval);
+            }
+            let at = self.authority(cx);
+            if let Some(ask) = self.renewal(cx, at) {
+                return Next::Ask(ask);
+            }
+            match self.rejoining(cx) {
+                Some(Next::Ask(ask)) => return Next::Ask(ask),
+                Some(Next::Wait(wait)) => return Next::Wait(wait),
+                None => {}
+            }
+            let gate = self.live.as_ref().map(|live| &live.gate);
+            let closed = gate.is_none_or(|gate| gate.may_declare(at).is_err());
+            if closed && !cx.has(Bug::ClosedGateSends) {
+                // A consent in force that names nothing takes back what waits.
+                if gate.is_some_and(|gate| gate.is_open(at).is_ok())
+                    && let Ok(spool) = self.spool(cx)
+                {
+                    let _ = spool.withdraw(&|_| false);
+                }
+                return Next::Wait(interval);
+            }
+            let Ok(view) = self.view(cx) else { return Next::Wait(self.settings.policy.retry_first) };
+            let now = self.now(cx).mono;
+            let Some(live) = self.live.as_ref() else { return Next::Wait(interval) };
+            match live.pusher.poll(now, &view) {
+                PushStep::Wait(wait) => return Next::Wait(wait.min(interval)),
+                PushStep::Resume => match self.resume(cx, view) {
+                    Ok(ask) => return Next::Ask(ask),
+                    Err(_) => return Next::Wait(self.settings.policy.retry_first),
+                },
+                PushStep::Cut => {
+                    if self.cut(cx, &view).is_err() {
+                        return Next::Wait(self.settings.policy.retry_first);
+                    }
+                }
+                PushStep::Send => match self.send(cx, view) {
+                    Ok(Some(ask)) => return Next::Ask(ask),
+                    Ok(None) => {}
+                    Err(_) => return Next::Wait(self.settings.policy.retry_first),
+                },
+            }
+        }
+        cx.oracle.busy(self.place);
+        Next::Wait(interval)
+    }
+
+    fn view(&mut self, cx: &mut Cx<'_>) -> Result<PushView, SpoolError> {
+        let stats = self.spool(cx)?.stats();
+        Ok(PushView {
+            waiting: stats.waiting + stats.gaps_waiting,
+            urgent: stats.urgent,
+            in_flight: stats.in_flight,
+            acked_seq: stats.acked_seq,
+            awaiting_resume: stats.awaiting_resume,
+        })
+    }
+
+    /// Nothing waits and nothing is under way.
+    pub fn is_drained(&mut self, cx: &mut Cx<'_>) -> bool {
+        self.view(cx).is_ok_and(|view| view.waiting == 0 && view.in_flight == 0)
+    }
+
+    /// Violations that the spool itself has counted.
+    pub fn violations(&self) -> u64 {
+        self.live.as_ref().and_then(|live| live.spool.as_ref()).map_or(0, |spool| spool.stats().violations)
+    }
+
+    /// What keeps this device from being drained, for a person.
+    pub fn standing(&mut self, cx: &mut Cx<'_>) -> String {
+        let halted = self.halted();
+        let now = self.now(cx).mono;
+        match self.view(cx) {
+            Ok(view) => {
+                let step = self.live.as_ref().map(|live| live.pusher.poll(now, &view));
+                format!("{view:?} halted {halted:?} next {step:?} asking {}", self.is_asking())
+            }
+            Err(e) => format!("spool: {e}; halted {halted:?}"),
+        }
+    }
+
+    fn ask(
+        &mut self,
+        cx: &mut Cx<'_>,
+        path: Path,
+        (view, cut): (PushView, Option<Cut>),
+        seal: impl FnOnce(Nonce, &SecretKey) -> Vec<u8>,
+    ) -> Option<Ask> {
+        let sent = self.now(cx);
+        let nonce = Nonce(cx.dice.bytes());
+        let key = if path == Path::Rejoin { self.pending.as_ref()? } else { &self.key };
+        let bytes = seal(nonce, key);
+        let live = self.live.as_mut()?;
+        live.asks += 1;
+        let number = live.asks;
+        live.asked = Some(Asked { number, path, nonce, sent, view, cut });
+        let certificate = match path {
+            Path::Batch | Path::Resume => Some(Hash::of(&self.start.device.0)),
+            Path::Time | Path::Renew | Path::Rejoin => None,
+        };
+        Some(Ask {
+            place: self.place,
+            life: self.life,
+            number,
+            path,
+            bytes: bytes.into(),
+            nonce,
+            certificate,
+        })
+    }
+
+    /// A certificate that is due is renewed before anything else; one that has expired lets
+    /// nothing else through.
+    fn renewal(&mut self, cx: &mut Cx<'_>, at: Timestamp) -> Option<Ask> {
+        let life = Duration::from_millis(self.settings.certificate_life_ms?);
+        let moment = self.now(cx);
+        let live = self.live.as_mut()?;
+        // Silence may mean that the certificate is over by a clock that is right.
+        let blind =
+            live.pusher.failing_since().is_some() && live.time.quality(moment).source == ClockSource::Unknown;
+        if at < self.certificate_until.minus(life / 3) && !blind {
+            return None;
+        }
+        let now = moment.mono;
+        let idle =
+            PushView { waiting: 0, urgent: 0, in_flight: 1, acked_seq: Seq(0), awaiting_resume: false };
+        // The pusher's patience holds for this as well.
+        if let PushStep::Wait(wait) = live.pusher.poll(now, &idle)
+            && live.pusher.failing_since().is_some()
+            && !wait.is_zero()
+        {
+            return None;
+        }
+        let challenge = live.challenge.take();
+        let start = self.start;
+        match challenge {
+            None => self.ask(cx, Path::Time, (idle, None), |_, _| Vec::new()),
+            Some(challenge) => self.ask(cx, Path::Renew, (idle, None), |nonce, key| {
+                let request = RenewRequest {
+                    device: start.device,
+                    epoch: start.epoch,
+                    csr: vec![1].into(),
+                    challenge: challenge.into(),
+                    nonce,
+                };
+                sealed(&request, key)
+            }),
+        }
+    }
+
+    /// A device that is behind its own chain, or was found to be one of two, asks for the next
+    /// epoch with a new key once a minute, until the hospital has approved it.
+    fn rejoining(&mut self, cx: &mut Cx<'_>) -> Option<Next> {
+        let every = self.settings.policy.interval.max(Duration::from_secs(60));
+        let live = self.live.as_mut()?;
+        match live.pusher.halted()? {
+            Halt::DeviceBehind | Halt::Rejected(RejectReason::Fork | RejectReason::Quarantined) => {}
+            _ => return None,
+        }
+        if cx.now < live.rejoin_at {
+            return None;
+        }
+        if self.pending.is_none() {
+            self.pending = Some(SecretKey::from_seed(&cx.dice.bytes()));
+        }
+        let idle =
+            PushView { waiting: 0, urgent: 0, in_flight: 0, acked_seq: Seq(0), awaiting_resume: false };
+        let Some(challenge) = live.challenge.take() else {
+            return self.ask(cx, Path::Time, (idle, None), |_, _| Vec::new()).map(Next::Ask);
+        };
+        live.rejoin_at = cx.now + u64::try_from(every.as_millis()).unwrap_or(u64::MAX);
+        let (device, epoch, facts) = (self.start.device, self.start.epoch, self.facts.clone());
+        let ask = self.ask(cx, Path::Rejoin, (idle, None), |nonce, key| {
+            let parts = RejoinParts { device, epoch, csr: vec![1], facts, challenge, nonce };
+            sealed(&RejoinRequest::new(key.public(), parts), key)
+        });
+        ask.map(Next::Ask)
+    }
+
+    /// The next epoch begins: the identity first, then the spool follows when it is opened.
+    fn granted(&mut self, cx: &mut Cx<'_>, grant: &Verified<RejoinGrant>) {
+        if grant.epoch != self.start.epoch.next() {
+            return;
+        }
+        let Some(key) = self.pending.take() else { return };
+        self.key = key;
+        self.start = ChainStart { device: self.start.device, epoch: grant.epoch, genesis: grant.body_hash() };
+        cx.rows.note(Row::Rejoined);
+        cx.oracle.rejoined(self.place, grant.epoch);
+        let place = self.place;
+        cx.trace.say(cx.now, || format!("device {place} rejoins in epoch {}", grant.epoch));
+        self.crash();
+        self.start(cx);
+    }
+
+    fn resume(&mut self, cx: &mut Cx<'_>, view: PushView) -> Result<Ask, SpoolError> {
+        let facts = self.facts.clone();
+        let spool = self.spool(cx)?;
+        let (epoch, last_seq, last_hash) = spool.head();
+        let newest_ack = spool.newest_ack().map(Into::into);
+        let device = self.start.device;
+        let consent_version = self.live.as_ref().map_or(0, |live| live.gate.highest());
+        let asked = self.ask(cx, Path::Resume, (view, None), |nonce, key| {
+            let challenge = None;
+            let request = ResumeRequest {
+                device,
+                epoch,
+                last_seq,
+                last_hash,
+                newest_ack,
+                consent_version,
+                facts,
+                challenge,
+                nonce,
+            };
+            sealed(&request, key)
+        });
+        asked.ok_or(SpoolError::Halted)
+    }
+
+    fn cut(&mut self, cx: &mut Cx<'_>, view: &PushView) -> Result<(), SpoolError> {
+        let at = self.authority(cx);
+        let allowed: Vec<Category> = match &self.live {
+            Some(live) => Category::ALL.into_iter().filter(|c| live.gate.permits(*c, at).is_ok()).collect(),
+            None => Vec::new(),
+        };
+        let now = self.now(cx);
+        let clock = self.live.as_ref().map(|live| live.time.quality(now));
+        let clock = clock.unwrap_or(tenken_common::time::ClockQuality::UNKNOWN);
+        let (limit, device, place) = (self.settings.batch, self.start.device, self.place);
+        let spool = self.spool(cx)?;
+        spool.withdraw(&|category| allowed.contains(&category))?;
+        let cut = spool.cut(limit, &CutContext { device, at: now, clock, agent_version: VERSION });
+        let cut = match cut {
+            Ok(cut) => cut,
+            Err(e) => {
+                // It may be on the disk all the same.
+                cx.oracle.cut_unknown(place);
+                return Err(e);
+            }
+        };
+        if let Some(cut) = &cut {
+            cx.oracle.cut(place, cut.seq, cut.hash);
+            cx.trace.say(cx.now, || format!("device {place} cut seq {} of {}", cut.seq, cut.records));
+        }
+        let outcome = if cut.is_some() { Outcome::Cut } else { Outcome::NothingCut };
+        self.outcome(cx, view, &outcome);
+        Ok(())
+    }
+
+    fn send(&mut self, cx: &mut Cx<'_>, view: PushView) -> Result<Option<Ask>, SpoolError> {
+        let at = self.authority(cx);
+        let Some(cut) = self.spool(cx)?.next_in_flight()? else { return Ok(None) };
+        let open = cx.has(Bug::SecondGateOpen);
+        let permits =
+            |category| self.live.as_ref().is_some_and(|live| live.gate.permits(category, at).is_ok());
+        let cut = if open || invariant::nothing_unconsented_leaves(&cut, permits) {
+            cut
+        } else {
+            self.spool(cx)?.stub(cut.seq, GapReason::NotConsented)?
+        };
+        cx.oracle.sending(self.place, cut.seq, cut.hash);
+        match cut.stub {
+            Some(GapReason::NotConsented) => cx.rows.note(Row::StubConsent),
+            Some(GapReason::Refused) => cx.rows.note(Row::StubRefused),
+            Some(_) => cx.rows.note(Row::StubLost),
+            None => {}
+        }
+        let (kind, body) = (cut.payload_type(), cut.body.clone());
+        let asked = self.ask(cx, Path::Batch, (view, Some(cut)), |_, key| {
+            Envelope::seal_bytes(kind, body, key).to_bytes()
+        });
+        Ok(asked)
+    }
+
+    /// Everything that waits, as links on a medium.
+    pub fn export(&mut self, cx: &mut Cx<'_>) -> Vec<Vec<u8>> {
+        let at = self.authority(cx);
+        let gate = self.live.as_ref().map(|live| &live.gate);
+        if gate.is_none_or(|gate| gate.is_open(at).is_err()) || self.is_asking() {
+            return Vec::new();
+        }
+        let Ok(view) = self.view(cx) else { return Vec::new() };
+        let policy = self.settings.batch;
+        self.settings.batch.in_flight = limit::EXPORT_LINKS_MAX;
+        while self.view(cx).is_ok_and(|v| v.waiting > 0 && v.in_flight < 12) && self.cut(cx, &view).is_ok() {}
+        self.settings.batch = policy;
+        let permits = |live: &Live, category| live.gate.permits(category, at).is_ok();
+        let (mut envelopes, mut after) = (Vec::new(), Seq(0));
+        while let Ok(Some(cut)) = self.spool(cx).and_then(|spool| spool.in_flight_after(after)) {
+            let Some(live) = self.live.as_ref() else { break };
+            if !invariant::nothing_unconsented_leaves(&cut, |category| permits(live, category)) {
+                break;
+            }
+            after = cut.seq;
+            cx.oracle.sending(self.place, cut.seq, cut.hash);
+            envelopes.push(Envelope::seal_bytes(cut.payload_type(), cut.body, &self.key).to_bytes());
+        }
+        envelopes
+    }
+
+    /// An acknowledgement comes back on a medium.
+    pub fn import_ack(&mut self, cx: &mut Cx<'_>, bytes: &[u8]) {
+        let key = self.settings.ack_key;
+        let Ok(envelope) = Envelope::from_bytes(bytes) else { return };
+        let Ok(ack) = envelope.open::<Ack>(&key) else { return };
+        let place = self.place;
+        if ack.device == self.start.device
+            && let Ok(spool) = self.spool(cx)
+        {
+            let _ = spool.release(&ack, bytes);
+            let acked = spool.stats().acked_seq;
+            cx.oracle.let_go(place, acked);
+        }
+    }
+
+    /// An answer came, or none did.
+    pub fn answered(&mut self, cx: &mut Cx<'_>, number: u64, reply: &Reply) {
+        let received = self.now(cx);
+        let Some(asked) = self.live.as_mut().and_then(|live| live.asked.take_if(|a| a.number == number))
+        else {
+            return;
+        };
+        let failed = |retry_after| Outcome::Failed { retry_after };
+        let bytes = match reply {
+            Reply::Bytes(bytes) => bytes,
+            Reply::Bare { retry_after } => {
+                self.outcome(cx, &asked.view, &failed(*retry_after));
+                return;
+            }
+        };
+        let Some(said) = self.understand(bytes, &asked, received) else {
+            self.outcome(cx, &asked.view, &failed(None));
+            return;
+        };
+        match (asked.path, said) {
+            (Path::Resume, Said::Resumed(reply)) => self.resumed(cx, &asked.view, &reply),
+            (Path::Resume, Said::Rejected(reject)) => {
+                self.outcome(cx, &asked.view, &Outcome::Rejected { reject: &reject, batch: false });
+            }
+            (Path::Batch, Said::Acked(ack, envelope)) => {
+                let effect = self.outcome(cx, &asked.view, &Outcome::Acked(&ack));
+                let place = self.place;
+                if effect == PushEffect::Release
+                    && let Ok(spool) = self.spool(cx)
+                {
+                    let _ = spool.release(&ack, &envelope);
+                    let acked = spool.stats().acked_seq;
+                    cx.oracle.let_go(place, acked);
+                }
+            }
+            (Path::Batch, Said::Rejected(reject)) => {
+                let ours = asked.cut.as_ref().filter(|cut| {
+                    reject.epoch == cut.epoch && reject.seq == cut.seq && reject.hash == cut.hash
+                });
+                let outcome = match ours {
+                    Some(cut) => Outcome::Rejected { reject: &reject, batch: cut.stub.is_none() },
+                    None => failed(None),
+                };
+                if let PushEffect::Stub(reason) = self.outcome(cx, &asked.view, &outcome)
+                    && let Some(seq) = ours.map(|cut| cut.seq)
+                    && let Ok(spool) = self.spool(cx)
+                {
+                    let _ = spool.stub(seq, reason);
+                }
+            }
+            (Path::Time, Said::Time(challenge)) => {
+                if let Some(live) = self.live.as_mut() {
+                    live.challenge = Some(challenge);
+                }
+            }
+            (Path::Rejoin, Said::Granted(grant)) => self.granted(cx, &grant),
+            (Path::Renew, Said::Renewed(reply)) => {
+                cx.rows.note(Row::Renewed);
+                let until = reply.certificates.first().and_then(|c| c.as_slice().try_into().ok());
+                self.certificate_until =
+                    until.map_or(self.certificate_until, |b| Timestamp::from_micros(i64::from_be_bytes(b)));
+            }
+            _ => {
+                self.outcome(cx, &asked.view, &failed(None));
+            }
+        }
+    }
+
+    fn resumed(&mut self, cx: &mut Cx<'_>, view: &PushView, reply: &ResumeReply) {
+        if reply.epoch != self.start.epoch {
+            self.outcome(cx, view, &Outcome::OtherEpoch);
+            return;
+        }
+        let place = self.place;
+        let taken = self.spool(cx).and_then(|spool| {
+            let standing = spool.adopt_head(reply.committed_seq, reply.committed_hash)?;
+            let declared =
+                if standing == Standing::InStep { spool.answer_missing(&reply.missing)? } else { 0 };
+            Ok((standing, declared, spool.stats().acked_seq))
+        });
+        let Ok((standing, declared, acked)) = taken else { return };
+        cx.trace.say(cx.now, || format!("device {place} resumed at {}: {standing:?}", reply.committed_seq));
+        if declared > 0 {
+            cx.rows.note(Row::ResumeMissing);
+        }
+        cx.oracle.let_go(place, acked);
+        cx.oracle.resumed(place, standing);
+        if standing == Standing::DeviceBehind {
+            cx.rows.note(Row::DeviceBehind);
+        }
+        self.outcome(cx, view, &Outcome::Resumed(standing));
+    }
+
+    fn understand(&mut self, bytes: &[u8], asked: &Asked, received: Moment) -> Option<Said> {
+        let envelope = Envelope::from_bytes(bytes).ok()?;
+        let key = &self.settings.ack_key;
+        let kind = envelope.payload_type();
+        let (said, subject, server, echo) = if kind == Ack::TYPE {
+            let ack = envelope.open::<Ack>(key).ok()?;
+            let facts = (ack.device, ack.server, ack.echo_nonce);
+            (Said::Acked(ack, bytes.to_vec()), facts.0, facts.1, facts.2)
+        } else if kind == Reject::TYPE {
+            let reject = envelope.open::<Reject>(key).ok()?;
+            let facts = (reject.device, reject.server, reject.echo_nonce);
+            (Said::Rejected(reject), facts.0, facts.1, facts.2)
+        } else if kind == SignedTime::TYPE {
+            let time = envelope.open::<SignedTime>(key).ok()?;
+            if time.echo_nonce != asked.nonce {
+                return None;
+            }
+            (Said::Time(bytes.to_vec()), self.start.device, time.server, time.echo_nonce)
+        } else if kind == RenewReply::TYPE {
+            let reply = envelope.open::<RenewReply>(key).ok()?;
+            if reply.echo_nonce != asked.nonce {
+                return None;
+            }
+            let facts = (reply.device, reply.server, reply.echo_nonce);
+            (Said::Renewed(reply), facts.0, facts.1, facts.2)
+        } else if kind == RejoinGrant::TYPE {
+            let grant = envelope.open::<RejoinGrant>(key).ok()?;
+            let facts = (grant.device, grant.server, grant.echo_nonce);
+            (Said::Granted(grant), facts.0, facts.1, facts.2)
+        } else {
+            let reply = envelope.open::<ResumeReply>(key).ok()?;
+            let facts = (reply.device, reply.server, reply.echo_nonce);
+            (Said::Resumed(reply), facts.0, facts.1, facts.2)
+        };
+        if subject != self.start.device {
+            return None;
+        }
+        if echo == asked.nonce
+            && let Some(live) = self.live.as_mut()
+        {
+            live.time.on_signed_time(asked.sent, received, server);
+        }
+        Some(said)
+    }
+
+    fn outcome(&mut self, cx: &mut Cx<'_>, view: &PushView, outcome: &Outcome<'_>) -> PushEffect {
+        let now = self.now(cx).mono;
+        let Some(live) = self.live.as_mut() else { return PushEffect::None };
+        let before = live.pusher.halted();
+        let effect = live.pusher.on_outcome(now, view, outcome);
+        let halted = live.pusher.halted();
+        if halted != before {
+            let place = self.place;
+            cx.trace.say(cx.now, || format!("device {place} halted: {halted:?}"));
+        }
+        effect
+    }
+}
+
+fn sealed<T: Payload>(value: &T, key: &SecretKey) -> Vec<u8> {
+    Envelope::seal(value, key).expect("a message of plain fields always encodes").to_bytes()
+}
+
+/// As the agent's start does it.
+fn last_signed(newest_ack: Option<&[u8]>, ack_key: &PublicKey) -> Timestamp {
+    newest_ack
+        .and_then(|bytes| Envelope::from_bytes(bytes).ok())
+        .and_then(|envelope| envelope.open::<Ack>(ack_key).ok())
+        .map_or(Timestamp::MIN, |ack| ack.server)
+}

@@ -1,0 +1,70 @@
+//! The bugs that are planted, by name, and the search for a world that shows each.
+//!
+//! Holds: a bug counts as found in a world only if that same world is sound without it. An oracle
+//! that finds none of them would prove nothing.
+
+use super::{Bug, Plan, Violation, run};
+use tenken_agent_core::planted::Planted as Agent;
+use tenken_collector_core::intake::planted::Planted as Intake;
+
+/// A bug and the word it is known by.
+#[derive(Debug, Clone, Copy)]
+pub struct PlantedBug {
+    pub name: &'static str,
+    pub bug: Bug,
+    /// A world in which it was found before; the search begins there.
+    pub known: u64,
+}
+
+/// The world in which a bug was found, and what the oracle said first.
+#[derive(Debug)]
+pub struct Found {
+    pub seed: u64,
+    pub worlds: u64,
+    pub violation: Violation,
+}
+
+const fn planted(name: &'static str, bug: Bug, known: u64) -> PlantedBug {
+    PlantedBug { name, bug, known }
+}
+
+pub const PLANTED: [PlantedBug; 21] = [
+    planted("release without a look at the hash", Bug::Agent(Agent::ReleaseUnchecked), 1),
+    planted("records of a stub wait again as well", Bug::Agent(Agent::StubKeepsRecords), 1),
+    planted("state saved before the engine", Bug::Agent(Agent::StateFirst), 1),
+    planted("ids used before they are reserved", Bug::Agent(Agent::IdsUnreserved), 1),
+    planted("room made of what is cut", Bug::Agent(Agent::EvictsPinned), 1),
+    planted("a declared loss forgotten when it is cut", Bug::Agent(Agent::GapDroppedAtCut), 1),
+    planted("a device behind its chain goes on", Bug::Agent(Agent::BehindGoesOn), 1),
+    planted("a duplicate counted as new", Bug::Intake(Intake::DuplicateIsNew), 1),
+    planted("prev not compared", Bug::Intake(Intake::PrevUnchecked), 1),
+    planted("an old hash not compared", Bug::Intake(Intake::OldHashUnchecked), 1),
+    planted("a stale epoch taken", Bug::Intake(Intake::StaleEpochTaken), 1),
+    planted("a hole skipped", Bug::Intake(Intake::HoleSkipped), 1),
+    planted("a resume moves without proof", Bug::Intake(Intake::ResumeWithoutProof), 1),
+    planted("a stub overrides a stored body", Bug::Intake(Intake::StubOverridesBody), 1),
+    planted("a held link applied unchecked", Bug::Intake(Intake::HeldUnchecked), 1),
+    planted("acknowledged before the commit", Bug::AckBeforeCommit, 1),
+    planted("acknowledged after a commit that failed", Bug::AckAfterFailedCommit, 1),
+    planted("no hashes known after a crash", Bug::HashesForgotten, 1),
+    planted("a cut body goes whatever the consent says", Bug::SecondGateOpen, 1),
+    planted("batches go although the consent is gone", Bug::ClosedGateSends, 1),
+    planted("the wall clock decides", Bug::WallClockDecides, 1),
+];
+
+impl PlantedBug {
+    /// Looks through the known world, then through `n` worlds from `seed` on.
+    pub fn find(&self, seed: u64, n: u64) -> Option<Found> {
+        let seeds = std::iter::once(self.known).chain(seed..seed + n);
+        for (number, seed) in (1..).zip(seeds) {
+            let plan = Plan::of(seed);
+            let Some(violation) = run(&plan, Some(self.bug), false).violations.into_iter().next() else {
+                continue;
+            };
+            if run(&plan, None, false).violations.is_empty() {
+                return Some(Found { seed, worlds: number, violation });
+            }
+        }
+        None
+    }
+}
