@@ -60,9 +60,9 @@ async fn a_backup_while_serving_is_restored_and_its_devices_go_on() {
     assert!(matches!(occupied, Err(BackupError::Occupied(_))), "{occupied:?}");
 
     let after = Rig::at(new.database(), rig.dir.clone(), rig.clock.clone()).await;
-    let last = after.store.entries_after(saved.position, 10).await.unwrap();
+    let added = after.store.entries_after(saved.position, 10).await.unwrap();
     assert_eq!(
-        last.iter().map(|s| &s.entry).collect::<Vec<_>>(),
+        added.iter().map(|s| &s.entry).collect::<Vec<_>>(),
         [&Entry::Restored { taken: rig.clock.wall() }]
     );
     assert!(
