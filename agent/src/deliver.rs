@@ -204,6 +204,7 @@ impl Delivery {
         let (epoch, last_seq, last_hash) = snapshot.head;
         let asked = async {
             let nonce = Nonce(key::random().map_err(Silence::Random)?);
+            let challenge = self.conversation.challenge().await;
             let request = ResumeRequest {
                 device: self.shared.enrolled.device,
                 epoch,
@@ -212,7 +213,7 @@ impl Delivery {
                 newest_ack: snapshot.newest_ack.map(Into::into),
                 consent_version: self.shared.gate.borrow().highest(),
                 facts: host_facts(VERSION),
-                challenge: self.conversation.challenge().await,
+                challenge,
                 nonce,
             };
             let envelope =
