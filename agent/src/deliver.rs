@@ -360,6 +360,10 @@ impl Delivery {
             (Said::Rejected(reject), facts.0, facts.1, facts.2)
         } else {
             let reply = envelope.open::<ResumeReply>(&self.ack_key).map_err(|_| Silence::Unsigned)?;
+            // By an answer of long ago this device would declare losses that are none.
+            if reply.echo_nonce != nonce {
+                return Err(Silence::OtherSubject);
+            }
             let facts = (reply.device, reply.server, reply.echo_nonce);
             (Said::Resumed(reply), facts.0, facts.1, facts.2)
         };

@@ -187,7 +187,8 @@ fn is_of(key: &[u8], target: Target) -> bool {
         Some(Place::Record(..)) => target == Target::Record,
         Some(Place::Gap(_)) => target == Target::Gap,
         Some(Place::Chunk { space, .. }) => {
-            (space == Space::Body && target == Target::Body) || (space == Space::Link && target == Target::Link)
+            (space == Space::Body && target == Target::Body)
+                || (space == Space::Link && target == Target::Link)
         }
         None => false,
     }

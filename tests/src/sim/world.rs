@@ -42,8 +42,7 @@ const TIMEOUT: u64 = 30_000;
 /// From the arrival of a job to its transaction.
 const GATHER: u64 = 20;
 /// Categories that the probes of these devices have.
-const CATEGORIES: [Category; 4] =
-    [Category::Performance, Category::Disk, Category::Service, Category::Agent];
+const CATEGORIES: [Category; 4] = [Category::Performance, Category::Disk, Category::Service, Category::Agent];
 
 /// What became of a world.
 #[derive(Debug)]
@@ -61,19 +60,41 @@ pub struct Outcome {
 }
 
 enum Event {
-    Probe { place: usize },
-    Step { place: usize, life: u32, turn: u64 },
-    Timeout { place: usize, life: u32, number: u64 },
+    Probe {
+        place: usize,
+    },
+    Step {
+        place: usize,
+        life: u32,
+        turn: u64,
+    },
+    Timeout {
+        place: usize,
+        life: u32,
+        number: u64,
+    },
     Arrive(Ask),
     Answered(Answer),
-    Commit { life: u32 },
+    Commit {
+        life: u32,
+    },
     /// The hospital's word on a rejoin is filed.
-    Approve { place: usize },
+    Approve {
+        place: usize,
+    },
     /// The acknowledgement of a medium comes back.
-    AckFile { place: usize },
+    AckFile {
+        place: usize,
+    },
     Happen(Fault),
-    Up { place: usize, boot: Option<BootId>, reboot: bool },
-    Room { place: usize },
+    Up {
+        place: usize,
+        boot: Option<BootId>,
+        reboot: bool,
+    },
+    Room {
+        place: usize,
+    },
     CollectorUp,
     CollectorRoom,
     Heal,
@@ -124,6 +145,9 @@ macro_rules! cx {
         }
     };
 }
+
+mod fault;
+mod life;
 
 /// Runs the world of a plan to its end.
 pub fn run(plan: &Plan, bug: Option<Bug>, trace: bool) -> Outcome {
@@ -379,9 +403,8 @@ impl<'a> World<'a> {
     /// The hospital approves one of two that say they are the same device.
     fn approved_device(&self, place: usize) -> bool {
         let (device, epoch) = (self.devices[place].device(), self.devices[place].start.epoch);
-        let other = |(p, e): &(usize, Epoch)| {
-            *p != place && *e == epoch && self.devices[*p].device() == device
-        };
+        let other =
+            |(p, e): &(usize, Epoch)| *p != place && *e == epoch && self.devices[*p].device() == device;
         self.approved.iter().any(other)
     }
 
@@ -417,40 +440,6 @@ impl<'a> World<'a> {
             self.power_lost(place, self.plan.interval / 3);
         } else if waited && !self.devices[place].is_asking() {
             self.soon(place, 0);
-        }
-    }
-
-    fn probe(&mut self, place: usize) {
-        if self.healed {
-            return;
-        }
-        let count = self.dice.between(1, self.plan.observations_max);
-        let observations = (0..count).map(|_| self.observe(place)).collect();
-        if self.devices[place].is_up() {
-            let mut cx = cx!(self);
-            let urgent = self.devices[place].record(&mut cx, observations);
-            if self.devices[place].disk.is_dead() {
-                self.power_lost(place, self.plan.interval / 3);
-            } else if urgent && !self.devices[place].is_asking() {
-                self.soon(place, 0);
-            }
-        }
-        let every = self.plan.probe_every;
-        let next = self.now + every / 2 + self.dice.below(every);
-        self.at(next, Event::Probe { place });
-    }
-
-    fn observe(&mut self, place: usize) -> Observation {
-        self.tags += 1;
-        let kind = if self.dice.chance(self.plan.poison) { POISON } else { "r" };
-        let name = |text: &str| Name::new(text).expect("letters, digits and dots are a name");
-        let state =
-            if self.dice.chance(self.plan.urgent) { CheckState::Critical } else { CheckState::Ok };
-        Observation {
-            at: self.devices[place].clock.at(self.now),
-            category: self.dice.pick(&CATEGORIES),
-            subject: name(&format!("{kind}.{place}.{}", self.tags)),
-            body: Body::CheckResult(CheckResult { probe: name("sim"), state }),
         }
     }
 
@@ -496,310 +485,5 @@ impl<'a> World<'a> {
         if let Some((at, reply)) = self.net.back(&mut self.dice, place, self.now, reply) {
             self.at(at, Event::Answered(Answer { place, life, number, reply }));
         }
-    }
-
-    // ---- what happens to them
-
-    fn fault(&mut self, fault: Fault) {
-        match fault {
-            Fault::Weather { until, weather } => self.net.weather(until, weather),
-            Fault::CutOff { place, until } => self.net.cut_off(place, until),
-            Fault::Crash { place, down, reboot } => {
-                self.devices[place].crash();
-                self.at(self.now + down, Event::Up { place, boot: None, reboot });
-            }
-            Fault::Stop { place, down } => {
-                self.devices[place].stop();
-                self.at(self.now + down, Event::Up { place, boot: None, reboot: false });
-            }
-            Fault::PowerCut { place, writes, kept } => self.devices[place].disk.cut_after(writes, kept),
-            Fault::RefusedWrite { place, writes } => self.devices[place].disk.refuse_after(writes),
-            Fault::DiskFull { place, until } => {
-                self.devices[place].disk.fill();
-                self.at(until, Event::Room { place });
-            }
-            Fault::Damage { place, down, damage } => self.damage(place, down, damage),
-            Fault::Rot { place, target, pick } => {
-                if self.devices[place].disk.damage(target, pick) {
-                    self.oracle.writers[place].damaged = true;
-                    self.rows.note(Row::Damaged);
-                }
-            }
-            Fault::ClockJump { place, offset_us } => {
-                self.devices[place].clock.wall_offset_us = offset_us;
-            }
-            Fault::BootBack { place, down } => self.boot_back(place, down),
-            Fault::CollectorCrash { down, answered } => {
-                if answered {
-                    self.collector.crash();
-                    self.at(self.now + down, Event::CollectorUp);
-                } else {
-                    self.answers_lost = Some(down);
-                }
-            }
-            Fault::CollectorFull { until } => {
-                self.collector.set_full(true);
-                self.at(until, Event::CollectorRoom);
-            }
-            Fault::BackUp => self.collector.back_up(),
-            Fault::CollectorRestore { down } => {
-                let mut cx = cx!(self);
-                if self.collector.restore(&mut cx) {
-                    self.rows.note(Row::CollectorRestored);
-                }
-                self.at(self.now + down, Event::CollectorUp);
-            }
-            Fault::Consent { place, consent } => {
-                let envelope = self.sign_consent(consent);
-                self.file(place, envelope);
-            }
-            Fault::Image { place } => {
-                let image = (self.devices[place].image(), self.oracle.image(place));
-                self.images.insert(place, image);
-            }
-            Fault::PutBack { place, down } => {
-                if let Some((image, writer)) = self.images.get(&place).cloned() {
-                    self.devices[place].crash();
-                    self.devices[place].restore(&image);
-                    self.oracle.restored(place, writer);
-                    self.at(self.now + down, Event::Up { place, boot: None, reboot: true });
-                }
-            }
-            Fault::Clone { place } => {
-                if let Some((image, writer)) = self.images.get(&place).cloned() {
-                    self.clone_of(place, &image, writer);
-                }
-            }
-            Fault::Replay { place } => self.replay(place),
-            Fault::Medium { place } => self.medium(place),
-            Fault::OtherHost { place } => {
-                self.devices[place].facts.machine = Hash(self.dice.bytes());
-                self.devices[place].crash();
-                self.at(self.now + 60_000, Event::Up { place, boot: None, reboot: true });
-            }
-            Fault::Rogue { place } => self.rogue(place),
-        }
-    }
-
-    fn damage(&mut self, place: usize, down: u64, damage: Damage) {
-        self.devices[place].crash();
-        let disk = self.devices[place].disk.clone();
-        let (lossy, row) = match damage {
-            Damage::StateLost => {
-                disk.lose_state();
-                (false, Some(Row::StateLost))
-            }
-            Damage::StateOld { by } => {
-                disk.age_state(by);
-                (false, None)
-            }
-            Damage::SetBack { commits } => (disk.set_back(commits) > 0, None),
-            Damage::EngineLost => {
-                disk.lose_engine();
-                (true, None)
-            }
-            Damage::Bit { target, pick } => (disk.damage(target, pick), Some(Row::Damaged)),
-        };
-        self.oracle.writers[place].damaged |= lossy;
-        if let Some(row) = row {
-            self.rows.note(row);
-        }
-        self.at(self.now + down, Event::Up { place, boot: None, reboot: true });
-    }
-
-    /// A machine that was put to sleep wakes up on a disk that went on without it.
-    fn boot_back(&mut self, place: usize, down: u64) {
-        let earlier = self.boots[place].iter().rev().find(|boot| **boot != self.devices[place].clock.boot);
-        let earlier = earlier.copied();
-        self.devices[place].crash();
-        if earlier.is_some() {
-            self.oracle.doubled.insert(self.devices[place].device());
-        }
-        self.at(self.now + down, Event::Up { place, boot: earlier, reboot: true });
-    }
-
-    fn clone_of(&mut self, place: usize, image: &DeviceImage, writer: Writer) {
-        let twin = self.oracle.cloned(writer);
-        let boot = BootId(self.dice.bytes());
-        let original = &self.devices[place];
-        let clock = SimClock { boot, booted_at: self.now, wall_offset_us: original.clock.wall_offset_us };
-        let (start, key) = (original.start, original.key.clone());
-        let settings = self.settings();
-        let mut device = Device::new(twin, start, key, clock, settings);
-        device.restore(image);
-        self.add(device);
-        self.up(twin);
-        let offset = self.dice.below(self.plan.probe_every);
-        self.at(self.now + offset, Event::Probe { place: twin });
-    }
-
-    fn replay(&mut self, place: usize) {
-        let Some(sent) = self.sent.get(&place).filter(|sent| !sent.is_empty()) else { return };
-        // One of the oldest is as likely as any.
-        let of = if self.dice.chance(400) { sent.len().min(12) } else { sent.len() };
-        let ask = sent[self.dice.index(of)].clone();
-        self.at(self.now, Event::Arrive(ask));
-    }
-
-    /// Everything that waits goes on a medium, and arrives in some other order.
-    fn medium(&mut self, place: usize) {
-        let mut cx = cx!(self);
-        let envelopes = self.devices[place].export(&mut cx);
-        if self.devices[place].disk.is_dead() {
-            return self.power_lost(place, self.plan.interval / 3);
-        }
-        let carried = self.now + self.dice.between(1, self.plan.interval);
-        self.trace.say(self.now, || format!("device {place} exports {} links", envelopes.len()));
-        for bytes in envelopes {
-            let ask = self.ask_of_nobody(place, bytes);
-            let at = carried + self.dice.below(60_000);
-            self.at(at, Event::Arrive(ask));
-        }
-        self.at(carried + 120_000, Event::AckFile { place });
-    }
-
-    /// A request whose answer nobody waits for.
-    fn ask_of_nobody(&self, place: usize, bytes: Vec<u8>) -> Ask {
-        Ask {
-            place,
-            life: u32::MAX,
-            number: 0,
-            path: Path::Batch,
-            bytes: bytes.into(),
-            nonce: Nonce([0; 16]),
-            certificate: None,
-        }
-    }
-
-    /// A broken agent sends a link far beyond its chain, again and again.
-    fn rogue(&mut self, place: usize) {
-        let device = &self.devices[place];
-        let (seq, prev) = (Seq(1_000_000), Hash(self.dice.bytes()));
-        let stub = Stub {
-            device: device.device(),
-            epoch: device.start.epoch,
-            seq,
-            prev,
-            body_hash: Hash(self.dice.bytes()),
-            records: Vec::new(),
-            reason: GapReason::Corrupt,
-        };
-        let envelope = Envelope::seal(&stub, &device.key).expect("a stub always encodes");
-        self.oracle.doubled.insert(device.device());
-        for number in 0..6 {
-            let ask = self.ask_of_nobody(place, envelope.to_bytes());
-            self.at(self.now + number * 500, Event::Arrive(ask));
-        }
-    }
-
-    /// The hospital signs for the key that a device shows, if it has one to show.
-    fn approve(&mut self, place: usize) {
-        let device = &self.devices[place];
-        if let Some(key) = &device.pending
-            && self.collector.epoch(device.device()) == Some(device.start.epoch)
-        {
-            let (id, epoch) = (device.device(), device.start.epoch.next());
-            self.collector.approve(id, epoch, key.public().fingerprint());
-        }
-    }
-
-    fn sign_consent(&mut self, consent: Consent) -> Option<Envelope> {
-        let all = || CATEGORIES.iter().map(|category| category.code()).collect();
-        let (categories, valid_to) = match consent {
-            Consent::Gone => return None,
-            Consent::Older => {
-                let older = self.dice.index(self.consents.len());
-                return self.consents.get(older).cloned();
-            }
-            Consent::Empty => (Default::default(), Timestamp::MAX),
-            Consent::Narrow { mask } => {
-                let kept = CATEGORIES.iter().filter(|c| mask >> c.code() & 1 == 1);
-                (kept.map(|category| category.code()).collect(), Timestamp::MAX)
-            }
-            Consent::Full => (all(), Timestamp::MAX),
-            Consent::Short { life_ms } => (all(), server_at(self.now + life_ms)),
-        };
-        self.consent_version += 1;
-        let manifest = ConsentManifest {
-            hospital: "minato".parse().expect("a plain word is a name"),
-            scope: Scope::Hospital,
-            categories,
-            interval_floor_s: 1,
-            valid_from: Timestamp::EPOCH,
-            valid_to,
-            version: self.consent_version,
-            heartbeat: true,
-        };
-        let envelope = Envelope::seal(&manifest, &self.hospital).expect("a manifest always encodes");
-        self.consents.push(envelope.clone());
-        Some(envelope)
-    }
-
-    fn file(&mut self, place: usize, envelope: Option<Envelope>) {
-        let mut cx = cx!(self);
-        self.devices[place].file_consent(&mut cx, envelope);
-        if self.devices[place].disk.is_dead() {
-            self.power_lost(place, self.plan.interval / 3);
-        } else if self.devices[place].is_up() && !self.devices[place].is_asking() {
-            self.soon(place, 0);
-        }
-    }
-
-    // ---- the end
-
-    fn heal(&mut self) {
-        self.healed = true;
-        self.trace.say(self.now, || "-- the world heals".to_owned());
-        self.net.heal();
-        self.answers_lost = None;
-        self.collector.set_full(false);
-        self.collector.start();
-        let consent = self.sign_consent(Consent::Full);
-        for place in 0..self.devices.len() {
-            if self.devices[place].disk.is_dead() {
-                self.devices[place].crash();
-            }
-            self.devices[place].disk.work();
-            self.file(place, consent.clone());
-            if !self.devices[place].is_up() {
-                self.boot(place, None, true);
-            }
-        }
-        self.at(self.now + self.plan.interval, Event::Look);
-    }
-
-    /// Whether everything has come to rest; if so, or if it takes too long, the account is made.
-    fn look(&mut self) -> bool {
-        let quarantined = self.collector.quarantined();
-        let (mut honest, mut restless) = (Vec::new(), Vec::new());
-        for place in 0..self.devices.len() {
-            let mut cx = cx!(self);
-            let device = &mut self.devices[place];
-            let id = device.device();
-            cx.oracle.device_counts(place, device.violations());
-            let epoch = self.collector.epoch(id);
-            // A second writer whose epoch was closed, or that nobody has approved, stays outside.
-            let outside = quarantined.contains(&id)
-                || epoch > Some(device.start.epoch)
-                || (device.halted() == Some(Halt::DeviceBehind) && !self.approved.contains(&(place, device.start.epoch)));
-            // A collector that was restored to before a rejoin knows nothing of it.
-            let unknown = epoch < Some(device.start.epoch);
-            if unknown || (outside && cx.oracle.doubled.contains(&id)) {
-                continue;
-            }
-            honest.push(place);
-            if !device.is_drained(&mut cx) || device.halted().is_some() {
-                let standing = device.standing(&mut cx);
-                restless.push(format!("device {place} does not come to rest: {standing}"));
-            }
-        }
-        let late = self.now > self.plan.span + 12 * self.plan.interval + 24 * 3_600_000;
-        if !restless.is_empty() && !late {
-            self.at(self.now + self.plan.interval / 2, Event::Look);
-            return false;
-        }
-        restless.into_iter().for_each(|what| self.oracle.fail_at_rest(what));
-        self.oracle.account(&self.collector.log, &honest);
-        true
     }
 }
