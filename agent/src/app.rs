@@ -4,39 +4,45 @@
 //! gives back what it reserved. That last push takes two seconds at most and is not tried where
 //! delivery fails already: many devices are switched off in the evening, and what they saw last
 //! should not wait until the morning, but a device must not wait for its agent.
+//! A device that is given its next epoch goes on without a new process: its parts end in the same
+//! order, and begin again with the new identity.
 //! One current-thread runtime carries both loops; the spool and the probes have threads of their
 //! own, so that a slow disk or a hanging probe does not stop delivery.
 
 use crate::{
+    clock::AuthorityClock,
     collect::Collection,
     config::AgentConfig,
     consent_file::ConsentWatch,
-    deliver::Delivery,
-    identity, probes,
+    deliver::{Delivery, Rejoined},
+    identity::{self, Enrolled},
+    probes,
     runner::Runner,
+    sent::Sent,
+    session::Conversation,
     shared::Shared,
     spool::{ChainStart, SpoolConfig, SpoolHandle},
-    transport::http::HttpTransport,
+    transport::way::Way,
 };
 use anyhow::Context;
 use std::{
     cell::{Cell, RefCell},
     future::Future,
+    pin::{Pin, pin},
     rc::Rc,
+    sync::Arc,
     time::Duration,
 };
 use tenken_agent_core::{
     consent_gate::ConsentGate,
-    device_clock::DeviceClock,
     pusher::{PushPolicy, Pusher},
     schedule::Schedule,
 };
 use tenken_common::{
     ack::Ack,
     envelope::Envelope,
-    key::{self, PublicKey},
+    key,
     time::{Clock, SystemClock, Timestamp},
-    tls,
 };
 use tokio::sync::Notify;
 
@@ -47,9 +53,36 @@ const LAST_PUSH_WITHIN: Duration = Duration::from_secs(2);
 
 /// Runs the agent until `shutdown` completes.
 pub async fn run(config: AgentConfig, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-    let clock = SystemClock::new();
+    run_at(config, Arc::new(SystemClock::new()), shutdown).await
+}
+
+/// The same by another clock.
+pub async fn run_at(
+    config: AgentConfig,
+    clock: Arc<dyn Clock>,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let mut shutdown = pin!(shutdown);
+    while live(&config, clock.clone(), shutdown.as_mut()).await? == End::Rejoined {}
+    tracing::info!("agent stopped");
+    Ok(())
+}
+
+/// Why the parts ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Stopped,
+    Rejoined,
+}
+
+/// From one identity to the next, or to the end.
+async fn live(
+    config: &AgentConfig,
+    clock: Arc<dyn Clock>,
+    shutdown: Pin<&mut impl Future<Output = ()>>,
+) -> anyhow::Result<End> {
     let enrolled = identity::load(&config.state_dir)?;
-    let ack_key = enrolled.trust.ack_key().context("the trust document's acknowledgement key")?;
+    let way = Way::new(&config.push)?;
 
     let spool_config = SpoolConfig {
         dir: config.state_dir.join("spool"),
@@ -60,16 +93,12 @@ pub async fn run(config: AgentConfig, shutdown: impl Future<Output = ()>) -> any
     let spool = SpoolHandle::open(spool_config, start).await.context("the spool cannot be opened")?;
     let snapshot = spool.snapshot().await?;
 
-    let device_clock = DeviceClock::new(last_signed(snapshot.newest_ack.as_deref(), &ack_key));
     let gate = ConsentGate::new(
         enrolled.hospital_key,
         enrolled.device,
         enrolled.group.clone(),
         snapshot.consent_version,
     );
-    let tls = tls::client(&enrolled.roots(), Some(enrolled.tls.clone()), clock.clone())?;
-    let transport = HttpTransport::new(&enrolled.push_url, tls, config.push.timeout.0)?;
-
     let runner = Runner::new(probes::registry::all(&config.probes));
     let seed = u64::from_be_bytes(key::random()?);
     let beats = runner.infos().map(|info| (info.name, config.probes.interval(info)));
@@ -78,10 +107,15 @@ pub async fn run(config: AgentConfig, shutdown: impl Future<Output = ()>) -> any
     let shared = Rc::new(Shared {
         started: clock.wall(),
         stopped: Cell::default(),
+        device_clock: AuthorityClock::new(
+            clock.clone(),
+            last_signed(snapshot.newest_ack.as_deref(), &enrolled),
+        ),
         clock,
         gate: RefCell::new(gate),
-        device_clock: RefCell::new(device_clock),
+        session: RefCell::default(),
         spool,
+        sent: Sent::new(&config.state_dir),
         push: config.push.clone(),
         delivery: RefCell::default(),
         refused_consent: RefCell::default(),
@@ -95,30 +129,34 @@ pub async fn run(config: AgentConfig, shutdown: impl Future<Output = ()>) -> any
         retry_first: config.push.retry_first.0,
         retry_max: config.push.retry_max.0,
     };
+    let conversation = Conversation::new(shared.clone(), way, seed)?;
     tracing::info!(device = %shared.enrolled.device, version = VERSION, "agent started");
 
     let watch = ConsentWatch::new(&config.state_dir);
     let mut collection = Collection::new(shared.clone(), runner, schedule, watch);
-    let mut delivery = Delivery::new(shared.clone(), Pusher::new(policy, seed), transport, ack_key);
-    tokio::select! {
-        () = collection.run() => {}
-        () = delivery.run() => {}
-        () = shutdown => {}
+    let mut delivery = Delivery::new(shared.clone(), Pusher::new(policy, seed), conversation);
+    let end = tokio::select! {
+        () = collection.run() => End::Stopped,
+        Rejoined = delivery.run() => End::Rejoined,
+        () = shutdown => End::Stopped,
+    };
+    if end == End::Stopped {
+        delivery.push_last(LAST_PUSH_WITHIN).await;
+        shared.stopped.set(Some(shared.clock.wall()));
+        collection.write_status().await;
     }
-    delivery.push_last(LAST_PUSH_WITHIN).await;
-    shared.stopped.set(Some(shared.clock.wall()));
-    collection.write_status().await;
     drop((collection, delivery));
     let shared = Rc::into_inner(shared).context("a loop still holds the spool")?;
     shared.spool.close().await.context("the spool did not close cleanly")?;
-    tracing::info!("agent stopped");
-    Ok(())
+    Ok(end)
 }
 
-/// The latest signed time known from before this start: the newest acknowledgement's.
-fn last_signed(newest_ack: Option<&[u8]>, ack_key: &PublicKey) -> Timestamp {
-    newest_ack
-        .and_then(|bytes| Envelope::from_bytes(bytes).ok())
-        .and_then(|envelope| envelope.open::<Ack>(ack_key).ok())
-        .map_or(Timestamp::MIN, |ack| ack.server)
+/// The latest time that is known to have passed already: that of the newest acknowledgement, or of
+/// the trust document, which the vendor signed.
+pub(crate) fn last_signed(newest_ack: Option<&[u8]>, enrolled: &Enrolled) -> Timestamp {
+    let acked = newest_ack
+        .zip(enrolled.trust.ack_key().ok())
+        .and_then(|(bytes, key)| Envelope::from_bytes(bytes).ok()?.open::<Ack>(&key).ok())
+        .map_or(Timestamp::MIN, |ack| ack.server);
+    acked.max(enrolled.trust.issued)
 }

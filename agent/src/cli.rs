@@ -4,9 +4,14 @@ use crate::{
     app,
     config::AgentConfig,
     doctor::{self, Verdict},
-    enroll, probes,
+    enroll,
+    media::{self, Taken},
+    offline::{Offline, OfflineError},
+    outbox::Printer,
+    probes,
     runner::Runner,
-    status,
+    spool, status,
+    transport::way::Way,
 };
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -23,7 +28,7 @@ use tenken_common::{
     message::{Language, Message},
     statement::SlotFile,
     telemetry,
-    time::{Clock, SystemClock},
+    time::{Clock, SystemClock, Timestamp},
 };
 
 /// Probes that show a rate need two looks; this is the time between them in `probe`.
@@ -69,8 +74,42 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         slot: PathBuf,
     },
+    /// Show every field that left this device or will leave it
+    Outbox {
+        /// As JSON, one object a line
+        #[arg(long)]
+        json: bool,
+        /// Only what left since then: 2026-11-23T09:00:00+09:00
+        #[arg(long, value_name = "TIME")]
+        since: Option<Timestamp>,
+    },
+    /// Write what waits to a file for removable media; the agent must be stopped
+    Export { file: PathBuf },
+    /// Take in the acknowledgement that came back for an export; the agent must be stopped
+    ImportAck { file: PathBuf },
+    /// Read the spool of an agent that does not run
+    Spool {
+        #[command(subcommand)]
+        command: SpoolCommand,
+    },
     /// Look for known faults and name the next step
     Doctor {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum SpoolCommand {
+    /// Show what is waiting, in flight and declared lost
+    Ls {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read everything through its checks; exit code 1 if something is damaged
+    Verify {
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -114,6 +153,40 @@ pub fn main(cli: Cli) -> anyhow::Result<ExitCode> {
             runtime()?.block_on(run_enroll(&config, &slot, language, &mut out))?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Outbox { json, since } => {
+            let mut printer = Printer { out: &mut out, json, language };
+            show_outbox(&config, &mut printer, since.unwrap_or(Timestamp::MIN))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Export { file } => {
+            run_export(&config, &file, language, &mut out)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::ImportAck { file } => {
+            let mut offline = Offline::open(&config)?;
+            let taken = media::import_ack(&mut offline, &file);
+            offline.close()?;
+            let Taken { acked, batches } = taken?;
+            let message = if batches > 0 { Message::AckTaken } else { Message::AckKnown };
+            let values = [("seq", acked.to_string()), ("count", batches.to_string())];
+            say(&mut out, message, language, &values)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Spool { command } => {
+            let found = spool::inspect(&config.state_dir.join("spool"))?;
+            let (json, verify) = match command {
+                SpoolCommand::Ls { json } => (json, false),
+                SpoolCommand::Verify { json } => (json, true),
+            };
+            if json {
+                writeln!(out, "{}", serde_json::to_string_pretty(&found)?)?;
+            } else if verify {
+                write!(out, "{}", spool::print::faults(&found, language))?;
+            } else {
+                write!(out, "{}", spool::print::list(&found, language))?;
+            }
+            Ok(if verify && !found.faults.is_empty() { ExitCode::from(1) } else { ExitCode::SUCCESS })
+        }
         Command::Doctor { json } => {
             let all = runtime()?.block_on(doctor::examine(&config, language));
             if json {
@@ -125,6 +198,52 @@ pub fn main(cli: Cli) -> anyhow::Result<ExitCode> {
             Ok(if sound { ExitCode::SUCCESS } else { ExitCode::from(1) })
         }
     }
+}
+
+fn show_outbox(config: &AgentConfig, printer: &mut Printer<'_>, since: Timestamp) -> anyhow::Result<()> {
+    let shown = printer.sent(&config.state_dir, since)?;
+    match Offline::open(config) {
+        Ok(mut offline) => {
+            let waiting = printer.waiting(offline.spool.as_mut(), &shown);
+            offline.close()?;
+            waiting?;
+        }
+        Err(OfflineError::AgentRuns) => printer.say(Message::OutboxRunning)?,
+        Err(e) => return Err(e.into()),
+    }
+    Ok(printer.say(Message::OutboxBesides)?)
+}
+
+fn run_export(
+    config: &AgentConfig,
+    file: &Path,
+    language: Language,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let mut offline = Offline::open(config)?;
+    let exported = media::export(&mut offline, &config.state_dir, file, &SystemClock::new());
+    offline.close()?;
+    let Some(exported) = exported? else { return say(out, Message::ExportNothing, language, &[]) };
+    let count = exported.to.0 - exported.from.0 + 1;
+    let values = [
+        ("from", exported.from.to_string()),
+        ("to", exported.to.to_string()),
+        ("count", count.to_string()),
+        ("path", file.display().to_string()),
+    ];
+    say(out, Message::Exported, language, &values)?;
+    if exported.more { say(out, Message::ExportMore, language, &[]) } else { Ok(()) }
+}
+
+fn say(
+    out: &mut dyn Write,
+    message: Message,
+    language: Language,
+    values: &[(&str, String)],
+) -> anyhow::Result<()> {
+    let values: Vec<(&str, &str)> = values.iter().map(|(k, v)| (*k, v.as_str())).collect();
+    writeln!(out, "{}", message.fill(language, &values))?;
+    Ok(())
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
@@ -179,9 +298,8 @@ async fn run_enroll(
 ) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(slot).with_context(|| format!("cannot read {}", slot.display()))?;
     let slot = SlotFile::from_armour(&text).with_context(|| slot.display().to_string())?;
-    let clock = SystemClock::new();
-    let timeout = config.push.timeout.0;
-    let enrolled = enroll::enroll(&config.state_dir, &slot, app::VERSION, timeout, &clock).await?;
+    let way = Way::new(&config.push)?;
+    let enrolled = enroll::enroll(&config.state_dir, &slot, app::VERSION, &way).await?;
     let fingerprint = grouped(&enrolled.device_key.public().fingerprint());
     let device = enrolled.device.to_string();
     let values = [("device", device.as_str()), ("fingerprint", &fingerprint)];

@@ -5,7 +5,7 @@ use crate::{probes::ProbeOptions, spool::EngineKind};
 use serde::Deserialize;
 use std::{path::PathBuf, time::Duration};
 use tenken_common::{
-    config::{ByteSize, Check, HumanDuration, Problems},
+    config::{ByteSize, Check, HumanDuration, Problems, SecretFile},
     limit,
     message::Language,
     telemetry::LogFormat,
@@ -43,6 +43,42 @@ pub struct PushSection {
     pub timeout: HumanDuration,
     /// How often the agent reports on itself.
     pub report: HumanDuration,
+    /// The hospital's proxy, where there is one.
+    pub proxy: Option<ProxySection>,
+}
+
+/// A proxy on the way to the collector.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProxySection {
+    /// `http://host:port`, asked with CONNECT; not needed where a proxy inspects unasked.
+    pub url: Option<String>,
+    pub username: Option<String>,
+    pub password_file: Option<SecretFile>,
+    /// The certificate authority of a proxy that opens TLS to inspect it. It is trusted for
+    /// transport only: no client certificate is shown, and the device proves itself by what it
+    /// signs.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl ProxySection {
+    fn check(&self, problems: &mut Problems) {
+        if self.url.is_none() && self.ca_file.is_none() {
+            problems.push("push.proxy.url", "is missing");
+        }
+        if let Some(url) = &self.url
+            && !url.strip_prefix("http://").is_some_and(|rest| !rest.is_empty() && !rest.contains('@'))
+        {
+            problems
+                .push("push.proxy.url", "must look like http://host:port, without user name and password");
+        }
+        if self.username.is_some() != self.password_file.is_some() {
+            problems.push("push.proxy.username", "and password_file go together");
+        }
+        if self.username.is_some() && self.url.is_none() {
+            problems.push("push.proxy.username", "is of no use without url");
+        }
+    }
 }
 
 impl Default for AgentConfig {
@@ -73,6 +109,7 @@ impl Default for PushSection {
             retry_max: seconds(900),
             timeout: seconds(30),
             report: seconds(60),
+            proxy: None,
         }
     }
 }
@@ -100,6 +137,9 @@ impl Check for AgentConfig {
         }
         if push.retry_max < push.retry_first {
             problems.push("push.retry_max", "must not be shorter than push.retry_first");
+        }
+        if let Some(proxy) = &push.proxy {
+            proxy.check(problems);
         }
         self.probes.check(problems);
     }
@@ -135,6 +175,21 @@ mod tests {
     }
 
     #[test]
+    fn a_proxy_is_described_whole() {
+        for (proxy, key) in [
+            ("", "push.proxy.url"),
+            ("url = 'https://proxy:3128'", "push.proxy.url"),
+            ("url = 'http://user:secret@proxy:3128'", "push.proxy.url"),
+            ("url = 'http://proxy:3128'\nusername = 'ct'", "push.proxy.username"),
+            ("ca_file = '/ca.pem'\nusername = 'ct'\npassword_file = '/p'", "push.proxy.username"),
+        ] {
+            let problems = config::parse::<AgentConfig>(&format!("[push.proxy]\n{proxy}")).unwrap_err();
+            assert!(problems.iter().any(|p| p.key == key), "{key} for {proxy}");
+        }
+        config::parse::<AgentConfig>("[push.proxy]\nca_file = '/ca.pem'").unwrap();
+    }
+
+    #[test]
     fn the_example_is_valid() {
         let text = include_str!("../../packaging/config/agent.example.toml");
         config::parse::<AgentConfig>(text).unwrap();
@@ -160,6 +215,8 @@ mod tests {
             .map(|line| format!("{line}\n"))
             .collect();
         let config = config::parse::<AgentConfig>(&uncommented).unwrap();
+        let proxy = config.push.proxy.unwrap();
+        assert!(proxy.url.is_some() && proxy.username.is_some() && proxy.ca_file.is_some());
         let probes = &config.probes;
         assert_eq!((probes.disabled.len(), probes.intervals.len(), probes.services.len()), (1, 2, 1));
     }

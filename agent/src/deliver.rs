@@ -2,31 +2,33 @@
 //!
 //! Holds: nothing is sent that the consent does not allow at that moment (the second of its two
 //! gates): a body that may not go any more goes as a stub, which carries ids only, and stubs wait
-//! too where nothing at all may leave. Time is believed only from an answer that echoes the request's nonce; an answer that
-//! is not signed by the collector's acknowledgement key means no more than "again later".
+//! too where nothing at all may leave. An answer that is not signed by the collector's
+//! acknowledgement key, or does not echo the request's nonce, means no more than "again later":
+//! what was truly said at another time can be repeated by anybody, and must neither halt a device
+//! nor be taken for the present.
 
 use crate::{
     enroll::host_facts,
+    session::{Conversation, SessionError, Turn},
     shared::{Shared, VERSION},
     status::DeliveryState,
-    transport::http::{Answer, HttpTransport},
+    transport::http::Answer,
 };
 use std::{rc::Rc, time::Duration};
 use tenken_agent_core::{
     invariant,
-    pusher::{Outcome, PushEffect, PushStep, PushView, Pusher},
+    pusher::{Halt, Outcome, PushEffect, PushStep, PushView, Pusher},
     record::push_outage,
     spool::{BatchLimit, Cut, CutContext, SpoolError, Standing},
 };
 use tenken_common::{
-    ack::{Ack, Reject, ResumeReply, ResumeRequest},
+    ack::{Ack, Reject, RejectReason, ResumeReply, ResumeRequest},
     batch::GapReason,
     category::Category,
     codec::CodecError,
     envelope::{Envelope, Payload, Verified},
     id::Nonce,
-    key::{self, PublicKey},
-    limit,
+    key, limit,
     telemetry::ErrorChain,
     time::{Clock, Moment},
 };
@@ -41,9 +43,12 @@ const BATCH_LIMIT: BatchLimit = BatchLimit {
 pub struct Delivery {
     shared: Rc<Shared>,
     pusher: Pusher,
-    transport: HttpTransport,
-    ack_key: PublicKey,
+    conversation: Conversation,
 }
+
+/// The device has its next epoch: the parts are to be built anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rejoined;
 
 /// A believable answer, with its bytes.
 enum Said {
@@ -56,13 +61,15 @@ enum Said {
 #[derive(Debug, thiserror::Error)]
 enum Silence {
     #[error(transparent)]
-    Transport(#[from] crate::transport::http::TransportError),
+    Session(#[from] SessionError),
     #[error("the collector answered HTTP {0}")]
     Status(u16),
     #[error("the collector's answer is not signed by its key")]
     Unsigned,
     #[error("the collector's answer speaks of another device or batch")]
     OtherSubject,
+    #[error("the collector's answer is one to another request")]
+    OtherRequest,
     #[error("no random bytes for a nonce")]
     Random(#[source] key::KeyError),
     #[error("a request could not be encoded")]
@@ -70,14 +77,24 @@ enum Silence {
 }
 
 impl Delivery {
-    pub fn new(shared: Rc<Shared>, pusher: Pusher, transport: HttpTransport, ack_key: PublicKey) -> Self {
-        Self { shared, pusher, transport, ack_key }
+    pub fn new(shared: Rc<Shared>, pusher: Pusher, conversation: Conversation) -> Self {
+        Self { shared, pusher, conversation }
     }
 
-    /// Runs until it is dropped.
-    pub async fn run(&mut self) {
+    /// Runs until it is dropped, or the device has its next epoch.
+    pub async fn run(&mut self) -> Rejoined {
         loop {
-            let wait = self.step().await;
+            let soon = match self.conversation.turn(self.pusher.halted()).await {
+                Turn::Deliver(soon) => soon,
+                Turn::Done { helps } => {
+                    if helps {
+                        self.pusher.retry_now();
+                    }
+                    continue;
+                }
+                Turn::Rejoined => return Rejoined,
+            };
+            let wait = self.step().await.min(soon);
             if !wait.is_zero() {
                 // Something urgent, or a consent that changed, ends the wait.
                 let woken = tokio::time::timeout(wait, self.shared.wake.notified()).await;
@@ -119,6 +136,7 @@ impl Delivery {
     async fn step(&mut self) -> Duration {
         if let Some(wait) = self.withheld() {
             self.give_up_what_waits().await;
+            self.conversation.withheld();
             return wait;
         }
         let view = match self.view().await {
@@ -194,7 +212,7 @@ impl Delivery {
                 newest_ack: snapshot.newest_ack.map(Into::into),
                 consent_version: self.shared.gate.borrow().highest(),
                 facts: host_facts(VERSION),
-                challenge: None,
+                challenge: self.conversation.challenge().await,
                 nonce,
             };
             let envelope =
@@ -226,6 +244,9 @@ impl Delivery {
         match taken.await {
             Ok(standing) => {
                 self.outcome(view, &Outcome::Resumed(standing));
+                if standing == Standing::InStep {
+                    self.conversation.in_step();
+                }
             }
             Err(e) => {
                 self.spool_failed(&e);
@@ -243,7 +264,7 @@ impl Delivery {
         let cut = async {
             self.shared.spool.withdraw(move |category| allowed.contains(&category)).await?;
             let now = self.shared.clock.now();
-            let clock = self.shared.device_clock.borrow().quality(now);
+            let clock = self.shared.device_clock.quality(now);
             let device = self.shared.enrolled.device;
             self.shared
                 .spool
@@ -270,6 +291,7 @@ impl Delivery {
             }
         };
         let seq = cut.seq;
+        self.shared.sent.note(seq, cut.payload_type(), &cut.body, self.shared.clock.wall()).await;
         let asked = async {
             let nonce = Nonce(key::random().map_err(Silence::Random)?);
             let device_key = &self.shared.enrolled.device_key;
@@ -328,7 +350,9 @@ impl Delivery {
         nonce: Nonce,
     ) -> Result<(Answer, Result<Said, Silence>), Silence> {
         let sent = self.shared.clock.now();
-        let answer = self.transport.post(path, envelope.to_bytes(), &nonce).await?;
+        let transport = self.conversation.delivery();
+        let answer =
+            transport.post(path, envelope.to_bytes(), &nonce).await.map_err(SessionError::Transport)?;
         let received = self.shared.clock.now();
         let said = self.understand(&answer, nonce, sent, received);
         Ok((answer, said))
@@ -351,15 +375,15 @@ impl Delivery {
         let device = self.shared.enrolled.device;
         let kind = envelope.payload_type();
         let (said, subject, server, echo) = if kind == Ack::TYPE {
-            let ack = envelope.open::<Ack>(&self.ack_key).map_err(|_| Silence::Unsigned)?;
+            let ack = self.conversation.open::<Ack>(&envelope)?;
             let facts = (ack.device, ack.server, ack.echo_nonce);
             (Said::Acked(ack, answer.body.clone()), facts.0, facts.1, facts.2)
         } else if kind == Reject::TYPE {
-            let reject = envelope.open::<Reject>(&self.ack_key).map_err(|_| Silence::Unsigned)?;
+            let reject = self.conversation.open::<Reject>(&envelope)?;
             let facts = (reject.device, reject.server, reject.echo_nonce);
             (Said::Rejected(reject), facts.0, facts.1, facts.2)
         } else {
-            let reply = envelope.open::<ResumeReply>(&self.ack_key).map_err(|_| Silence::Unsigned)?;
+            let reply = self.conversation.open::<ResumeReply>(&envelope)?;
             // By an answer of long ago this device would declare losses that are none.
             if reply.echo_nonce != nonce {
                 return Err(Silence::OtherSubject);
@@ -370,9 +394,10 @@ impl Delivery {
         if subject != device {
             return Err(Silence::OtherSubject);
         }
-        if echo == nonce {
-            self.shared.device_clock.borrow_mut().on_signed_time(sent, received, server);
+        if echo != nonce {
+            return Err(Silence::OtherRequest);
         }
+        self.shared.device_clock.on_signed_time(sent, received, server);
         Ok(said)
     }
 
@@ -381,11 +406,15 @@ impl Delivery {
         match (self.pusher.halted(), outcome) {
             (Some(halt), _) => {
                 tracing::error!(reason = %halt, "delivery halted");
+                if halt == Halt::Rejected(RejectReason::WrongIdentity) {
+                    self.conversation.met_forbidden();
+                }
                 self.shared.delivery(DeliveryState::Halted, Some(halt.to_string()), self.pusher.failures());
             }
             (None, Outcome::Acked(_) | Outcome::Resumed(_) | Outcome::Rejected { .. })
                 if self.pusher.failing_since().is_none() =>
             {
+                self.conversation.answered();
                 self.shared.delivery(DeliveryState::Ok, None, self.pusher.failures());
             }
             (
@@ -403,6 +432,11 @@ impl Delivery {
     }
 
     fn silence(&mut self, view: &PushView, answer: Option<&Answer>, silence: &Silence) {
+        if let Silence::Session(error) = silence {
+            self.conversation.met(error);
+        } else if let Silence::Status(403) = silence {
+            self.conversation.met_forbidden();
+        }
         let retry_after = answer.and_then(|a| a.retry_after);
         let first = self.pusher.failing_since().is_none();
         self.outcome(view, &Outcome::Failed { retry_after });

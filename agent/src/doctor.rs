@@ -3,18 +3,24 @@
 //!
 //! Holds: it changes nothing, and a check that it could not make is shown as such, never as good.
 
-use crate::{config::AgentConfig, consent_file, identity, status, transport::http::HttpTransport};
-use std::{fmt::Write as _, path::Path, time::Duration};
+use crate::{
+    clock::AuthorityClock,
+    config::AgentConfig,
+    consent_file::{self, ConsentWatch},
+    identity,
+    status::{self, RejoinStatus},
+    transport::way::{Addresses, Way},
+};
+use std::{fmt::Write as _, path::Path, sync::Arc, time::Duration};
+use tenken_agent_core::consent_gate::ConsentGate;
 use tenken_common::{
     column,
-    consent::ConsentManifest,
     id::Nonce,
-    key, limit,
+    key::{self, grouped},
+    limit,
     message::{Language, Message},
-    statement,
     telemetry::ErrorChain,
     time::{Clock, SystemClock, Timestamp, jst_minute},
-    tls,
 };
 
 /// A status older than this was not written by a running agent.
@@ -51,12 +57,16 @@ pub async fn examine(config: &AgentConfig, language: Language) -> Vec<Examined> 
         Err(e) => bad("identity", ErrorChain(e).to_string(), Message::DoctorEnroll, language),
     });
     let Ok(enrolled) = identity else {
-        for what in ["consent", "collector", "agent", "delivery", "spool", "clock"] {
+        for what in ["consent", "certificate", "collector", "agent", "delivery", "spool", "clock"] {
             all.push(unknown(what, language));
         }
         return all;
     };
     all.push(consent(&config.state_dir, &enrolled, clock.wall(), language));
+    all.push(certificate(&enrolled, &clock, language));
+    if let Some(pending) = RejoinStatus::of(&enrolled) {
+        all.push(rejoin(&enrolled, &pending, language));
+    }
     all.push(collector(&enrolled, config, &clock, language).await);
     all.extend(running(&config.state_dir, clock.wall(), language));
     all
@@ -73,27 +83,21 @@ fn state_dir(dir: &Path, language: Language) -> Examined {
 
 fn consent(dir: &Path, enrolled: &identity::Enrolled, now: Timestamp, language: Language) -> Examined {
     let what = "consent";
-    let text = match std::fs::read_to_string(consent_file::path(dir)) {
-        Ok(text) => text,
-        Err(e) => {
-            let found = format!("{}: {e}", consent_file::path(dir).display());
-            return bad(what, found, Message::DoctorConsentMissing, language);
-        }
-    };
-    let opened = statement::from_armour(&text).map_err(|e| ErrorChain(&e).to_string()).and_then(|envelope| {
-        envelope.open::<ConsentManifest>(&enrolled.hospital_key).map_err(|e| ErrorChain(&e).to_string())
-    });
-    match opened {
-        Err(why) => bad(what, why, Message::DoctorConsentRefused, language),
-        Ok(manifest) => {
-            if let Err(refusal) = manifest.is_valid(now) {
-                return bad(what, refusal.to_string(), Message::DoctorConsentExpired, language);
-            }
-            let (version, to) = (manifest.version.to_string(), minute(manifest.valid_to));
-            let values = [("version", version.as_str()), ("to", &to)];
-            ok(what, Message::DoctorConsentFound.fill(language, &values))
-        }
+    let mut gate = ConsentGate::new(enrolled.hospital_key, enrolled.device, enrolled.group.clone(), 0);
+    let look = ConsentWatch::new(dir).look(&mut gate);
+    if let Err(e) = look {
+        return bad(what, ErrorChain(&e).to_string(), Message::DoctorConsentRefused, language);
     }
+    let Some(manifest) = gate.manifest() else {
+        let found = consent_file::path(dir).display().to_string();
+        return bad(what, found, Message::DoctorConsentMissing, language);
+    };
+    if let Err(refusal) = manifest.is_valid(now) {
+        return bad(what, refusal.to_string(), Message::DoctorConsentExpired, language);
+    }
+    let (version, to) = (manifest.version.to_string(), minute(manifest.valid_to));
+    let values = [("version", version.as_str()), ("to", &to)];
+    ok(what, Message::DoctorConsentFound.fill(language, &values))
 }
 
 async fn collector(
@@ -104,9 +108,11 @@ async fn collector(
 ) -> Examined {
     let what = "collector";
     let asked = async {
-        let tls = tls::client(&enrolled.roots(), Some(enrolled.tls.clone()), clock.clone())
-            .map_err(|e| ErrorChain(&e).to_string())?;
-        let transport = HttpTransport::new(&enrolled.push_url, tls, config.push.timeout.0)
+        let way = Way::new(&config.push).map_err(|e| ErrorChain(&e).to_string())?;
+        let to = Addresses { push: &enrolled.push_url, open: enrolled.open_url.as_deref() };
+        let clock = AuthorityClock::new(Arc::new(clock.clone()), enrolled.trust.issued);
+        let transport = way
+            .delivery(to, &enrolled.roots(), &enrolled.tls, clock)
             .map_err(|e| ErrorChain(&e).to_string())?;
         let nonce = Nonce(key::random().map_err(|e| ErrorChain(&e).to_string())?);
         // An empty body is refused by every collector; that it answers is what is asked here.
@@ -116,6 +122,25 @@ async fn collector(
         Ok(_) => ok(what, Message::DoctorCollectorFound.fill(language, &[("url", &enrolled.push_url)])),
         Err(why) => bad(what, format!("{}: {why}", enrolled.push_url), Message::DoctorCollector, language),
     }
+}
+
+/// A certificate that ended is no fault where the agent runs: it renews by itself.
+fn certificate(enrolled: &identity::Enrolled, clock: &SystemClock, language: Language) -> Examined {
+    let what = "certificate";
+    let ends = enrolled.validity.not_after;
+    let (version, at) = (enrolled.trust.version.to_string(), minute(ends));
+    let found = Message::StatusTrustLine.fill(language, &[("version", &version), ("ends", &at)]);
+    if clock.wall() < ends {
+        return ok(what, found);
+    }
+    let next = Some(Message::DoctorCertificate.text(language).to_owned());
+    Examined { what, verdict: Verdict::Warning, found, next }
+}
+
+fn rejoin(enrolled: &identity::Enrolled, rejoin: &RejoinStatus, language: Language) -> Examined {
+    let found = grouped(&rejoin.fingerprint);
+    let next = Some(rejoin.text(enrolled.device, language));
+    Examined { what: "rejoin", verdict: Verdict::Bad, found, next }
 }
 
 /// What the running agent's own status tells.
@@ -235,6 +260,8 @@ fn label(what: &'static str, language: Language) -> &'static str {
         "state_dir" => Message::DoctorWhatStateDir,
         "identity" => Message::DoctorWhatIdentity,
         "consent" => Message::DoctorWhatConsent,
+        "certificate" => Message::DoctorWhatCertificate,
+        "rejoin" => Message::DoctorWhatRejoin,
         "collector" => Message::DoctorWhatCollector,
         "agent" => Message::DoctorWhatAgent,
         "delivery" => Message::DoctorWhatDelivery,

@@ -1,15 +1,19 @@
 //! Enrollment from the device's side: redeem the hospital's slot, once.
 //!
 //! Holds: keys are durable before the request goes out; the token is never sent; the reply is
-//! believed only with the slot's proof. Asking again after a lost reply gives the same device.
+//! believed only with the slot's proof. Asking again after a lost reply gives the same device. The
+//! device's clock decides nothing here: whether the slot is still good is the collector's to say.
 
 use crate::{
     consent_file,
     identity::{self, Enrolled, IdentityError, SlotOrigin},
-    transport::http::{HttpTransport, TransportError},
+    transport::{
+        http::TransportError,
+        way::{Way, WayError},
+    },
 };
 use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
-use std::{path::Path, time::Duration};
+use std::path::Path;
 use tenken_common::{
     codec::CodecError,
     enrollment::{EnrollmentError, HostFacts, Request, slot_key},
@@ -18,8 +22,6 @@ use tenken_common::{
     id::{Hash, Name, Nonce},
     key::{self, KeyError},
     statement::{SlotFile, to_armour},
-    time::{Clock, SystemClock, Timestamp},
-    tls::{self, TlsError},
 };
 
 /// Why a device was not enrolled.
@@ -27,8 +29,6 @@ use tenken_common::{
 pub enum EnrollError {
     #[error("this device is enrolled already, as {0}")]
     Already(tenken_common::id::DeviceId),
-    #[error("the slot expired at {0}; ask the hospital's administrator for a new one")]
-    Expired(Timestamp),
     #[error(transparent)]
     Identity(#[from] IdentityError),
     #[error("the slot names no usable hospital key")]
@@ -41,8 +41,8 @@ pub enum EnrollError {
     Csr(#[source] rcgen::Error),
     #[error("the request could not be encoded")]
     Encode(#[source] CodecError),
-    #[error("TLS cannot be set up")]
-    Tls(#[source] TlsError),
+    #[error(transparent)]
+    Way(#[from] WayError),
     #[error("enrollment at {url} failed")]
     Transport { url: String, source: TransportError },
     #[error("the collector refused the enrollment (HTTP {status}): {}", meaning(*status))]
@@ -58,30 +58,30 @@ pub async fn enroll(
     state_dir: &Path,
     slot: &SlotFile,
     agent_version: &str,
-    timeout: Duration,
-    clock: &SystemClock,
+    way: &Way,
 ) -> Result<Enrolled, EnrollError> {
-    let now = clock.wall();
-    if now >= slot.expires {
-        return Err(EnrollError::Expired(slot.expires));
-    }
     let hospital_key = slot.hospital_key().map_err(EnrollError::HospitalKey)?;
     let consent = slot.consent().map_err(EnrollError::Consent)?;
-    let origin = SlotOrigin { slot: slot.slot, hospital_key, group: slot.group.clone() };
+    let origin = SlotOrigin {
+        slot: slot.slot,
+        hospital_key,
+        group: slot.group.clone(),
+        collector: slot.collector.clone(),
+    };
     let Some(applicant) = identity::begin(state_dir, &origin, make_tls_key)? else {
         return Err(EnrollError::Already(identity::load(state_dir)?.device));
     };
 
     let proof_key = slot_key(&slot.token);
-    let csr = certificate_request(applicant.tls_key_der(), &slot.slot.to_string())?;
+    let csr =
+        certificate_request(applicant.tls_key_der(), &slot.slot.to_string()).map_err(EnrollError::Csr)?;
     let nonce = Nonce(key::random().map_err(EnrollError::Random)?);
     let facts = host_facts(agent_version);
     let request = Request::new(slot.slot, &proof_key, applicant.device_key(), csr, facts, nonce)
         .map_err(EnrollError::Encode)?;
 
-    let tls = tls::client_pinned_by_hash(slot.root, clock.clone()).map_err(EnrollError::Tls)?;
     let failed = |source| EnrollError::Transport { url: slot.collector.clone(), source };
-    let transport = HttpTransport::new(&slot.collector, tls, timeout).map_err(failed)?;
+    let transport = way.enrollment(&slot.collector, slot.root)?;
     let answer = transport.post("/v1/enroll", request.bytes().to_vec(), &nonce).await.map_err(failed)?;
     if answer.status != 200 {
         return Err(EnrollError::Refused { status: answer.status });
@@ -110,20 +110,20 @@ fn meaning(status: u16) -> &'static str {
     }
 }
 
-fn make_tls_key() -> Result<Vec<u8>, KeyError> {
+/// A new key for TLS, PKCS #8, DER.
+pub fn make_tls_key() -> Result<Vec<u8>, KeyError> {
     // P-256 key generation fails only when the system gives no random bytes.
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(|_| KeyError::NotAPoint)?;
     Ok(key.serialize_der())
 }
 
-fn certificate_request(tls_key: &[u8], common_name: &str) -> Result<Vec<u8>, EnrollError> {
+/// A request for a certificate for that key.
+pub fn certificate_request(tls_key: &[u8], common_name: &str) -> Result<Vec<u8>, rcgen::Error> {
     let der = rustls::pki_types::PrivatePkcs8KeyDer::from(tls_key.to_vec());
-    let key =
-        KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ECDSA_P256_SHA256).map_err(EnrollError::Csr)?;
+    let key = KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ECDSA_P256_SHA256)?;
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, common_name);
-    let csr = params.serialize_request(&key).map_err(EnrollError::Csr)?;
-    Ok(csr.der().to_vec())
+    Ok(params.serialize_request(&key)?.der().to_vec())
 }
 
 /// Facts by which a moved or copied disk is noticed later. The machine's identity leaves hashed.

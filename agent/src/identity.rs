@@ -2,21 +2,29 @@
 //! with a second copy.
 //!
 //! Holds: the device's key is on the disk before the first request goes out, so a lost answer or
-//! a power cut in the middle of an enrollment leads to the same device and not to a second one.
-//! A damaged file is healed from its copy. The keys never leave this file.
+//! a power cut in the middle of an enrollment or a rejoin leads to the same device and not to a
+//! second one. What is new (a trust document, a certificate, an epoch) is here before it is used;
+//! the certificate before it stays until the new one worked. A damaged file is healed from its
+//! copy. The keys never leave this file.
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 use std::path::{Path, PathBuf};
+use tenken_agent_core::session::Validity;
 use tenken_common::{
     codec::{self, CodecError},
-    envelope::{Envelope, EnvelopeError},
+    envelope::{Envelope, EnvelopeError, Payload},
     file::{self, Access, WriteError},
     id::{DeviceId, Epoch, Hash, Name, SlotId},
     key::{KeyError, PublicKey, SecretKey},
-    limit, tls,
+    limit,
+    renewal::RejoinGrant,
+    time::Timestamp,
+    tls,
     trust::TrustDocument,
 };
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 const FILES: [&str; 2] = ["identity", "identity.copy"];
 
@@ -43,6 +51,10 @@ pub enum IdentityError {
     Key(#[source] KeyError),
     #[error("the trust document in the identity cannot be used")]
     Trust(#[source] EnvelopeError),
+    #[error("a certificate in the identity cannot be read")]
+    Certificate,
+    #[error("there is no rejoin under way")]
+    NoRejoin,
 }
 
 /// The file's content: a checksum, then this.
@@ -58,6 +70,15 @@ struct Stored {
     hospital_key: Vec<u8>,
     group: Option<Name>,
     granted: Option<Granted>,
+    // Fields from here on came later; files from before lack them.
+    /// Where the collector is reached without a client certificate.
+    #[serde(default)]
+    open_url: Option<String>,
+    /// A renewed certificate that has not worked yet.
+    #[serde(default)]
+    renewed: Option<StoredTls>,
+    #[serde(default)]
+    rejoin: Option<StoredRejoin>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -66,8 +87,23 @@ struct Granted {
     epoch: Epoch,
     genesis: Hash,
     push_url: String,
-    certificates: Vec<serde_bytes::ByteBuf>,
-    trust: serde_bytes::ByteBuf,
+    certificates: Vec<ByteBuf>,
+    trust: ByteBuf,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct StoredTls {
+    /// PKCS #8, DER.
+    key: ByteBuf,
+    certificates: Vec<ByteBuf>,
+}
+
+/// The keys of the epoch that is asked for.
+#[derive(Clone, Serialize, Deserialize)]
+struct StoredRejoin {
+    device_key_pem: String,
+    /// PKCS #8, DER.
+    tls_key: ByteBuf,
 }
 
 /// Keys that are durable and not yet granted anything.
@@ -82,6 +118,8 @@ pub struct SlotOrigin {
     pub slot: SlotId,
     pub hospital_key: PublicKey,
     pub group: Option<Name>,
+    /// The collector's address for enrollment.
+    pub collector: String,
 }
 
 /// An enrolled device.
@@ -95,11 +133,54 @@ pub struct Enrolled {
     pub hospital_key: PublicKey,
     pub group: Option<Name>,
     pub push_url: String,
+    /// Where the collector is reached without a client certificate.
+    pub open_url: Option<String>,
     pub tls: tls::Identity,
+    /// Of the certificate in `tls`.
+    pub validity: Validity,
+    /// The certificate before, while the newer has not worked yet.
+    pub tls_before: Option<tls::Identity>,
     pub trust: TrustDocument,
+    pub rejoin: Option<PendingRejoin>,
+}
+
+/// A TLS client certificate with its key.
+struct Certificate {
+    tls: tls::Identity,
+    validity: Validity,
+}
+
+impl Certificate {
+    fn new(key: &[u8], certificates: &[ByteBuf]) -> Result<Self, IdentityError> {
+        let leaf = certificates.first().ok_or(IdentityError::Certificate)?;
+        let (_, read) = X509Certificate::from_der(leaf).map_err(|_| IdentityError::Certificate)?;
+        let at = |t: x509_parser::time::ASN1Time| Timestamp::from_secs(t.timestamp());
+        let validity =
+            Validity { not_before: at(read.validity().not_before), not_after: at(read.validity().not_after) };
+        let tls = tls::Identity {
+            chain: certificates.iter().map(|der| CertificateDer::from(der.to_vec())).collect(),
+            key: PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.to_vec())),
+        };
+        Ok(Self { tls, validity })
+    }
+}
+
+/// The keys with which this device asks for its next epoch.
+#[derive(Debug, Clone)]
+pub struct PendingRejoin {
+    pub device_key: SecretKey,
+    /// PKCS #8, DER.
+    pub tls_key: Vec<u8>,
 }
 
 impl Enrolled {
+    /// When the certificate is to be renewed; one moment for one certificate, also after a restart.
+    pub fn renew_at(&self) -> Timestamp {
+        let leaf = self.tls.chain.first().map_or(Hash::ZERO, |der| Hash::of(der));
+        let seed = leaf.as_bytes().iter().take(8).fold(0, |all, byte| (all << 8) | u64::from(*byte));
+        self.validity.renew_at(seed)
+    }
+
     pub fn roots(&self) -> Vec<CertificateDer<'static>> {
         self.trust.roots.iter().map(|der| CertificateDer::from(der.to_vec())).collect()
     }
@@ -130,6 +211,9 @@ pub fn begin(
         hospital_key: origin.hospital_key.to_bytes().to_vec(),
         group: origin.group.clone(),
         granted: None,
+        open_url: Some(origin.collector.clone()),
+        renewed: None,
+        rejoin: None,
     };
     write(state_dir, &stored)?;
     Ok(Some(Applicant { stored, device_key }))
@@ -177,6 +261,13 @@ fn enrolled(stored: Stored) -> Result<Enrolled, IdentityError> {
     let hospital_key = <[u8; 32]>::try_from(stored.hospital_key.as_slice())
         .map_err(|_| IdentityError::Key(KeyError::NotAPoint))
         .and_then(|bytes| PublicKey::from_bytes(&bytes).map_err(IdentityError::Key))?;
+    let first = Certificate::new(&stored.tls_key, &granted.certificates)?;
+    let renewed = stored.renewed.map(|r| Certificate::new(&r.key, &r.certificates)).transpose()?;
+    let (certificate, tls_before) = match renewed {
+        Some(renewed) => (renewed, Some(first.tls)),
+        None => (first, None),
+    };
+    let rejoin = stored.rejoin.map(PendingRejoin::try_from).transpose()?;
     Ok(Enrolled {
         device: granted.device,
         epoch: granted.epoch,
@@ -185,22 +276,126 @@ fn enrolled(stored: Stored) -> Result<Enrolled, IdentityError> {
         hospital_key,
         group: stored.group,
         push_url: granted.push_url,
-        tls: tls::Identity {
-            chain: granted.certificates.iter().map(|der| CertificateDer::from(der.to_vec())).collect(),
-            key: PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(stored.tls_key)),
-        },
-        trust: first_trust(&granted.trust)?,
+        open_url: stored.open_url,
+        tls: certificate.tls,
+        validity: certificate.validity,
+        tls_before,
+        trust: trust_of(&granted.trust)?,
+        rejoin,
     })
 }
 
-/// The first trust document comes inside a grant, whose proof vouches for it; it names its own
-/// signer, so what is checked here is that it is whole.
-fn first_trust(bytes: &[u8]) -> Result<TrustDocument, IdentityError> {
+impl TryFrom<StoredRejoin> for PendingRejoin {
+    type Error = IdentityError;
+
+    fn try_from(stored: StoredRejoin) -> Result<Self, IdentityError> {
+        let device_key = SecretKey::from_pem(&stored.device_key_pem).map_err(IdentityError::Key)?;
+        Ok(Self { device_key, tls_key: stored.tls_key.into_vec() })
+    }
+}
+
+/// What vouches for a stored trust document was checked before it was stored: the proof of the
+/// grant that it came in, or the signature that the version before it asked for. Checked here is
+/// that it is whole.
+fn trust_of(bytes: &[u8]) -> Result<TrustDocument, IdentityError> {
     let envelope = Envelope::from_bytes(bytes).map_err(IdentityError::Trust)?;
-    let named: TrustDocument = codec::from_slice(envelope.body(), limit::MESSAGE_BYTES_MAX)
+    if envelope.payload_type() != TrustDocument::TYPE {
+        return Err(IdentityError::Trust(EnvelopeError::WrongType(envelope.payload_type().to_owned())));
+    }
+    let document: TrustDocument = codec::from_slice(envelope.body(), limit::MESSAGE_BYTES_MAX)
         .map_err(|e| IdentityError::Trust(EnvelopeError::Content(e)))?;
-    let signer = named.next_signer().map_err(IdentityError::Key)?;
-    Ok(envelope.open::<TrustDocument>(&signer).map_err(IdentityError::Trust)?.into_inner())
+    document.ack_key().and(document.next_signer()).map_err(IdentityError::Key)?;
+    Ok(document)
+}
+
+/// Changes what is stored, durably, and gives the identity as it is then.
+fn change(
+    state_dir: &Path,
+    alter: impl FnOnce(&mut Stored, &mut Granted) -> Result<(), IdentityError>,
+) -> Result<Enrolled, IdentityError> {
+    let mut stored = read(state_dir)?.ok_or(IdentityError::NotEnrolled)?;
+    let mut granted = stored.granted.take().ok_or(IdentityError::Unfinished)?;
+    alter(&mut stored, &mut granted)?;
+    stored.granted = Some(granted);
+    // Judged before it is kept, as at enrollment.
+    let enrolled = enrolled(stored.clone())?;
+    write(state_dir, &stored)?;
+    Ok(enrolled)
+}
+
+/// Keeps a trust document that follows the one held (the caller checked it).
+pub fn keep_trust(state_dir: &Path, document: &Envelope) -> Result<Enrolled, IdentityError> {
+    change(state_dir, |_, granted| {
+        granted.trust = document.to_bytes().into();
+        Ok(())
+    })
+}
+
+/// Keeps a renewed certificate beside the one in use.
+pub fn keep_renewed(
+    state_dir: &Path,
+    tls_key: &[u8],
+    certificates: &[ByteBuf],
+) -> Result<Enrolled, IdentityError> {
+    change(state_dir, |stored, _| {
+        let key = ByteBuf::from(tls_key.to_vec());
+        stored.renewed = Some(StoredTls { key, certificates: certificates.to_vec() });
+        Ok(())
+    })
+}
+
+/// The renewed certificate worked: the one before goes.
+pub fn settle_renewed(state_dir: &Path) -> Result<Enrolled, IdentityError> {
+    change(state_dir, |stored, granted| {
+        if let Some(renewed) = stored.renewed.take() {
+            stored.tls_key = renewed.key.into_vec();
+            granted.certificates = renewed.certificates;
+        }
+        Ok(())
+    })
+}
+
+/// Keys for the next epoch: those of a rejoin under way, else new ones. Durable when it returns.
+pub fn begin_rejoin(
+    state_dir: &Path,
+    make_tls_key: impl FnOnce() -> Result<Vec<u8>, KeyError>,
+) -> Result<Enrolled, IdentityError> {
+    change(state_dir, |stored, _| {
+        if stored.rejoin.is_none() {
+            stored.rejoin = Some(StoredRejoin {
+                device_key_pem: SecretKey::generate().map_err(IdentityError::Key)?.to_pem(),
+                tls_key: make_tls_key().map_err(IdentityError::Key)?.into(),
+            });
+        }
+        Ok(())
+    })
+}
+
+/// The device stands in its chain as it should after all: the rejoin is given up.
+pub fn drop_rejoin(state_dir: &Path) -> Result<Enrolled, IdentityError> {
+    change(state_dir, |stored, _| {
+        stored.rejoin = None;
+        Ok(())
+    })
+}
+
+/// The next epoch was granted; `genesis` is where its chain begins. From here on the device is who
+/// the grant says it is.
+pub fn finish_rejoin(
+    state_dir: &Path,
+    grant: &RejoinGrant,
+    genesis: Hash,
+) -> Result<Enrolled, IdentityError> {
+    change(state_dir, |stored, granted| {
+        let keys = stored.rejoin.take().ok_or(IdentityError::NoRejoin)?;
+        stored.device_key_pem = keys.device_key_pem;
+        stored.tls_key = keys.tls_key.into_vec();
+        stored.renewed = None;
+        granted.epoch = grant.epoch;
+        granted.genesis = genesis;
+        granted.certificates.clone_from(&grant.certificates);
+        Ok(())
+    })
 }
 
 fn write(state_dir: &Path, stored: &Stored) -> Result<(), IdentityError> {
@@ -249,7 +444,15 @@ mod tests {
 
     fn origin(slot: u8) -> SlotOrigin {
         let hospital_key = SecretKey::from_seed(&[1; 32]).public();
-        SlotOrigin { slot: SlotId([slot; 16]), hospital_key, group: None }
+        let collector = "https://localhost:2".to_owned();
+        SlotOrigin { slot: SlotId([slot; 16]), hospital_key, group: None, collector }
+    }
+
+    /// A key and a certificate for it.
+    fn certificate() -> (Vec<u8>, Vec<ByteBuf>) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+        (key.serialize_der(), vec![certificate.der().to_vec().into()])
     }
 
     fn grant() -> Grant {
@@ -259,7 +462,7 @@ mod tests {
         Grant {
             device: DeviceId([4; 16]),
             epoch: Epoch(1),
-            certificates: vec![],
+            certificates: certificate().1,
             trust: Envelope::seal(&trust, &vendor).unwrap().to_bytes().into(),
             push_url: "https://localhost:1".into(),
             server: Timestamp::EPOCH,
@@ -299,5 +502,71 @@ mod tests {
             std::fs::write(dir.path().join(name), b"nonsense").unwrap();
         }
         assert!(matches!(load(dir.path()), Err(IdentityError::Damaged { .. })));
+    }
+
+    fn enrolled_in(dir: &Path) -> Enrolled {
+        applicant(dir, 1).unwrap().finish(dir, &grant(), Hash([5; 32])).unwrap()
+    }
+
+    #[test]
+    fn a_renewed_certificate_takes_the_old_ones_place_when_it_worked() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = enrolled_in(dir.path()).tls.chain;
+        let (key, chain) = certificate();
+        keep_renewed(dir.path(), &key, &chain).unwrap();
+        let both = load(dir.path()).unwrap();
+        assert_eq!(both.tls_before.unwrap().chain, first);
+        assert_ne!(both.tls.chain, first);
+        settle_renewed(dir.path()).unwrap();
+        let settled = load(dir.path()).unwrap();
+        assert_eq!(settled.tls.chain, both.tls.chain);
+        assert!(settled.tls_before.is_none());
+    }
+
+    #[test]
+    fn a_rejoin_keeps_its_keys_until_it_is_granted_or_given_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let before = enrolled_in(dir.path());
+        let begin = || begin_rejoin(dir.path(), || Ok(certificate().0)).unwrap().rejoin.unwrap();
+        let asked = begin().device_key.public();
+        assert_eq!(begin().device_key.public(), asked, "asked again, also after a restart");
+        assert_eq!(load(dir.path()).unwrap().device_key.public(), before.device_key.public());
+        assert!(drop_rejoin(dir.path()).unwrap().rejoin.is_none());
+
+        let asked = begin().device_key.public();
+        let grant = RejoinGrant {
+            device: before.device,
+            epoch: Epoch(2),
+            closed_seq: tenken_common::id::Seq(9),
+            closed_hash: Hash([8; 32]),
+            top_record: tenken_common::id::RecId(70),
+            certificates: certificate().1,
+            server: Timestamp::EPOCH,
+            echo_nonce: tenken_common::id::Nonce([1; 16]),
+        };
+        finish_rejoin(dir.path(), &grant, Hash([6; 32])).unwrap();
+        let after = load(dir.path()).unwrap();
+        assert_eq!((after.epoch, after.genesis), (Epoch(2), Hash([6; 32])));
+        assert_eq!(after.device_key.public(), asked);
+        assert!(after.rejoin.is_none());
+        assert_eq!(after.push_url, before.push_url);
+    }
+
+    #[test]
+    fn a_trust_document_is_kept_in_both_copies_before_it_is_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let before = enrolled_in(dir.path());
+        let vendor = SecretKey::from_seed(&[2; 32]);
+        let ack = SecretKey::from_seed(&[33; 32]).public();
+        // Signed by the old offline key, names a new one.
+        let next =
+            TrustDocument::new(2, &[vec![1]], ack, SecretKey::from_seed(&[4; 32]).public(), Timestamp::EPOCH);
+        let envelope = Envelope::seal(&next, &vendor).unwrap();
+        assert_eq!(before.trust.follow(&envelope).unwrap(), next);
+        assert_eq!(keep_trust(dir.path(), &envelope).unwrap().trust, next);
+        let copies = FILES.map(|name| std::fs::read(dir.path().join(name)).unwrap());
+        assert_eq!(copies[0], copies[1]);
+        std::fs::remove_file(dir.path().join(FILES[0])).unwrap();
+        assert_eq!(load(dir.path()).unwrap().trust, next);
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod app;
 pub mod cli;
+pub mod clock;
 pub mod collect;
 pub mod config;
 pub mod consent_file;
@@ -13,8 +14,13 @@ pub mod deliver;
 pub mod doctor;
 pub mod enroll;
 pub mod identity;
+pub mod media;
+pub mod offline;
+pub mod outbox;
 pub mod probes;
 pub mod runner;
+pub mod sent;
+pub mod session;
 pub mod shared;
 pub mod spool;
 pub mod status;

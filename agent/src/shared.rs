@@ -4,20 +4,23 @@
 //! Holds: one thread; nothing is borrowed across an await.
 
 use crate::{
+    clock::AuthorityClock,
     config::PushSection,
     identity::Enrolled,
+    sent::Sent,
     spool::SpoolHandle,
-    status::{self, ConsentStatus, DeliveryState, DeliveryStatus, SpoolStatus, Status},
+    status::{self, ConsentStatus, DeliveryState, DeliveryStatus, SessionStatus, SpoolStatus, Status},
 };
 use std::{
     cell::{Cell, RefCell},
     path::PathBuf,
+    sync::Arc,
 };
-use tenken_agent_core::{consent_gate::ConsentGate, device_clock::DeviceClock, spool::SpoolError};
+use tenken_agent_core::{consent_gate::ConsentGate, spool::SpoolError};
 use tenken_common::{
     observation::ProbeRun,
     telemetry::ErrorChain,
-    time::{Clock, SystemClock, Timestamp},
+    time::{Clock, Timestamp},
 };
 use tokio::sync::Notify;
 
@@ -25,11 +28,14 @@ use tokio::sync::Notify;
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// See the module's head.
 pub struct Shared {
-    pub clock: SystemClock,
+    pub clock: Arc<dyn Clock>,
+    /// As it was at the start; device, epoch and device key stay so.
     pub enrolled: Enrolled,
     pub gate: RefCell<ConsentGate>,
-    pub device_clock: RefCell<DeviceClock>,
+    pub device_clock: AuthorityClock,
+    pub session: RefCell<SessionStatus>,
     pub spool: SpoolHandle,
+    pub sent: Sent,
     pub push: PushSection,
     pub delivery: RefCell<DeliveryStatus>,
     pub refused_consent: RefCell<Option<String>>,
@@ -44,7 +50,7 @@ pub struct Shared {
 impl Shared {
     /// The time by which consent is judged.
     pub fn authority(&self) -> Timestamp {
-        self.device_clock.borrow().authority(self.clock.now())
+        self.device_clock.authority()
     }
 
     /// Notes how delivery goes; `since` moves only when the state changes.
@@ -102,7 +108,9 @@ impl Shared {
             consent: self.consent_status(),
             spool,
             delivery: self.delivery.borrow().clone(),
-            clock: self.device_clock.borrow().quality(now),
+            clock: self.device_clock.quality(now),
+            session: self.session.borrow().clone(),
+            sent_failing: self.sent.failure(),
             probes: runs.cloned().collect(),
         };
         if let Err(e) = status::save(&self.state_dir, &status) {

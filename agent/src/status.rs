@@ -3,6 +3,7 @@
 //! Holds: the file says when it was written, and `status` says so too, so that an old one is not
 //! taken for the present.
 
+use crate::identity::Enrolled;
 use serde::{Deserialize, Serialize};
 use std::{
     fmt::Write as _,
@@ -33,7 +34,48 @@ pub struct Status {
     pub spool: SpoolStatus,
     pub delivery: DeliveryStatus,
     pub clock: ClockQuality,
+    /// Why what was sent last is not in the sent journal.
+    #[serde(default)]
+    pub sent_failing: Option<String>,
+    #[serde(default)]
+    pub session: SessionStatus,
     pub probes: Vec<ProbeRun>,
+}
+
+/// How the device stands with its collector, apart from records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct SessionStatus {
+    pub trust_version: u64,
+    pub certificate_ends: Option<Timestamp>,
+    pub rejoin: Option<RejoinStatus>,
+}
+
+/// What the hospital must approve before the device goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RejoinStatus {
+    /// The epoch that begins.
+    pub epoch: u32,
+    /// Of the new device key.
+    pub fingerprint: Hash,
+}
+
+impl RejoinStatus {
+    /// For a device that has asked for its next epoch.
+    pub fn of(enrolled: &Enrolled) -> Option<Self> {
+        let fingerprint = enrolled.rejoin.as_ref()?.device_key.public().fingerprint();
+        Some(Self { epoch: enrolled.epoch.0.saturating_add(1), fingerprint })
+    }
+
+    /// What waits, and what the hospital has to do.
+    pub fn text(&self, device: DeviceId, language: Language) -> String {
+        let values = [
+            ("device", device.to_string()),
+            ("epoch", self.epoch.to_string()),
+            ("fingerprint", grouped(&self.fingerprint)),
+        ];
+        let values: Vec<(&str, &str)> = values.iter().map(|(k, v)| (*k, v.as_str())).collect();
+        Message::RejoinPending.fill(language, &values)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,7 +163,7 @@ pub fn load(state_dir: &Path) -> Result<Status, StatusError> {
 
 /// For a person, at `now`.
 pub fn print(status: &Status, language: Language, now: Timestamp) -> String {
-    let lines = [
+    let mut lines = vec![
         (Message::StatusDevice, status.device.to_string()),
         (Message::StatusFingerprint, grouped(&status.fingerprint)),
         (Message::StatusWritten, written(status, language, now)),
@@ -129,8 +171,15 @@ pub fn print(status: &Status, language: Language, now: Timestamp) -> String {
         (Message::StatusDelivery, delivery(&status.delivery, language)),
         (Message::StatusSpool, spool(&status.spool, language)),
         (Message::StatusClock, clock(&status.clock, language)),
+        (Message::StatusTrust, session(&status.session, language)),
         (Message::StatusProbes, probes(&status.probes)),
     ];
+    if let Some(rejoin) = &status.session.rejoin {
+        lines.push((Message::StatusRejoin, rejoin.text(status.device, language)));
+    }
+    if let Some(why) = &status.sent_failing {
+        lines.push((Message::StatusSent, Message::StatusSentFailing.fill(language, &[("why", why)])));
+    }
     let label_width = lines.iter().map(|(label, _)| column::width(label.text(language))).max().unwrap_or(0);
     let mut out = String::new();
     for (label, value) in lines {
@@ -216,6 +265,12 @@ fn clock(clock: &ClockQuality, language: Language) -> String {
     }
 }
 
+fn session(session: &SessionStatus, language: Language) -> String {
+    let ends = session.certificate_ends.map_or_else(|| "-".to_owned(), minute);
+    let version = session.trust_version.to_string();
+    Message::StatusTrustLine.fill(language, &[("version", &version), ("ends", &ends)])
+}
+
 fn probes(runs: &[ProbeRun]) -> String {
     let each: Vec<String> = runs.iter().map(|run| format!("{} {}", run.probe, run.state.as_str())).collect();
     each.join(", ")
@@ -249,6 +304,12 @@ mod tests {
                 last_ack: None,
             },
             clock: ClockQuality::UNKNOWN,
+            sent_failing: None,
+            session: SessionStatus {
+                trust_version: 4,
+                certificate_ends: Some(Timestamp::from_secs(900)),
+                rejoin: Some(RejoinStatus { epoch: 2, fingerprint: Hash([0xab; 32]) }),
+            },
             probes: vec![],
         }
     }
@@ -257,7 +318,9 @@ mod tests {
     fn it_says_since_when_and_why_in_both_languages() {
         for language in [Language::Ja, Language::En] {
             let text = print(&status(), language, Timestamp::from_secs(160));
-            for part in ["1970-01-01 09:00 JST", "connection refused", "60"] {
+            for part in
+                ["1970-01-01 09:00 JST", "connection refused", "60", "abab abab", "tenken-hospital rejoin"]
+            {
                 assert!(text.contains(part), "{part} in {text}");
             }
             assert!(!text.contains('{'), "an unfilled placeholder in {text}");

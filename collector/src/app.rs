@@ -1,17 +1,19 @@
 //! Builds the collector's parts, starts them and ends them in order.
 //!
 //! Order at the end: listeners (no new requests), evaluation, dispatch, the committer (whose
-//! queue is written out), the store. Every task is owned here and has a deadline.
+//! queue is written out), the store. Every task is owned here and has a deadline. New keys are
+//! taken up while serving: see [`crate::keys`].
 
 use crate::{
     config::CollectorConfig,
     desk::{self, DeskError},
     ingest::{
-        self, CertificateIssuer, IngestObserver, IngestState, IssueError, IssuedCertificate,
+        IngestObserver,
         commit::{CommitLoop, Committer, committer},
-        listener::{self, ListenerLimits},
+        listener::{self, ListenerLimits, Served},
         verify::DeviceDirectory,
     },
+    keys::{Keys, Rooms},
     metrics::Metrics,
     notify::{
         Outlets,
@@ -28,8 +30,7 @@ use tenken_common::{
     ack::RejectReason,
     envelope::Envelope,
     id::{DeviceId, Hash, Name},
-    telemetry::ErrorChain,
-    time::{Clock, SystemClock, Timestamp},
+    time::{Clock, SystemClock},
 };
 use tokio::{
     net::TcpListener,
@@ -60,19 +61,6 @@ pub struct Running {
     listeners: Vec<JoinHandle<()>>,
     workers: Vec<JoinHandle<()>>,
     commits: JoinHandle<()>,
-}
-
-impl CertificateIssuer for Pki {
-    fn issue(
-        &self,
-        csr_der: &[u8],
-        device: DeviceId,
-        now: Timestamp,
-    ) -> Result<IssuedCertificate, IssueError> {
-        let issued =
-            Self::issue(self, csr_der, device, now).map_err(|e| IssueError(ErrorChain(&e).to_string()))?;
-        Ok(IssuedCertificate { chain_der: issued.chain_der, leaf_sha256: issued.leaf_sha256 })
-    }
 }
 
 impl IngestObserver for Metrics {
@@ -112,12 +100,14 @@ pub fn init(config: &CollectorConfig) -> anyhow::Result<Hash> {
 
 /// The store of a configuration, for commands beside a serving collector too.
 pub async fn open_store(config: &CollectorConfig) -> anyhow::Result<Store> {
+    open_store_at(config, Arc::new(SystemClock::new())).await
+}
+
+async fn open_store_at(config: &CollectorConfig, clock: Arc<dyn Clock>) -> anyhow::Result<Store> {
     std::fs::create_dir_all(&config.data_dir)
         .with_context(|| format!("cannot make the folder {}", config.data_dir.display()))?;
     let path = config.database();
-    Store::open(&path, Arc::new(SystemClock::new()))
-        .await
-        .with_context(|| format!("the store {} cannot be opened", path.display()))
+    Store::open(&path, clock).await.with_context(|| format!("the store {} cannot be opened", path.display()))
 }
 
 /// The rules of a configuration, as text and read.
@@ -135,36 +125,30 @@ pub fn rules(config: &CollectorConfig) -> anyhow::Result<(String, RuleSet)> {
 
 /// Starts a collector. When it returns, all listeners accept.
 pub async fn start(config: CollectorConfig) -> anyhow::Result<Running> {
-    let clock = SystemClock::new();
+    start_at(config, Arc::new(SystemClock::new())).await
+}
+
+/// The same by another clock.
+pub async fn start_at(config: CollectorConfig, clock: Arc<dyn Clock>) -> anyhow::Result<Running> {
     let (rules_text, _) = rules(&config)?;
     let outlets = Arc::new(Outlets::new(&config.notify)?);
-    let mut pki = Pki::load(&config.pki_dir())?;
-    pki.renew_server(clock.wall()).context("the server certificate cannot be renewed")?;
-    let device_tls = Arc::new(pki.device_tls(clock.clone())?);
-    let open_tls = Arc::new(pki.open_tls(clock.clone())?);
+    let keys = Arc::new(Keys::load(&config.pki_dir(), clock.clone())?);
 
     let bound = Bound::bind(&config).await?;
     let addresses = bound.addresses()?;
-    let store = open_store(&config).await?;
+    let store = open_store_at(&config, clock.clone()).await?;
     let metrics = Arc::new(Metrics::new(clock.wall(), DEVICE_SERIES_MAX));
     let devices = Arc::new(DeviceDirectory::load(&store).await?);
-    let ack_key = Arc::new(pki.ack_key().clone());
-    let ack_keys = Arc::from([ack_key.public()]);
-    let trust: Arc<[u8]> = pki.trust().to_bytes().into();
-    let issuer: Arc<dyn CertificateIssuer> = Arc::new(pki);
-    let (committer, commit_loop) = committer(store.clone(), issuer.clone());
-    let state = IngestState {
+    let (committer, commit_loop) = committer(store.clone(), keys.clone());
+    let rooms = Rooms {
         store: store.clone(),
         committer: committer.clone(),
         devices: devices.clone(),
-        clock: Arc::new(clock.clone()),
-        ack_key,
-        ack_keys,
-        trust,
+        clock: clock.clone(),
         push_url: config.push_url_at(addresses.device.port()).into(),
-        issuer,
         observer: metrics.clone(),
     };
+    let served = keys.serve(rooms)?;
 
     let (stop, stopped) = watch::channel(false);
     let commits = tokio::spawn(run_commits(commit_loop.observed(metrics.clone())));
@@ -175,32 +159,40 @@ pub async fn start(config: CollectorConfig) -> anyhow::Result<Running> {
     let dispatcher = Dispatcher::new(
         Arc::new(StoreOutbox::new(store.clone())),
         outlets,
-        Arc::new(clock),
+        clock,
         metrics.clone(),
         DispatchLimits::default(),
     );
     let interval = config.evaluate.interval.0;
-    let (until_1, until_2, until_3) = (stopped.clone(), stopped.clone(), stopped.clone());
-    let follow_store = store.clone();
+    let until: [_; 4] = std::array::from_fn(|_| stopping(stopped.clone()));
+    let [until_1, until_2, until_3, until_4] = until;
+    let (follow_store, guests) = (store.clone(), devices.watch());
+    let (device, open) = (served.device.subscribe(), served.open.subscribe());
     let workers = vec![
-        tokio::spawn(async move { evaluator.run(interval, stopping(until_1)).await }),
-        tokio::spawn(async move { dispatcher.run(&wake, stopping(until_2)).await }),
+        tokio::spawn(async move { evaluator.run(interval, until_1).await }),
+        tokio::spawn(async move { dispatcher.run(&wake, until_2).await }),
         tokio::spawn(async move {
             tokio::select! {
                 () = devices.follow(&follow_store) => {}
-                () = stopping(until_3) => {}
+                () = until_3 => {}
+            }
+        }),
+        tokio::spawn(async move {
+            tokio::select! {
+                () = keys.follow(&served) => {}
+                () = until_4 => {}
             }
         }),
     ];
     let limits = ListenerLimits::default();
-    let serve = |socket, tls, router, name| {
-        let observer = metrics.listener(name);
-        tokio::spawn(listener::serve(socket, tls, router, limits, observer, stopping(stopped.clone())))
+    let serve = |socket, served, name| {
+        let (observer, guests) = (metrics.listener(name), guests.clone());
+        tokio::spawn(listener::serve(socket, served, guests, limits, observer, stopping(stopped.clone())))
     };
     let listeners = vec![
-        serve(bound.device, Some(device_tls), ingest::router::device_router(state.clone()), "device"),
-        serve(bound.enroll, Some(open_tls), ingest::router::enroll_router(state), "enroll"),
-        serve(bound.metrics, None, metrics.router(), "metrics"),
+        serve(bound.device, device, "device"),
+        serve(bound.enroll, open, "enroll"),
+        serve(bound.metrics, Served { tls: None, router: metrics.router() }.fixed(), "metrics"),
     ];
     Ok(Running { addresses, store, stop, listeners, workers, commits })
 }

@@ -4,10 +4,12 @@
 //! Holds: there is no command channel; all that goes back to a device is signed answers.
 
 pub mod app;
+pub mod backup;
 pub mod cli;
 pub mod config;
 pub mod desk;
 pub mod ingest;
+pub mod keys;
 pub mod metrics;
 pub mod notify;
 pub mod overview;

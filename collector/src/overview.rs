@@ -2,6 +2,10 @@
 //!
 //! Holds: it only reads. What is not known is absent; nothing here turns an unknown into a zero.
 
+mod consent;
+
+pub use consent::{ConsentOverview, ConsentStanding};
+
 use crate::{
     desk,
     metrics::{
@@ -16,6 +20,7 @@ use crate::{
     },
     worker::evaluate::expected_interval,
 };
+use consent::Consents;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use tenken_collector_core::{
@@ -80,6 +85,8 @@ pub struct DeviceOverview {
     pub collector_lost_batches: u64,
     pub clock_offset_ms: Option<i64>,
     pub agent_version: Option<String>,
+    /// What the hospital consented to, as far as it was filed here.
+    pub consent: Option<ConsentOverview>,
     pub probes: Vec<ProbeOverview>,
 }
 
@@ -152,6 +159,7 @@ pub async fn devices(store: &Store, as_of: Timestamp) -> Result<Vec<DeviceOvervi
     let runs = store.heartbeat_runs().await?;
     let uptime = Uptime::new(runs.iter().map(|run| Stretch { from: run.first, to: run.last.min(as_of) }));
     let mut probes = probes(store).await?;
+    let consents = Consents::load(store).await?;
     let mut out = Vec::new();
     for row in store.devices().await? {
         let (seen, counts) = (seen.get(&row.id), counts.get(&row.id));
@@ -190,6 +198,7 @@ pub async fn devices(store: &Store, as_of: Timestamp) -> Result<Vec<DeviceOvervi
                 ClockSource::SignedTime => Some(s.clock.offset_ms),
             }),
             agent_version: seen.map(|s| s.agent_version.clone()),
+            consent: consents.of(&row, as_of),
             probes: of_device,
             hospital: row.hospital,
             label: row.label,

@@ -1,7 +1,9 @@
 //! MessagePack with its limits: positional, depth-capped, whole.
 //!
-//! Holds: decoding refuses trailing bytes, nesting over 16 and lengths that the input does not
-//! have, before serde sees a byte (rmp-serde 1.3 accepts the first and allows 1,024 levels).
+//! Holds: decoding refuses trailing bytes, nesting over 16, lengths that the input does not have,
+//! and numbers and lengths that are not in their shortest encoding, before serde sees a byte
+//! (rmp-serde 1.3 accepts the first and the last and allows 1,024 levels). So a value has one
+//! encoding, and two readers of it cannot come to two results.
 //! What was signed is kept as raw bytes: nothing here is for re-encoding a received value.
 
 use crate::limit;
@@ -12,6 +14,8 @@ use serde::{Serialize, de::DeserializeOwned};
 pub enum CodecError {
     #[error("{0} bytes follow the message")]
     TrailingBytes(usize),
+    #[error("not in the one encoding that the value has")]
+    OtherForm,
     #[error("the message ends in the middle of a value")]
     Truncated,
     #[error("nested deeper than {max} levels", max = limit::DEPTH_MAX)]
@@ -49,6 +53,13 @@ pub fn from_slice<T: DeserializeOwned>(bytes: &[u8], max: usize) -> Result<T, Co
     rmp_serde::from_slice(bytes).map_err(CodecError::Shape)
 }
 
+/// The same, and refuses what this program would have encoded otherwise: text where bytes belong,
+/// a map where an array does. For what has a frozen shape.
+pub fn from_slice_exact<T: Serialize + DeserializeOwned>(bytes: &[u8], max: usize) -> Result<T, CodecError> {
+    let value = from_slice(bytes, max)?;
+    if to_vec(&value)? == bytes { Ok(value) } else { Err(CodecError::OtherForm) }
+}
+
 /// Length of the first MessagePack value in `bytes`, walked without recursion.
 fn value_len(bytes: &[u8]) -> Result<usize, CodecError> {
     // How many values are still to come on each open level.
@@ -79,7 +90,9 @@ fn value_len(bytes: &[u8]) -> Result<usize, CodecError> {
             0xc7 => (1, be(at, 1)? + 1, 0),
             0xc8 => (2, be(at, 2)? + 1, 0),
             0xc9 => (4, be(at, 4)? + 1, 0),
-            0xca | 0xce | 0xd2 => (0, 4, 0),
+            // A float is always the 64 bits of the value.
+            0xca => return Err(CodecError::OtherForm),
+            0xce | 0xd2 => (0, 4, 0),
             0xcb | 0xcf | 0xd3 => (0, 8, 0),
             0xcc | 0xd0 => (0, 1, 0),
             0xcd | 0xd1 | 0xd4 => (0, 2, 0),
@@ -92,6 +105,12 @@ fn value_len(bytes: &[u8]) -> Result<usize, CodecError> {
             0xde => (2, 0, 2 * be(at, 2)? as u64),
             0xdf => (4, 0, 2 * be(at, 4)? as u64),
         };
+        let number = if width > 0 { width } else { payload.min(8) };
+        let end = at.checked_add(number).ok_or(CodecError::Truncated)?;
+        let field = bytes.get(at..end).ok_or(CodecError::Truncated)?;
+        if !is_shortest(marker, field) {
+            return Err(CodecError::OtherForm);
+        }
         at = at.checked_add(width + payload).ok_or(CodecError::Truncated)?;
         if at > bytes.len() {
             return Err(CodecError::Truncated);
@@ -104,6 +123,25 @@ fn value_len(bytes: &[u8]) -> Result<usize, CodecError> {
         }
     }
     Ok(at)
+}
+
+/// Whether no shorter marker could have said the number, or the length, in `field`.
+fn is_shortest(marker: u8, field: &[u8]) -> bool {
+    let n = field.iter().fold(0u64, |acc, b| (acc << 8) | u64::from(*b));
+    match marker {
+        0xcc => n >= 0x80,
+        0xcd | 0xc5 | 0xda => n >= 0x100,
+        0xce | 0xc6 | 0xdb | 0xdd | 0xdf => n >= 0x1_0000,
+        0xcf => n >= 0x1_0000_0000,
+        // Negative, and below what the next shorter one reaches.
+        0xd0 => (0x80..0xe0).contains(&n),
+        0xd1 => (0x8000..0xff80).contains(&n),
+        0xd2 => (0x8000_0000..0xffff_8000).contains(&n),
+        0xd3 => (0x8000_0000_0000_0000..0xffff_ffff_8000_0000).contains(&n),
+        0xd9 => n >= 32,
+        0xdc | 0xde => n >= 16,
+        _ => true,
+    }
 }
 
 /// Compresses a batch's plain form, so that [`decompress`] will accept it.
@@ -157,6 +195,40 @@ mod tests {
         assert!(matches!(from_slice::<Vec<u8>>(&forged, 100), Err(CodecError::Truncated)));
         assert!(matches!(from_slice::<u8>(&[0xc1], 100), Err(CodecError::ReservedByte)));
         assert!(matches!(from_slice::<u8>(&[0; 101], 100), Err(CodecError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn every_number_and_length_has_one_encoding() {
+        for n in [0, 1, 0x7f, 0x80, 0xff, 0x100, 0xffff, 0x1_0000, 0xffff_ffff, 0x1_0000_0000, u64::MAX] {
+            assert_eq!(from_slice::<u64>(&to_vec(&n).unwrap(), 9).unwrap(), n);
+        }
+        for n in [-1, -32, -33, -128, -129, -32_768, -32_769, -2_147_483_648, -2_147_483_649, i64::MIN] {
+            assert_eq!(from_slice::<i64>(&to_vec(&n).unwrap(), 9).unwrap(), n);
+        }
+        for len in [0, 15, 16, 31, 32, 255, 256, 65_535, 65_536] {
+            let (text, list) = ("x".repeat(len), vec![1u8; len]);
+            assert_eq!(from_slice::<String>(&to_vec(&text).unwrap(), 100_000).unwrap(), text);
+            assert_eq!(from_slice::<Vec<u8>>(&to_vec(&list).unwrap(), 100_000).unwrap(), list);
+        }
+        for longer in [
+            &[0xcc, 5][..],
+            &[0xcd, 0, 200],
+            &[0xce, 0, 0, 1, 0],
+            &[0xcf, 0, 0, 0, 0, 0, 1, 0, 0],
+            &[0xd0, 5],
+            &[0xd0, 0xff],
+            &[0xd1, 0xff, 0x80],
+            &[0xd2, 0xff, 0xff, 0x80, 0],
+            &[0xd3, 0xff, 0xff, 0xff, 0xff, 0x80, 0, 0, 0],
+        ] {
+            assert!(matches!(from_slice::<i64>(longer, 9), Err(CodecError::OtherForm)), "{longer:x?}");
+        }
+        for longer in [&[0xd9, 1, b'x'][..], &[0xda, 0, 1, b'x'], &[0xdb, 0, 0, 0, 1, b'x']] {
+            assert!(matches!(from_slice::<String>(longer, 9), Err(CodecError::OtherForm)), "{longer:x?}");
+        }
+        for longer in [&[0xdc, 0, 1, 7][..], &[0xdd, 0, 0, 0, 1, 7]] {
+            assert!(matches!(from_slice::<Vec<u8>>(longer, 9), Err(CodecError::OtherForm)), "{longer:x?}");
+        }
     }
 
     #[test]

@@ -66,6 +66,13 @@ impl ConsentManifest {
         if at >= self.valid_to { Err(Refusal::Expired) } else { Ok(()) }
     }
 
+    /// The next version with the same scope and no category: how the hospital takes it back. The
+    /// sign of life, with which declared losses may go, was permitted apart from the categories.
+    pub fn withdrawn(&self, heartbeat: bool) -> Self {
+        let version = self.version.saturating_add(1);
+        Self { categories: BTreeSet::new(), version, heartbeat, ..self.clone() }
+    }
+
     /// The categories that this version knows, in their order.
     pub fn known_categories(&self) -> impl Iterator<Item = Category> {
         self.categories.iter().filter_map(|code| Category::from_code(*code))
@@ -106,5 +113,8 @@ mod tests {
         assert_eq!(m.permits(Category::Disk, at(99)), Err(Refusal::NotYet));
         assert_eq!(m.permits(Category::Disk, at(200)), Err(Refusal::Expired));
         assert_eq!(m.known_categories().collect::<Vec<_>>(), [Category::Disk, Category::Patch]);
+        let none = m.withdrawn(false);
+        assert_eq!((none.version, none.scope.clone(), none.heartbeat), (2, m.scope, false));
+        assert!(Category::ALL.into_iter().all(|c| none.permits(c, at(150)) == Err(Refusal::Category)));
     }
 }

@@ -3,12 +3,16 @@
 //!
 //! ```text
 //! signed = "DSSEv1" SP len(type) SP type SP len(body) SP body
-//! wire   = [1, type, body:bin, [[keyid:bin8, sig:bin64]..]]
+//! wire   = [1, type, body:bin, [[keyid:bin8, sig:bin64]]]
 //! ```
 //!
 //! Holds: a [`Verified`] value can only come out of [`Envelope::open`], which checks the
 //! signature first and parses the very bytes that were signed afterwards. Parsing a received
 //! body never happens before its signature was found good.
+//!
+//! Holds: what is signed has one form on the wire. The frame around it is not signed, so it is
+//! taken in its shortest encoding only, and with the one signature that is checked: nobody on the
+//! way can change a byte of a good envelope, or add one, and have another good envelope.
 
 use crate::{
     codec::{self, CodecError},
@@ -33,7 +37,7 @@ pub enum EnvelopeError {
     Outer(#[source] CodecError),
     #[error("envelope version {0}, this program knows version 1")]
     Version(u8),
-    #[error("{0} signatures, one to {max} are allowed", max = limit::SIGNATURES_MAX)]
+    #[error("{0} signatures, version 1 has one")]
     Signatures(usize),
     #[error("no signature by the expected key")]
     WrongKey,
@@ -81,14 +85,18 @@ impl Envelope {
         if version != 1 {
             return Err(EnvelopeError::Version(version));
         }
-        if signatures.is_empty() || signatures.len() > limit::SIGNATURES_MAX {
+        if signatures.len() != 1 {
             return Err(EnvelopeError::Signatures(signatures.len()));
         }
         let signatures = signatures
             .into_iter()
             .map(|(id, s)| Ok((id, s.into_vec().try_into().map_err(|_| EnvelopeError::BadSignature)?)))
             .collect::<Result<_, _>>()?;
-        Ok(Self { payload_type, body: body.into_vec(), signatures })
+        let envelope = Self { payload_type, body: body.into_vec(), signatures };
+        if envelope.to_bytes() != bytes {
+            return Err(EnvelopeError::Outer(CodecError::OtherForm));
+        }
+        Ok(envelope)
     }
 
     pub fn payload_type(&self) -> &str {
@@ -99,7 +107,7 @@ impl Envelope {
         &self.body
     }
 
-    /// The key that is said to have signed first: a hint for looking it up.
+    /// The key that is said to have signed: a hint for looking it up.
     pub fn key_hint(&self) -> Option<KeyId> {
         self.signatures.first().map(|(id, _)| *id)
     }
@@ -169,7 +177,7 @@ macro_rules! positional_payload {
                 $crate::codec::to_vec(self)
             }
             fn decode(body: &[u8]) -> Result<Self, $crate::codec::CodecError> {
-                $crate::codec::from_slice(body, $crate::limit::MESSAGE_BYTES_MAX)
+                $crate::codec::from_slice_exact(body, $crate::limit::MESSAGE_BYTES_MAX)
             }
         }
     };
@@ -205,6 +213,57 @@ mod tests {
             let opened = Envelope::from_bytes(&altered).and_then(|e| e.open::<Note>(&key.public()));
             assert!(opened.is_err(), "bit {bit}");
         }
+    }
+
+    /// `bytes` with `old` in its frame replaced once.
+    fn reframed(bytes: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
+        let at = bytes.windows(old.len()).position(|w| w == old).unwrap();
+        [&bytes[..at], new, &bytes[at + old.len()..]].concat()
+    }
+
+    #[test]
+    fn another_frame_around_what_was_signed_is_refused() {
+        let (key, bytes) = sealed();
+        let id = [&[0xc4, 8], key.public().id().as_bytes()].concat();
+        let long_id = [&[0xc5, 0, 8], key.public().id().as_bytes()].concat();
+        let body = [0xc4, 8, 0x92, 5];
+        for (what, old, new) in [
+            ("a long array", &[0x94, 1][..], &[0xdc, 0, 4, 1][..]),
+            ("a long integer", &[0x94, 1], &[0x94, 0xcc, 1]),
+            ("a longer integer", &[0x94, 1], &[0x94, 0xcf, 0, 0, 0, 0, 0, 0, 0, 1]),
+            ("a signed integer", &[0x94, 1], &[0x94, 0xd0, 1]),
+            ("a long binary", &body, &[0xc6, 0, 0, 0, 8, 0x92, 5]),
+            ("a body that is text", &body, &[0xa8, 0x92, 5]),
+            ("a long key id", &id, &long_id),
+        ] {
+            let got = Envelope::from_bytes(&reframed(&bytes, old, new));
+            assert!(matches!(got, Err(EnvelopeError::Outer(_))), "{what}: {got:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_has_one_form_inside_too() {
+        let key = SecretKey::from_seed(&[3; 32]);
+        let open = |body: &[u8]| {
+            let envelope = Envelope::seal_bytes(Note::TYPE, body.to_vec(), &key);
+            envelope.open::<Note>(&key.public()).map(Verified::into_inner)
+        };
+        assert_eq!(open(&[0x92, 5, 0xa1, b'x']).unwrap(), Note(5, "x".into()));
+        for other in [&[0x92, 5, 0xc4, 1, b'x'][..], &[0x92, 0xcc, 5, 0xa1, b'x'], &[0x92, 5, 0xd9, 1, b'x']]
+        {
+            assert!(matches!(open(other), Err(EnvelopeError::Content(_))), "{other:x?}");
+        }
+    }
+
+    #[test]
+    fn a_signature_that_nobody_checks_is_refused() {
+        let (key, bytes) = sealed();
+        let mut envelope = Envelope::from_bytes(&bytes).unwrap();
+        envelope.signatures.push((KeyId([9; 8]), [7; 64]));
+        assert!(matches!(Envelope::from_bytes(&envelope.to_bytes()), Err(EnvelopeError::Signatures(2))));
+        envelope.signatures.clear();
+        assert!(matches!(Envelope::from_bytes(&envelope.to_bytes()), Err(EnvelopeError::Signatures(0))));
+        assert!(matches!(envelope.open::<Note>(&key.public()), Err(EnvelopeError::WrongKey)));
     }
 
     #[test]

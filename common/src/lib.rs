@@ -16,6 +16,7 @@ pub mod config;
 pub mod consent;
 pub mod enrollment;
 pub mod envelope;
+pub mod export;
 pub mod file;
 pub mod id;
 pub mod key;

@@ -16,8 +16,6 @@ pub const ENVELOPE_BYTES_MAX: usize = BODY_BYTES_MAX + 4 * 1024;
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// Nesting of MessagePack arrays and maps.
 pub const DEPTH_MAX: usize = 16;
-/// Signatures on one envelope.
-pub const SIGNATURES_MAX: usize = 4;
 /// One value of the spool; sled moves larger ones to files it never syncs.
 pub const SPOOL_VALUE_BYTES_MAX: usize = 8 * 1024;
 /// One encoded record, so that it fits a spool value with its frame.
@@ -50,6 +48,10 @@ pub const TRUST_DOCUMENTS_MAX: usize = 16;
 pub const TRUST_ROOTS_MAX: usize = 8;
 /// Batches in one file for removable media.
 pub const EXPORT_LINKS_MAX: usize = 64;
+/// A file for removable media: its batches, and room for its manifest.
+pub const EXPORT_BYTES_MAX: usize = EXPORT_LINKS_MAX * ENVELOPE_BYTES_MAX + MESSAGE_BYTES_MAX;
+/// Statements in one file; nobody succeeds a key more often while a device lives.
+pub const STATEMENTS_MAX: usize = 16;
 /// What an agent remembers of the bodies it sent, for the hospital to read.
 pub const SENT_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Quantities in one sample.

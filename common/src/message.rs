@@ -5,6 +5,7 @@
 //! Texts for the people who install and run the programs (configuration errors, logs) are
 //! English and stand where they are raised.
 
+use crate::batch::GapReason;
 use std::str::FromStr;
 
 /// Which language a person reads.
@@ -59,6 +60,20 @@ impl Message {
         self.template(language)
     }
 
+    /// Why records are missing, in words.
+    pub fn of_gap(reason: GapReason) -> Self {
+        match reason {
+            GapReason::NeverIssued => Self::GapNeverIssued,
+            GapReason::Evicted => Self::GapEvicted,
+            GapReason::Corrupt => Self::GapCorrupt,
+            GapReason::NotConsented => Self::GapNotConsented,
+            GapReason::SpoolLost => Self::GapSpoolLost,
+            GapReason::Refused => Self::GapRefused,
+            GapReason::Unknown => Self::GapUnknown,
+            GapReason::CollectorLost => Self::GapCollectorLost,
+        }
+    }
+
     /// The text with its placeholders filled in.
     pub fn fill(self, language: Language, values: &[(&str, &str)]) -> String {
         values.iter().fold(self.template(language).to_owned(), |text, (name, value)| {
@@ -102,6 +117,12 @@ catalogue! {
     StatusClock { ja: "時計", en: "Clock" }
     StatusClockUnknown { ja: "ずれは不明（署名つき時刻を未受信）", en: "offset unknown (no signed time yet)" }
     StatusClockKnown { ja: "リモートサービスセンターとの差 {offset} ミリ秒（±{within}）", en: "{offset} ms behind the collector (±{within})" }
+    StatusSent { ja: "送信記録", en: "Sent journal" }
+    StatusSentFailing { ja: "書き込めません（送信は続けています）: {why}", en: "cannot be written (delivery goes on): {why}" }
+    StatusTrust { ja: "信頼", en: "Trust" }
+    StatusTrustLine { ja: "信頼文書 第{version}版、装置の証明書は {ends} まで（自動更新）", en: "trust document {version}; this device's certificate lasts until {ends} (renewed by itself)" }
+    StatusRejoin { ja: "再参加", en: "Rejoin" }
+    RejoinPending { ja: "病院の承認待ちです。新しい指紋: {fingerprint}\nこの装置のディスクが復元または複製されたものでないか確かめ、病院の管理者が `tenken-hospital rejoin --device {device} --epoch {epoch}` でこの指紋を承認し、保守会社へ送ってください。記録は装置内に保管しています。", en: "waits for the hospital's approval. New fingerprint: {fingerprint}\nFind out whether this disk was restored or copied; then the hospital's administrator approves this fingerprint with `tenken-hospital rejoin --device {device} --epoch {epoch}` and sends the file to the vendor. Records are kept on the device." }
     StatusProbes { ja: "診断", en: "Probes" }
 
     // The agent's commands.
@@ -115,6 +136,9 @@ catalogue! {
     DoctorWhatStateDir { ja: "状態フォルダー", en: "state folder" }
     DoctorWhatIdentity { ja: "装置の登録", en: "identity" }
     DoctorWhatConsent { ja: "同意", en: "consent" }
+    DoctorWhatCertificate { ja: "証明書", en: "certificate" }
+    DoctorWhatRejoin { ja: "再参加", en: "rejoin" }
+    DoctorCertificate { ja: "装置の時計では期限切れです。エージェントが動作していれば自動で更新します。", en: "It has ended by this device's clock. A running agent renews it by itself." }
     DoctorWhatCollector { ja: "接続先", en: "collector" }
     DoctorWhatAgent { ja: "エージェント", en: "agent" }
     DoctorWhatDelivery { ja: "送信", en: "delivery" }
@@ -137,13 +161,78 @@ catalogue! {
     DoctorLost { ja: "失われた記録は欠落として申告されます。長く送信できていないか、ディスクの故障が疑われます。", en: "Lost records are declared as gaps. Delivery was down for long, or the disk may be failing." }
     DoctorClock { ja: "時計が60秒以上ずれています。時刻同期（NTP）の設定を確認してください。", en: "The clock is off by more than 60 s. Check time synchronisation (NTP)." }
 
+    // What left the device, as the hospital reads it.
+    OutboxSent { ja: "■ この装置から送信した内容（送信記録より）", en: "# What left this device (from the sent journal)" }
+    OutboxWaiting { ja: "■ これから送信する内容（同意の範囲にあるもの）", en: "# What will leave (as far as the consent permits)" }
+    OutboxRunning { ja: "エージェントが動作中のため、送信待ちの内容は読めません。停止してから、もう一度実行してください。", en: "The agent is running, so what waits cannot be read; stop it and run this again." }
+    OutboxBesides { ja: "（このほかに送信するのは、接続のための次の項目だけです: 装置番号、エポック、最後のバッチの番号とハッシュ、\n最後の受領確認、同意書の版、OS・機種・エージェントの版、装置識別子のハッシュ、証明書の要求、乱数。）", en: "(Besides this, only what a connection needs is sent: device id, epoch, number and hash of the\nlast batch, newest acknowledgement, consent version, OS, architecture, agent version, a hash of\nthe machine's identity, certificate requests, random numbers.)" }
+    OutboxNotSent { ja: "送信前", en: "not sent yet" }
+    OutboxBatch { ja: "{at}  バッチ {seq}（エポック {epoch}、{bytes} バイト）", en: "{at}  batch {seq} (epoch {epoch}, {bytes} bytes)" }
+    OutboxBatchFields { ja: "装置 {device}、エージェントの版 {version}、区分 {class}\n前のハッシュ {prev}\n起動 {boot}、起動から {mono} ミリ秒\n装置の時刻 {wall}、時計のずれ {offset} ミリ秒（±{within}、{source}）", en: "device {device}, agent version {version}, class {class}\nprevious hash {prev}\nboot {boot}, {mono} ms after it\ndevice's time {wall}, clock error {offset} ms (±{within}, {source})" }
+    OutboxClockUnknown { ja: "不明", en: "unknown" }
+    OutboxClockSigned { ja: "署名つき時刻による", en: "by signed time" }
+    OutboxUrgent { ja: "緊急", en: "urgent" }
+    OutboxOrdinary { ja: "通常", en: "ordinary" }
+    OutboxStub { ja: "{at}  代替票 {seq}（エポック {epoch}、{bytes} バイト）: バッチの本文は送信しません", en: "{at}  stub {seq} (epoch {epoch}, {bytes} bytes) in the place of a batch" }
+    OutboxStubFields { ja: "装置 {device}、理由 {reason}\n前のハッシュ {prev}\n本文のハッシュ {hash}\n送信しない記録の番号:", en: "device {device}, reason {reason}\nprevious hash {prev}\nhash of the batch {hash}\nnumbers of the records that are not sent:" }
+    OutboxRecord { ja: "記録 {id}  {category}  {subject}  {wall}  起動から {mono} ミリ秒", en: "record {id}  {category}  {subject}  {wall}  {mono} ms after boot" }
+    OutboxBoot { ja: "起動 {boot}", en: "boot {boot}" }
+    OutboxGap { ja: "欠落 {run}: {reason}", en: "declared lost {run}: {reason}" }
+    OutboxUnknownRecord { ja: "記録 {id}: この版では読めない種類（{kind}）", en: "record {id}: of a kind that this version cannot read ({kind})" }
+    OutboxDamagedRecord { ja: "記録 {id}: 保管中に破損（欠落として申告します）", en: "record {id}: damaged on this disk (will be declared lost)" }
+    OutboxUnreadableBody { ja: "{at}  番号 {seq}（{bytes} バイト）: 読み取れません\n  {type}\n  {why}", en: "{at}  number {seq} ({bytes} bytes): cannot be read\n  {type}\n  {why}" }
+    OutboxUnreadableJournal { ja: "送信記録 {segment} の末尾 {bytes} バイトは読み取れません（停電による中断、または破損）", en: "{bytes} bytes at the end of segment {segment} cannot be read (a power cut, or damage)" }
+
+    // Transfer by removable media.
+    Exported { ja: "バッチ {from}～{to}（{count} 個）を書き出しました: {path}\n保守会社に渡してください。受領確認のファイルが届いたら `tenken-agent import-ack ファイル` を実行します。\nそれまで、記録は装置内に保管されています。", en: "Batches {from} to {to} ({count}) are in {path}.\nHand it to the vendor. When the acknowledgement file comes back, run `tenken-agent import-ack FILE`.\nUntil then the records stay on this device." }
+    ExportNothing { ja: "書き出す記録はありません。", en: "There is nothing to export." }
+    ExportMore { ja: "まだ送信待ちの記録があります。受領確認を取り込んだ後、もう一度書き出してください。", en: "More is waiting: export again after the acknowledgement was taken in." }
+    AckTaken { ja: "受領確認を取り込みました。バッチ {seq} までの {count} 個は保守会社に保存済みです。", en: "The acknowledgement is taken in: {count} batches up to {seq} are stored at the vendor." }
+    AckKnown { ja: "この受領確認に新しい内容はありません。", en: "There is nothing new in this acknowledgement." }
+    Imported { ja: "装置 {device} のバッチ {from}～{to}: 新規 {new} 個、保存済み {known} 個。受領確認を装置へ返してください: {path}", en: "Device {device}, batches {from} to {to}: {new} new, {known} on file already. Carry the acknowledgement back to the device: {path}" }
+    // The agent's spool, as a person sees it.
+    SpoolChain { ja: "装置 {device}、第{epoch}世代: {head} バッチを作成、{acked} まで受領確認済み。容量超過で破棄 {evicted} 件、破損 {corrupt} 件", en: "Device {device}, epoch {epoch}: {head} batches cut, acknowledged up to {acked}; {evicted} records evicted, {corrupt} corrupt" }
+    SpoolNoChain { ja: "この保管領域がどの装置のものか、もう読み取れません", en: "Which device this spool belongs to can no longer be read" }
+    SpoolWaiting { ja: "未送信の記録", en: "Waiting records" }
+    SpoolInFlight { ja: "受領確認待ちのバッチ", en: "Batches in flight" }
+    SpoolGaps { ja: "申告待ちの欠落", en: "Declared losses not yet acknowledged" }
+    SpoolNone { ja: "  なし", en: "  none" }
+    SpoolWaitingLine { ja: "  {kind}: {records} 件（{oldest} ～ {newest}）", en: "  {kind}: {records} records ({oldest} to {newest})" }
+    SpoolLinkLine { ja: "  {seq} 番: 記録 {records} 件、欠落の申告 {gaps} 件、{bytes} バイト", en: "  number {seq}: {records} records, {gaps} declared losses, {bytes} bytes" }
+    SpoolStubLine { ja: "  {seq} 番: 記録 {records} 件は送信しません（{reason}）", en: "  number {seq}: {records} records that are not sent ({reason})" }
+    SpoolGapLine { ja: "  記録 {from} ～ {to}（{reason}）", en: "  records {from} to {to} ({reason})" }
+    SpoolUrgent { ja: "{category}（緊急）", en: "{category} (urgent)" }
+    SpoolUnknownKind { ja: "この版では読めない種類", en: "of a later version" }
+    SpoolSound { ja: "保管領域をすべて検査しました。異常はありません。", en: "All of the spool was read; nothing is damaged." }
+    SpoolFaults { ja: "異常が {count} 件あります。失われた記録は、次の起動時に欠落として申告されます。", en: "{count} faults. What is lost will be declared at the next start." }
+    FaultRecord { ja: "  記録 {id} が破損しています", en: "  record {id} is damaged" }
+    FaultMissing { ja: "  記録 {from} ～ {to} がどこにもありません", en: "  records {from} to {to} are nowhere" }
+    FaultValues { ja: "  読めない値が {count} 個あります", en: "  {count} values cannot be read" }
+    FaultBody { ja: "  {seq} 番のバッチの本体が失われています", en: "  the body of batch {seq} is lost" }
+    FaultLink { ja: "  {seq} 番のバッチの位置情報が失われています", en: "  the place of batch {seq} in the chain is lost" }
+    FaultInnerState { ja: "  保管領域内の状態が読めません", en: "  the state inside the store cannot be read" }
+    FaultStateFile { ja: "  状態ファイル2つのうち {count} つが読めません", en: "  {count} of the 2 copies of the state file cannot be read" }
+    FaultBehind { ja: "  保管領域が状態ファイルより古くなっています", en: "  the store is older than the state file" }
+    GapNeverIssued { ja: "使われなかった番号", en: "numbers never used" }
+    GapEvicted { ja: "容量超過で破棄", en: "evicted, the spool was full" }
+    GapCorrupt { ja: "破損", en: "damaged on the disk" }
+    GapNotConsented { ja: "同意の対象外", en: "not covered by the consent" }
+    GapSpoolLost { ja: "保管領域の喪失", en: "lost with the spool" }
+    GapRefused { ja: "リモートサービスセンターが受け取りを拒否", en: "refused by the collector" }
+    GapUnknown { ja: "不明", en: "unknown" }
+    GapCollectorLost { ja: "リモートサービスセンターでの喪失", en: "lost by the collector" }
+
     // The collector's commands.
     CollectorInit { ja: "鍵と証明書を作成しました。\nルート証明書のSHA-256（病院の登録票に記載します）:\n{root}\n{offline} は、このコンピューターから切り離した場所に保管してください。", en: "Keys and certificates were made.\nSHA-256 of the root certificate (for the hospital's slots):\n{root}\nKeep {offline} away from this computer." }
+    TrustMade { ja: "信頼文書 第{version}版を作成しました。稼働中の収集サーバーは自動で切り替わり、装置は自動で追従します。\n新しい登録票に記載するルート証明書のSHA-256:\n{root}\n--signer を指定した場合、新しい署名鍵は指定したフォルダーにあります。古い鍵と共に切り離して保管してください。", en: "Trust document {version} was made. A serving collector takes it up by itself, and devices follow by themselves.\nSHA-256 of the root certificate for new slots:\n{root}\nWith --signer the new offline key is in the folder that you named; keep it away from this computer with the old one." }
+    TrustLine { ja: "第{version}版  {issued}\n  受領確認の鍵: {ack_key}\n  次の版に署名する鍵: {signer}\n  ルート証明書のSHA-256:\n    {roots}", en: "version {version}  {issued}\n  acknowledgement key: {ack_key}\n  key that signs the next version: {signer}\n  SHA-256 of the roots:\n    {roots}" }
     StatementFiled { ja: "受理しました: {path}", en: "Filed: {path}" }
     StatementKnown { ja: "すでに受理済みです: {path}", en: "On file already: {path}" }
     DeviceRevoked { ja: "装置 {device} からの受信を停止しました。", en: "Nothing more is taken from device {device}." }
     ContractLoaded { ja: "契約 {contract} 第{version}版を登録しました（{from} から有効）。", en: "Contract {contract}, version {version}, is loaded (in force from {from})." }
     IncidentStepped { ja: "{incident} に記録しました。次の評価で反映されます。", en: "Noted for {incident}; it shows after the next evaluation." }
+    BackupMade { ja: "記録 {position} 件までを {folder} に複製しました。秘密鍵を含みます。", en: "Backed up to {folder}, {position} entries. It holds private keys." }
+    BackupRestored { ja: "{taken} の複製（記録 {position} 件）から {folder} に復元しました。その後に受領確認したバッチは、各装置の再接続時に確定します。", en: "Restored into {folder} from the backup of {taken}, {position} entries. What was acknowledged after it is settled as devices come back." }
     RebuiltSame { ja: "記録 {position} 件から再構築しました。結果は以前と同じです。", en: "Rebuilt from {position} entries; the result is the same as before." }
     RebuiltChanged { ja: "記録 {position} 件から再構築しました。結果が以前と異なります。以前のデータが壊れていた可能性があります。", en: "Rebuilt from {position} entries; the result differs from before, which may have been damaged." }
     NoDevices { ja: "装置は登録されていません。", en: "No devices are enrolled." }
@@ -160,6 +249,13 @@ catalogue! {
     DevicePending { ja: "病院の承認待ち", en: "waits for the hospital's approval" }
     DeviceApprovedStatus { ja: "承認済み", en: "approved" }
     DeviceRevokedStatus { ja: "失効", en: "revoked" }
+    ConsentNotFiled { ja: "同意書: 受理していません（病院に確認してください）", en: "consent: none on file (ask the hospital)" }
+    ConsentInForce { ja: "同意書: 第{version}版、{to} JST まで有効（{categories}）", en: "consent: version {version}, until {to} JST ({categories})" }
+    ConsentNotYet { ja: "同意書: 第{version}版、{from} JST から有効（{categories}）", en: "consent: version {version}, not before {from} JST ({categories})" }
+    ConsentExpired { ja: "同意書: 第{version}版は {to} JST に期限切れ（病院に新しい版を依頼してください）", en: "consent: version {version} expired at {to} JST (ask the hospital for a newer one)" }
+    ConsentWithdrawnHere { ja: "同意書: 第{version}版で撤回されています", en: "consent: withdrawn by version {version}" }
+    ContractAgreed { ja: "病院の同意: {at} JST に署名", en: "agreed to by the hospital, signed {at} JST" }
+    ContractNotAgreed { ja: "病院の同意: 署名を受理していません", en: "the hospital's agreement is not on file" }
     LivenessFresh { ja: "通信正常", en: "heard" }
     LivenessStale { ja: "通信遅延", en: "late" }
     LivenessSilent { ja: "通信途絶", en: "silent" }
@@ -228,7 +324,27 @@ catalogue! {
     ConsentScopeHospital { ja: "この病院のすべての装置", en: "all devices of this hospital" }
     ConsentScopeGroup { ja: "装置グループ {group}", en: "the devices of group {group}" }
     ConsentScopeDevice { ja: "装置 {device}", en: "device {device}" }
-    ConsentShow { ja: "同意書 第{version}版（{hospital}）\n対象: {scope}\n期間: {from} から {to} まで\n収集間隔: {floor} 秒以上\n送信を認める区分:", en: "Consent, version {version} ({hospital})\nfor: {scope}\nfrom {from} to {to}\ncollected every {floor} s at most\ncategories that may leave:" }
+    ConsentShow { ja: "同意書 第{version}版（{hospital}）\n対象: {scope}\n期間: {from} から {to} まで\n収集間隔: {floor} 秒以上\n生存通知: {heartbeat}\n送信を認める区分:", en: "Consent, version {version} ({hospital})\nfor: {scope}\nfrom {from} to {to}\ncollected every {floor} s at most\nsign of life: {heartbeat}\ncategories that may leave:" }
+    ConsentShowNothing { ja: "（なし。記録は送信されません）", en: "(none: no record may leave)" }
+    ConsentShowUnknown { ja: "番号 {code}（この版では不明。何も認めません）", en: "number {code} (not known to this version; permits nothing)" }
+    Permitted { ja: "認める", en: "permitted" }
+    NotPermitted { ja: "認めない", en: "not permitted" }
+    ConsentWithdrawn { ja: "同意を撤回する版に署名しました: {path}\n装置の状態フォルダーに consent.statement として置くと、数秒以内に送信が止まります。保守会社にも送ってください。\n（ファイルを取り除くだけでも、送信は同じく止まります。）", en: "The withdrawal is signed: {path}\nPut into a device's state folder as consent.statement it stops delivery within seconds. Send it to the vendor too.\n(Taking the file away stops delivery as well.)" }
+    KeySucceeded { ja: "病院の新しい鍵を作成し、これまでの鍵で署名しました。\n  秘密鍵: {secret}（この病院の外へ出さず、控えを金庫に保管してください）\n  公開鍵: {public}\n  指紋: {fingerprint}\n次の順に進めてください。\n  1. {collector} を保守会社へ送り、受理を確かめる\n  2. 新しい鍵で同意書に署名しなおす（版を上げる）\n  3. 各装置の状態フォルダーに、新しい同意書を consent.statement として、\n     {devices} を {name} として置く（同意書が古い鍵のままの装置は何も送信しません）\n  4. すべての装置で済んだら、これまでの秘密鍵を廃棄する", en: "The hospital's new key was made and signed with the one before.\n  secret: {secret} (keep it inside the hospital, with a copy in a safe)\n  public: {public}\n  fingerprint: {fingerprint}\nNow, in this order:\n  1. send {collector} to the vendor and have it filed\n  2. sign the consent again with the new key, as a higher version\n  3. put it into each device's state folder as consent.statement, and\n     {devices} as {name} (a device with the old key's consent sends nothing)\n  4. when all devices are done, destroy the old secret key" }
+    RejoinApproved { ja: "装置の再参加（エポック {epoch}）を承認しました。このファイルを保守会社へ送ってください: {path}", en: "The device may go on in epoch {epoch}. Send this file to the vendor: {path}" }
+    Agreed { ja: "契約 {contract} 第{version}版（{service}、{from} から有効）に同意する署名をしました。このファイルを保守会社へ送ってください: {path}", en: "Signed: this hospital agrees to contract {contract}, version {version} ({service}, in force from {from}). Send this file to the vendor: {path}" }
+    // A statement as a person reads it.
+    ShownVerified { ja: "署名: {key}（検証済み）", en: "signed by {key} (verified)" }
+    ShownUnverified { ja: "署名: {key}（未検証。--public で検証できます）", en: "signed by {key} (NOT verified; --public verifies it)" }
+    ShownTicket { ja: "登録票（保守会社用）{slot}（{hospital}）\n装置の名称: {label}\nグループ: {group}\n有効期限: {expires}\n引き継ぐ装置: {replaces}\n照合値: {proof}", en: "Enrollment slot, the vendor's half: {slot} ({hospital})\ndevice's label: {label}\ngroup: {group}\nusable until {expires}\nreplaces device: {replaces}\nproof: {proof}" }
+    ShownSlot { ja: "登録票（装置用、秘密）{slot}\n登録先: {collector}\nルート証明書のSHA-256: {root}\n病院の鍵: {key}\nグループ: {group}\n有効期限: {expires}\n（トークンは表示しません）\n含まれる同意書:", en: "Enrollment slot, the device's half (secret): {slot}\nenrolls at {collector}\nSHA-256 of the root certificate: {root}\nhospital's key: {key}\ngroup: {group}\nusable until {expires}\n(the token is not shown)\nits consent:" }
+    ShownApproval { ja: "装置の承認（{hospital}）\n装置: {device}\n指紋: {fingerprint}\n承認日時: {at}", en: "Approval of a device ({hospital})\ndevice: {device}\nfingerprint: {fingerprint}\napproved at {at}" }
+    ShownRejoin { ja: "再参加の承認（{hospital}）\n装置: {device}\n始まるエポック: {epoch}\n新しい鍵の指紋: {fingerprint}\n承認日時: {at}", en: "Approval of a rejoin ({hospital})\ndevice: {device}\nepoch that begins: {epoch}\nfingerprint of the new key: {fingerprint}\napproved at {at}" }
+    ShownSuccession { ja: "病院の鍵の引き継ぎ（{hospital}）\n新しい鍵: {key}\n新しい鍵の指紋: {fingerprint}\n決定日時: {at}", en: "Succession of the hospital's key ({hospital})\nnew key: {key}\nfingerprint of the new key: {fingerprint}\ndecided at {at}" }
+    ShownAgreement { ja: "同意の表明（{hospital}）\n対象: {kind}\n文書のSHA-256: {subject}\n同意日時: {at}", en: "Agreement ({hospital})\nto: {kind}\nSHA-256 of the text: {subject}\nagreed at {at}" }
+    ShownTrust { ja: "保守会社の信頼文書 第{version}版\nルート証明書のSHA-256: {roots}\n受領確認の鍵: {ack}\n次の版の署名者: {signer}\n発行日時: {at}", en: "The vendor's trust document, version {version}\nSHA-256 of the roots: {roots}\nkey of acknowledgements: {ack}\nsigner of the next version: {signer}\nissued at {at}" }
+    AgreementContract { ja: "契約書の版", en: "a version of a contract" }
+    AgreementUnknown { ja: "この版では不明な種類（番号 {code}）", en: "a kind that this version does not know (number {code})" }
     // Notices to the support desk.
     SeverityInfo { ja: "情報", en: "info" }
     SeverityWarning { ja: "警告", en: "warning" }

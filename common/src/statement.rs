@@ -1,5 +1,5 @@
 //! What the hospital signs besides its consent: slot tickets, approvals of devices and of rejoins,
-//! the succession of its own key; and the armour in which such statements travel as files.
+//! agreements, the succession of its own key; and the armour in which statements travel as files.
 //!
 //! Holds: a statement is an envelope; the collector only verifies and files it and can make none
 //! in the hospital's name, since it never holds the hospital's key.
@@ -8,7 +8,7 @@ use crate::{
     envelope::{Envelope, EnvelopeError},
     id::{DeviceId, Epoch, Hash, HospitalId, Name, SlotId},
     key::{KeyError, PublicKey},
-    positional_payload,
+    limit, positional_payload,
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -92,6 +92,37 @@ impl KeySuccession {
     }
 }
 
+/// The hospital's word that it agrees to a text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agreement {
+    pub hospital: HospitalId,
+    /// Code of an [`AgreementKind`].
+    pub kind: u8,
+    /// SHA-256 of the text, byte for byte.
+    pub subject: Hash,
+    pub agreed_at: Timestamp,
+}
+positional_payload!(Agreement, "agreement");
+
+/// What kind of text is agreed to. The codes are frozen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AgreementKind {
+    /// A version of a contract, its file as the vendor loads it.
+    Contract = 1,
+}
+
+impl AgreementKind {
+    pub const ALL: [Self; 1] = [Self::Contract];
+
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+}
+
 /// What [`SlotFile::new`] puts together.
 #[derive(Debug, Clone)]
 pub struct SlotParts {
@@ -136,7 +167,7 @@ impl SlotFile {
 
     pub fn from_armour(text: &str) -> Result<Self, ArmourError> {
         let bytes = unarmour(Self::ARMOUR, text)?;
-        crate::codec::from_slice(&bytes, crate::limit::MESSAGE_BYTES_MAX).map_err(ArmourError::Slot)
+        crate::codec::from_slice(&bytes, limit::MESSAGE_BYTES_MAX).map_err(ArmourError::Slot)
     }
 }
 
@@ -149,6 +180,8 @@ fn public_key(bytes: &[u8]) -> Result<PublicKey, KeyError> {
 pub enum ArmourError {
     #[error("not a file with one `{expected}` block")]
     Label { expected: &'static str },
+    #[error("a file holds at most {max} statements", max = limit::STATEMENTS_MAX)]
+    TooMany,
     #[error("the statement in the file is damaged")]
     Statement(#[source] EnvelopeError),
     #[error("the slot in the file is damaged")]
@@ -156,6 +189,12 @@ pub enum ArmourError {
 }
 
 const STATEMENT: &str = "TENKEN STATEMENT";
+const BEGIN: &str = "-----BEGIN ";
+
+/// The consent's name in a device's state folder.
+pub const CONSENT_FILE: &str = "consent.statement";
+/// The name of the successions of the hospital's key there, oldest first.
+pub const SUCCESSOR_FILE: &str = "successor.statement";
 
 /// A statement as a text file that can be mailed or carried.
 pub fn to_armour(envelope: &Envelope) -> String {
@@ -164,6 +203,18 @@ pub fn to_armour(envelope: &Envelope) -> String {
 
 pub fn from_armour(text: &str) -> Result<Envelope, ArmourError> {
     Envelope::from_bytes(&unarmour(STATEMENT, text)?).map_err(ArmourError::Statement)
+}
+
+/// Every statement of a file, in its order.
+pub fn all_from_armour(text: &str) -> Result<Vec<Envelope>, ArmourError> {
+    let mut ends: Vec<usize> = text.match_indices(BEGIN).skip(1).map(|(at, _)| at).collect();
+    if ends.len() >= limit::STATEMENTS_MAX {
+        return Err(ArmourError::TooMany);
+    }
+    ends.push(text.len());
+    let mut start = 0;
+    let mut block = |end| text.get(std::mem::replace(&mut start, end)..end).unwrap_or("").trim_end();
+    ends.into_iter().map(|end| from_armour(block(end))).collect()
 }
 
 fn armour(label: &str, bytes: &[u8]) -> String {
@@ -196,6 +247,11 @@ mod tests {
         let back = from_armour(&text).unwrap().open::<DeviceApproval>(&key.public()).unwrap();
         assert_eq!(*back, approval);
         assert!(from_armour("hello").is_err());
+        let twice = format!("{text}\n{text}");
+        assert_eq!(all_from_armour(&twice).unwrap().len(), 2);
+        assert!(from_armour(&twice).is_err(), "one at a time");
+        assert!(all_from_armour("").is_err() && all_from_armour(&format!("{text}-----BEGIN x")).is_err());
+        assert!(matches!(all_from_armour(&text.repeat(17)), Err(ArmourError::TooMany)));
         assert!(SlotFile::from_armour(&text).is_err(), "an approval is no slot");
     }
 }

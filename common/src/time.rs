@@ -12,7 +12,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{
     fmt,
     str::FromStr,
-    sync::atomic::{AtomicI64, AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -214,6 +217,12 @@ pub trait Clock: Send + Sync {
 
     fn mono(&self) -> Monotonic {
         self.now().mono
+    }
+}
+
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> Moment {
+        self.as_ref().now()
     }
 }
 

@@ -2,11 +2,12 @@
 //! as the provider, pinned roots, client certificates.
 //!
 //! Holds: no configuration made here trusts a public certificate authority. The clock against
-//! which certificates are judged is passed in.
+//! which certificates are judged is passed in. The two that judge less are for one question each:
+//! [`client_without_dates`] for the signed time, [`client_unjudged`] for trust documents.
 
 use crate::{id::Hash, time::Clock};
 use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
     client::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -25,8 +26,8 @@ pub enum TlsError {
     NoRoots,
     #[error("a root certificate cannot be used")]
     Root(#[source] rustls::Error),
-    #[error("the client certificates' roots cannot be used")]
-    ClientRoots(#[source] rustls::server::VerifierBuilderError),
+    #[error("the roots cannot be used to judge certificates")]
+    Roots(#[source] rustls::server::VerifierBuilderError),
     #[error("the certificate and its key cannot be used")]
     Identity(#[source] rustls::Error),
     #[error("TLS 1.3 is not available")]
@@ -57,14 +58,33 @@ pub fn install_default() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-#[derive(Debug)]
 struct ClockTime<C>(C);
 
-impl<C: Clock + std::fmt::Debug> TimeProvider for ClockTime<C> {
+impl<C: Clock> TimeProvider for ClockTime<C> {
     fn current_time(&self) -> Option<UnixTime> {
-        let secs = u64::try_from(self.0.wall().as_secs()).ok()?;
-        Some(UnixTime::since_unix_epoch(std::time::Duration::from_secs(secs)))
+        // Before 1970 there are no certificates; they are all not valid yet.
+        Some(unix(u64::try_from(self.0.wall().as_secs()).unwrap_or(0)))
     }
+}
+
+impl<C> std::fmt::Debug for ClockTime<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClockTime").finish_non_exhaustive()
+    }
+}
+
+/// For verifiers that do not ask.
+#[derive(Debug)]
+struct NoTime;
+
+impl TimeProvider for NoTime {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(unix(0))
+    }
+}
+
+fn unix(secs: u64) -> UnixTime {
+    UnixTime::since_unix_epoch(std::time::Duration::from_secs(secs))
 }
 
 fn root_store(roots: &[CertificateDer<'static>]) -> Result<RootCertStore, TlsError> {
@@ -79,7 +99,7 @@ fn root_store(roots: &[CertificateDer<'static>]) -> Result<RootCertStore, TlsErr
 }
 
 /// An agent's: trusts `roots` only; shows `identity` where there is one.
-pub fn client<C: Clock + std::fmt::Debug + 'static>(
+pub fn client<C: Clock + 'static>(
     roots: &[CertificateDer<'static>],
     identity: Option<Identity>,
     clock: C,
@@ -95,43 +115,94 @@ pub fn client<C: Clock + std::fmt::Debug + 'static>(
 }
 
 /// An agent's at enrollment: all it knows of the collector is its root's SHA-256, from the slot.
-pub fn client_pinned_by_hash<C: Clock + std::fmt::Debug + 'static>(
-    root: Hash,
-    clock: C,
-) -> Result<ClientConfig, TlsError> {
-    let builder = ClientConfig::builder_with_details(provider(), Arc::new(ClockTime(clock)))
+/// Dates are not judged: a new device's clock may be wrong, and what makes the reply believable is
+/// the slot's proof in it, which covers this very request.
+pub fn client_pinned_by_hash(root: Hash) -> Result<ClientConfig, TlsError> {
+    client_with(Judgement::PinnedHash(root), Arc::new(NoTime))
+}
+
+/// An agent's for `/v1/time`: chain and pinned roots are judged, dates are not, since the answer is
+/// what dates are to be judged by. It counts only with its nonce and the acknowledgement key's
+/// signature, which no old certificate makes good.
+pub fn client_without_dates(roots: &[CertificateDer<'static>]) -> Result<ClientConfig, TlsError> {
+    client_with(Judgement::Undated(webpki(roots)?), Arc::new(NoTime))
+}
+
+/// An agent's for `/v1/trust`: no certificate is judged. A device that was away for years knows
+/// neither the roots nor the date; nothing secret is asked, and each trust document vouches for
+/// itself with the signature of the key that the version before it named.
+pub fn client_unjudged() -> Result<ClientConfig, TlsError> {
+    client_with(Judgement::None, Arc::new(NoTime))
+}
+
+fn client_with(judgement: Judgement, time: Arc<dyn TimeProvider>) -> Result<ClientConfig, TlsError> {
+    let builder = ClientConfig::builder_with_details(provider(), time)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(TlsError::Version)?;
     Ok(builder
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(PinnedByHash { root, provider: provider() }))
+        .with_custom_certificate_verifier(Arc::new(Judge { judgement, provider: provider() }))
         .with_no_client_auth())
 }
 
-/// Takes that certificate of the presented chain for the root whose hash is pinned, and then
-/// verifies as usual.
+fn webpki(roots: &[CertificateDer<'static>]) -> Result<Arc<WebPkiServerVerifier>, TlsError> {
+    WebPkiServerVerifier::builder_with_provider(Arc::new(root_store(roots)?), provider())
+        .build()
+        .map_err(TlsError::Roots)
+}
+
+/// What is asked of a server's certificate, where it is not the usual.
 #[derive(Debug)]
-struct PinnedByHash {
-    root: Hash,
+enum Judgement {
+    /// That certificate of the presented chain is the root whose hash is pinned.
+    PinnedHash(Hash),
+    /// These roots, whatever the date.
+    Undated(Arc<WebPkiServerVerifier>),
+    None,
+}
+
+/// Judges certificates as told, and always that the peer holds the key of what it shows.
+#[derive(Debug)]
+struct Judge {
+    judgement: Judgement,
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for PinnedByHash {
+/// Verifies at a time at which the certificate is valid: the one that the refusal names.
+fn verify_undated(
+    verifier: &WebPkiServerVerifier,
+    end_entity: &CertificateDer<'_>,
+    intermediates: &[CertificateDer<'_>],
+    server_name: &ServerName<'_>,
+) -> Result<ServerCertVerified, rustls::Error> {
+    let at = |now| verifier.verify_server_cert(end_entity, intermediates, server_name, &[], now);
+    match at(unix(0)) {
+        Err(rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext {
+            not_before, ..
+        })) => at(not_before),
+        other => other,
+    }
+}
+
+impl ServerCertVerifier for Judge {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let unknown = || rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
-        let root = intermediates.iter().find(|c| Hash::of(c) == self.root).ok_or_else(unknown)?;
-        let store = root_store(&[root.clone().into_owned()]).map_err(|_| unknown())?;
-        WebPkiServerVerifier::builder_with_provider(Arc::new(store), self.provider.clone())
-            .build()
-            .map_err(|_| unknown())?
-            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        match &self.judgement {
+            Judgement::None => Ok(ServerCertVerified::assertion()),
+            Judgement::Undated(verifier) => verify_undated(verifier, end_entity, intermediates, server_name),
+            Judgement::PinnedHash(pinned) => {
+                let unknown = || rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+                let root = intermediates.iter().find(|c| Hash::of(c) == *pinned).ok_or_else(unknown)?;
+                let verifier = webpki(&[root.clone().into_owned()]).map_err(|_| unknown())?;
+                verify_undated(&verifier, end_entity, intermediates, server_name)
+            }
+        }
     }
 
     fn verify_tls12_signature(
@@ -159,7 +230,7 @@ impl ServerCertVerifier for PinnedByHash {
 }
 
 /// The collector's: with `client_roots`, a client certificate under them is required.
-pub fn server<C: Clock + std::fmt::Debug + 'static>(
+pub fn server<C: Clock + 'static>(
     identity: Identity,
     client_roots: Option<&[CertificateDer<'static>]>,
     clock: C,
@@ -173,7 +244,7 @@ pub fn server<C: Clock + std::fmt::Debug + 'static>(
             let store = Arc::new(root_store(roots)?);
             let verifier = WebPkiClientVerifier::builder_with_provider(store, provider())
                 .build()
-                .map_err(TlsError::ClientRoots)?;
+                .map_err(TlsError::Roots)?;
             builder.with_client_cert_verifier(verifier)
         }
     };

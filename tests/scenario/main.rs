@@ -2,17 +2,24 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod clock;
 mod config;
+mod consent;
 mod enrollment;
+mod fleet;
 mod forecast;
 mod full_disk;
+mod hospital;
 mod ingest;
 mod kill;
+mod media;
 mod notice;
 mod office;
 mod outage;
 mod peer;
 mod prometheus;
+mod proxy;
 mod rebuild;
 mod silence;
 mod sla;
+mod trust;

@@ -31,6 +31,9 @@ pub struct BedPlan {
     pub effective_from: String,
     /// The contract's service hours as TOML; without it the example's.
     pub hours: Option<&'static str>,
+    /// The network namespace in which collector and enrolling agents run, and its address there;
+    /// without it they run on loopback.
+    pub place: Option<(String, String)>,
 }
 
 impl Default for BedPlan {
@@ -45,6 +48,7 @@ impl Default for BedPlan {
             categories: vec!["performance", "disk", "network", "sensor", "clock", "service", "agent"],
             effective_from: "2026-04-01".into(),
             hours: None,
+            place: None,
         }
     }
 }
@@ -114,6 +118,11 @@ impl Bed {
         self.dir.path().join(name).display().to_string()
     }
 
+    /// The collector's acknowledgement key: what it would have signed, a test may sign.
+    pub fn ack_key(&self) -> tenken_common::key::SecretKey {
+        tenken_collector::pki::Pki::load(&self.dir().join("collector/pki")).unwrap().ack_key().clone()
+    }
+
     /// SHA-256 of the collector's root, as `init` printed it.
     pub fn root(&self) -> &str {
         &self.root
@@ -124,15 +133,35 @@ impl Bed {
     }
 
     fn collector_text(&self) -> String {
+        let address = self.plan.place.as_ref().map_or("127.0.0.1", |(_, address)| address);
         format!(
-            "data_dir = \"{}\"\nnames = [\"localhost\", \"127.0.0.1\"]\n[listen]\ndevice = \"127.0.0.1:{}\"\n\
-             enroll = \"127.0.0.1:{}\"\nmetrics = \"127.0.0.1:{}\"\n{}",
+            "data_dir = \"{}\"\nnames = [\"{}\", \"127.0.0.1\"]\n[listen]\ndevice = \"{address}:{}\"\n\
+             enroll = \"{address}:{}\"\nmetrics = \"127.0.0.1:{}\"\n{}",
             self.path("collector"),
+            self.name(),
             self.device_port,
             self.enroll_port,
             self.metrics_port,
             self.plan.collector
         )
+    }
+
+    /// Under which agents reach the collector.
+    fn name(&self) -> &str {
+        self.plan.place.as_ref().map_or("localhost", |(_, address)| address)
+    }
+
+    /// A program of ours, in the namespace of that name.
+    fn command(program: &str, namespace: Option<&str>) -> Command {
+        let program = workspace_bin(program);
+        let Some(namespace) = namespace else { return Command::new(program) };
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", namespace]).arg(program);
+        command
+    }
+
+    fn namespace(&self) -> Option<&str> {
+        self.plan.place.as_ref().map(|(namespace, _)| namespace.as_str())
     }
 
     /// The example contract with this bed's hospital and key.
@@ -192,9 +221,9 @@ impl Bed {
 
     /// Starts the collector, which will serve a little later.
     pub fn spawn_collector(&self) -> Process {
-        let mut command = Command::new(workspace_bin("tenken-collector"));
+        let mut command = Self::command("tenken-collector", self.namespace());
         command.args(["--config", &self.collector_config(), "serve"]).env("TENKEN_LOG", "info");
-        Process::start(self.dir(), &self.name("collector"), &mut command)
+        Process::start(self.dir(), &self.log_name("collector"), &mut command)
     }
 
     /// A slot, its redemption and the hospital's approval; needs a running collector.
@@ -232,7 +261,7 @@ impl Bed {
             "--label",
             label,
             "--collector",
-            &format!("https://localhost:{}", self.enroll_port),
+            &format!("https://{}:{}", self.name(), self.enroll_port),
             "--root",
             &self.root,
             "--consent",
@@ -257,23 +286,32 @@ impl Bed {
 
     /// Runs one command of an agent.
     pub fn agent(&self, home: &Home, args: &[&str]) -> Output {
-        let mut command = Command::new(workspace_bin("tenken-agent"));
+        let mut command = Self::command("tenken-agent", self.namespace());
         command.arg("--config").arg(&home.config).args(args).output().unwrap()
     }
 
     /// Starts an agent; its log names every record whose append returned.
     pub fn start_agent(&self, home: &Home) -> Process {
-        let mut command = Command::new(workspace_bin("tenken-agent"));
+        self.run_agent(self.namespace(), home)
+    }
+
+    /// The same, in another network namespace.
+    pub fn start_agent_in(&self, namespace: &str, home: &Home) -> Process {
+        self.run_agent(Some(namespace), home)
+    }
+
+    fn run_agent(&self, namespace: Option<&str>, home: &Home) -> Process {
+        let mut command = Self::command("tenken-agent", namespace);
         command
             .arg("--config")
             .arg(&home.config)
             .arg("run")
             .env("TENKEN_LOG", "info,tenken_agent::spool=debug");
-        Process::start(self.dir(), &self.name("agent"), &mut command)
+        Process::start(self.dir(), &self.log_name("agent"), &mut command)
     }
 
     /// Logs of every start in a file of their own.
-    fn name(&self, program: &str) -> String {
+    fn log_name(&self, program: &str) -> String {
         self.starts.set(self.starts.get() + 1);
         format!("{program}-{:04}", self.starts.get())
     }

@@ -7,12 +7,13 @@
 use crate::{
     Account, Bed, BedPlan, Home, Process,
     bed::stdout,
+    seed,
     wait::{let_pass, wait_until},
 };
 use proptest::{
     prelude::{Strategy, any},
     strategy::ValueTree,
-    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
+    test_runner::{Config, TestRunner},
 };
 use std::{fmt, fmt::Write as _, fs, path::PathBuf, time::Duration};
 
@@ -27,7 +28,8 @@ const PROBES: [&str; 8] = ["cpu", "disk", "memory", "network", "clock", "uptime"
 /// What is to be done.
 #[derive(Debug, Clone, Copy)]
 pub struct KillPlan {
-    pub rounds: u32,
+    /// Of each side, at least.
+    pub kills: u32,
     pub seed: u64,
     /// `sled` or `redb`.
     pub engine: &'static str,
@@ -85,13 +87,11 @@ struct Round {
     starting: Duration,
 }
 
-/// The rounds of a plan: agent and collector in turn, both in every fifth.
-fn rounds(plan: KillPlan) -> Vec<Round> {
-    let seed: Vec<u8> = plan.seed.to_le_bytes().repeat(4);
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
-    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+/// The rounds of a seed, without end: agent and collector in turn, both in every fifth.
+fn rounds(seed: u64) -> impl Iterator<Item = Round> {
+    let mut runner = TestRunner::new_with_rng(Config::default(), seed::rng(seed));
     let strategy = (any::<u8>(), 50u64..1_500, 0u64..150);
-    let drawn = (1..=plan.rounds).map(|number| {
+    (1u32..).map(move |number| {
         let (dice, after, starting) =
             strategy.new_tree(&mut runner).expect("nothing is filtered out").current();
         let victim = match number {
@@ -101,8 +101,7 @@ fn rounds(plan: KillPlan) -> Vec<Round> {
         };
         let (after, starting) = (Duration::from_millis(after), Duration::from_millis(starting));
         Round { victim, twice: dice % 4 == 0, after, starting }
-    });
-    drawn.collect()
+    })
 }
 
 /// A running installation.
@@ -117,9 +116,13 @@ struct Yard {
 /// Runs the whole plan. Panics where a program does not come up again, or never delivers.
 pub fn kill_campaign(plan: KillPlan) -> KillResult {
     let mut yard = Yard::new(plan);
-    for (number, round) in rounds(plan).into_iter().enumerate() {
+    for (number, round) in rounds(plan.seed).enumerate() {
+        let [agents, collectors, _] = yard.kills;
+        if agents.min(collectors) >= plan.kills {
+            break;
+        }
         if number % 20 == 0 {
-            eprintln!("kill: {} round {number} of {}", plan.engine, plan.rounds);
+            eprintln!("kill: {} round {number}, {agents} and {collectors} of {}", plan.engine, plan.kills);
         }
         yard.round(round);
     }
@@ -242,11 +245,11 @@ mod tests {
 
     #[test]
     fn a_seed_gives_the_same_rounds_and_another_one_others() {
-        let plan = |seed| KillPlan { rounds: 40, seed, engine: "sled" };
-        let text = |seed| format!("{:?}", rounds(plan(seed)));
+        let forty = |seed| -> Vec<Round> { rounds(seed).take(40).collect() };
+        let text = |seed| format!("{:?}", forty(seed));
         assert_eq!(text(7), text(7));
         assert_ne!(text(7), text(8));
-        let rounds = rounds(plan(7));
+        let rounds = forty(7);
         for victim in [Victim::Agent, Victim::Collector, Victim::Both] {
             assert!(rounds.iter().any(|round| round.victim == victim));
         }

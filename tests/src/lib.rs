@@ -4,26 +4,52 @@
 //! port belongs to one test and goes away with it; only loopback is used.
 //! Does not: retry what failed, or replace a peer by an imitation where the peer can be run.
 
-#![allow(clippy::panic, clippy::unwrap_used, reason = "a test bench fails a test by panicking")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test bench fails a test by panicking"
+)]
 
+mod absence;
 mod account;
+pub mod adversary;
 pub mod bed;
 mod binary;
+pub mod consent;
+pub mod crash;
+mod enroll;
+pub mod fleet;
+pub mod fuzz;
 pub mod http;
 mod kill;
 mod mail;
+mod member;
+pub mod month;
+mod offline;
 mod process;
 mod prometheus;
+mod proxy;
+pub mod recorder;
+mod restore;
+mod secret;
+mod seed;
 pub mod sim;
 mod wait;
 mod webhook;
+pub mod wiretap;
 
+pub use absence::{AbsenceResult, absence_campaign};
 pub use account::Account;
 pub use bed::{Bed, BedPlan, HOSPITAL, Home, stdout};
 pub use binary::workspace_bin;
+pub use enroll::{EnrollPlan, EnrollResult, enroll_campaign};
 pub use kill::{KillPlan, KillResult, kill_campaign};
 pub use mail::{MailMessage, MailServer};
+pub use offline::{OfflinePlan, OfflineResult, offline_campaign};
 pub use process::Process;
 pub use prometheus::{PromSample, Prometheus, promtool};
+pub use proxy::Proxy;
+pub use restore::{RestorePlan, RestoreResult, restore_campaign};
 pub use wait::{free_port, let_pass, wait_until};
 pub use webhook::{WebhookReceiver, WebhookRequest};

@@ -45,15 +45,14 @@ impl Repository {
         sources
     }
 
-    /// Every `Cargo.toml` of a member, with its folder.
+    /// Every `Cargo.toml` of a member, with its folder; not that of another workspace.
     pub fn manifests(&self) -> Vec<(String, toml::Table)> {
-        let members = self.paths.iter().filter(|path| path.ends_with("/Cargo.toml"));
-        members
-            .map(|path| {
-                let text = self.text(path).unwrap_or_default();
-                (path.clone(), text.parse().unwrap_or_else(|e| panic!("{path}: {e}")))
-            })
-            .collect()
+        let found = self.paths.iter().filter(|path| path.ends_with("/Cargo.toml"));
+        let read = found.map(|path| {
+            let text = self.text(path).unwrap_or_default();
+            (path.clone(), text.parse::<toml::Table>().unwrap_or_else(|e| panic!("{path}: {e}")))
+        });
+        read.filter(|(_, manifest)| !manifest.contains_key("workspace")).collect()
     }
 }
 

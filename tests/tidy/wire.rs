@@ -19,7 +19,7 @@ enum Direction {
 }
 
 /// Every payload that can stand in an envelope.
-const PAYLOADS: [(&str, Direction); 17] = [
+const PAYLOADS: [(&str, Direction); 19] = [
     ("Ack", ToDevice),
     ("Reject", ToDevice),
     ("ResumeReply", ToDevice),
@@ -32,11 +32,13 @@ const PAYLOADS: [(&str, Direction); 17] = [
     ("RenewRequest", ToCollector),
     ("RejoinRequest", ToCollector),
     ("ResumeRequest", ToCollector),
+    ("ExportManifest", ToCollector),
     ("ConsentManifest", Stored),
     ("DeviceApproval", Stored),
     ("SlotTicket", Stored),
     ("RejoinApproval", Stored),
     ("KeySuccession", Stored),
+    ("Agreement", Stored),
 ];
 
 /// Every field of what the collector sends: facts about what it holds, and when to come again.

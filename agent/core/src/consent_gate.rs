@@ -5,6 +5,9 @@
 //! below the highest one ever seen (which the spool's state keeps, so a restored image cannot
 //! bring an older one back). Without a manifest nothing is allowed. Withdrawing needs no
 //! signature: whoever administers the device takes the file away.
+//!
+//! Holds: where the hospital succeeded its key, only the successor opens the gate; a consent by
+//! the key before it is void from that moment on.
 
 use std::time::Duration;
 use tenken_common::{
@@ -12,7 +15,8 @@ use tenken_common::{
     consent::{ConsentManifest, Refusal},
     envelope::{Envelope, EnvelopeError, Verified},
     id::{DeviceId, Name},
-    key::PublicKey,
+    key::{KeyError, PublicKey},
+    statement::KeySuccession,
     time::Timestamp,
 };
 
@@ -25,12 +29,18 @@ pub enum ConsentError {
     Older { got: u64, highest: u64 },
     #[error("the consent speaks of other devices than this one")]
     OtherDevice,
+    #[error("the succession of the hospital's key is not signed by the key before it")]
+    Succession(#[source] EnvelopeError),
+    #[error("the succession names no usable key")]
+    Successor(#[source] KeyError),
 }
 
 /// See the module's head.
 #[derive(Debug)]
 pub struct ConsentGate {
     hospital_key: PublicKey,
+    /// Keys before it, oldest first.
+    former_keys: Vec<PublicKey>,
     device: DeviceId,
     group: Option<Name>,
     highest: u64,
@@ -40,7 +50,7 @@ pub struct ConsentGate {
 impl ConsentGate {
     /// A closed gate. `highest` is the highest version this device has seen.
     pub fn new(hospital_key: PublicKey, device: DeviceId, group: Option<Name>, highest: u64) -> Self {
-        Self { hospital_key, device, group, highest, manifest: None }
+        Self { hospital_key, former_keys: Vec::new(), device, group, highest, manifest: None }
     }
 
     /// Takes a manifest, if it may be taken. Returns its version.
@@ -56,6 +66,32 @@ impl ConsentGate {
         self.highest = manifest.version;
         self.manifest = Some(manifest);
         Ok(self.highest)
+    }
+
+    /// Follows a succession of the hospital's key; one that was followed before changes nothing.
+    /// Says whether the key is another one now, which closes the gate.
+    pub fn follow(&mut self, envelope: &Envelope) -> Result<bool, ConsentError> {
+        let opened = envelope.open::<KeySuccession>(&self.hospital_key);
+        let succession = match opened {
+            Ok(succession) => succession,
+            Err(_) if self.has_followed(envelope) => return Ok(false),
+            Err(error) => return Err(ConsentError::Succession(error)),
+        };
+        let successor = succession.successor().map_err(ConsentError::Successor)?;
+        if successor == self.hospital_key {
+            return Ok(false);
+        }
+        self.former_keys.push(std::mem::replace(&mut self.hospital_key, successor));
+        self.manifest = None;
+        Ok(true)
+    }
+
+    fn has_followed(&self, envelope: &Envelope) -> bool {
+        let after = self.former_keys.iter().skip(1).chain([&self.hospital_key]);
+        self.former_keys.iter().zip(after).any(|(key, successor)| {
+            let opened = envelope.open::<KeySuccession>(key);
+            opened.is_ok_and(|s| s.successor().is_ok_and(|named| named == *successor))
+        })
     }
 
     /// Closes the gate until a manifest is adopted again.
@@ -179,5 +215,34 @@ mod tests {
         let other = gate.adopt(&Envelope::seal(&other, &key).unwrap());
         assert!(matches!(other, Err(ConsentError::OtherDevice)));
         assert!(gate.manifest().is_none() && gate.highest() == 3);
+    }
+
+    #[test]
+    fn the_successor_opens_it_and_the_old_key_nothing_any_more() {
+        let (old, mut gate) = gate();
+        let [new, newest, vendor] = [7, 6, 8].map(|seed| SecretKey::from_seed(&[seed; 32]));
+        let at = Timestamp::from_secs(5);
+        let step = |from: &SecretKey, to: &SecretKey| {
+            let step = KeySuccession::new("minato".parse().unwrap(), to.public(), at);
+            Envelope::seal(&step, from).unwrap()
+        };
+        let by = |key: &SecretKey, version| Envelope::seal(&manifest(version), key).unwrap();
+        gate.adopt(&by(&old, 3)).unwrap();
+        assert!(matches!(gate.follow(&step(&vendor, &vendor)), Err(ConsentError::Succession(_))));
+        assert!(gate.permits(Category::Disk, at).is_ok(), "a forged succession changes nothing");
+
+        assert!(gate.follow(&step(&old, &new)).unwrap());
+        assert_eq!(gate.permits(Category::Disk, at), Err(Refusal::Withdrawn));
+        assert!(matches!(gate.adopt(&by(&old, 9)), Err(ConsentError::Signature(_))));
+        assert!(matches!(gate.follow(&step(&old, &vendor)), Err(ConsentError::Succession(_))));
+        gate.adopt(&by(&new, 4)).unwrap();
+
+        // The device's file has all of them, and is read from its beginning.
+        let file = [step(&old, &new), step(&new, &newest)];
+        let moved: Vec<bool> = file.iter().map(|s| gate.follow(s).unwrap()).collect();
+        assert_eq!(moved, [false, true]);
+        assert!(matches!(gate.adopt(&by(&new, 5)), Err(ConsentError::Signature(_))));
+        gate.adopt(&by(&newest, 5)).unwrap();
+        assert!(!gate.follow(&file[0]).unwrap() && gate.permits(Category::Disk, at).is_ok());
     }
 }

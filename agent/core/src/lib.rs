@@ -13,4 +13,5 @@ pub mod probe;
 pub mod pusher;
 pub mod record;
 pub mod schedule;
+pub mod session;
 pub mod spool;

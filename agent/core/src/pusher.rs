@@ -475,7 +475,7 @@ mod tests {
         let outage = Outage { lasted: Duration::from_secs(30), failures: 3 };
         assert_eq!((p.take_outage(), p.take_outage()), (Some(outage), None));
         p.on_outcome(later(60), &view(1, 0, 1), &failed);
-        p.on_outcome(later(61), &view(1, 0, 1), &Outcome::Acked(&ack(5, None)));
+        p.on_outcome(later(61), &view(1, 0, 2), &Outcome::Acked(&ack(5, None)));
         let outage = Outage { lasted: Duration::from_secs(1), failures: 1 };
         assert_eq!((p.take_outage(), p.failures()), (Some(outage), 4));
     }

@@ -4,24 +4,26 @@
 //! read, never onto the screen.
 
 use crate::{
-    consent,
+    agreement, consent,
     device::{self, SlotOrder},
+    show, succession,
 };
-use anyhow::{Context, bail};
-use clap::{Parser, Subcommand};
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
 use std::{
     io::Write,
     path::{Path, PathBuf},
 };
 use tenken_common::{
-    config::HumanDuration,
+    config::{ConfigError, HumanDuration},
     consent::ConsentManifest,
+    envelope::Envelope,
     file::{self, Access},
-    id::{DeviceId, Hash, HospitalId, Name},
-    key::{self, PublicKey, SecretKey},
+    id::{DeviceId, Epoch, Hash, HospitalId, Name, hex},
+    key::{PublicKey, SecretKey, grouped},
     message::{Language, Message},
-    statement,
-    time::{Clock, SystemClock, jst_minute},
+    statement::{self, CONSENT_FILE, KeySuccession, RejoinApproval, SUCCESSOR_FILE, SlotFile},
+    time::{Clock, SystemClock, Timestamp, jst_minute},
 };
 
 /// 病院側（甲）の管理者が使うプログラム / the hospital administrator's program
@@ -39,23 +41,56 @@ pub struct Cli {
 enum Command {
     /// Make the hospital's key: FOLDER/hospital.key (secret) and FOLDER/hospital.pub
     Keygen { folder: PathBuf },
+    /// Make a new key that takes over from the present one
+    Succeed(SucceedArgs),
     /// Make an enrollment slot: one half for the device, one for the vendor
     Slot(SlotArgs),
     /// Approve a device whose fingerprint you compared on both sides
     Approve(ApproveArgs),
-    /// Write, sign and show the hospital's consent
+    /// Let a device that fell behind its own history go on, with the new key it shows
+    Rejoin(RejoinArgs),
+    /// Write, sign, show and withdraw the hospital's consent
     #[command(subcommand)]
     Consent(ConsentCommand),
+    /// Agree to a version of a contract
+    Agree(AgreeArgs),
+    /// Read any signed statement
+    #[command(subcommand)]
+    Statement(StatementCommand),
 }
 
-#[derive(Debug, clap::Args)]
-struct SlotArgs {
+/// In whose name, and with which key.
+#[derive(Debug, Args)]
+struct Signer {
     /// The hospital's secret key
     #[arg(long)]
     key: PathBuf,
     /// The hospital's id, as the contract names it
     #[arg(long)]
     hospital: HospitalId,
+}
+
+#[derive(Debug, Args)]
+struct SucceedArgs {
+    #[command(flatten)]
+    signer: Signer,
+    /// Where the new key goes: FOLDER/hospital.key (secret) and FOLDER/hospital.pub
+    folder: PathBuf,
+    /// The file of the last succession that devices have, where this is not the first
+    #[arg(long, value_name = "FILE")]
+    earlier: Option<PathBuf>,
+    /// Where the devices' file goes
+    #[arg(long, value_name = "FILE")]
+    for_devices: PathBuf,
+    /// Where the vendor's file goes
+    #[arg(long, value_name = "FILE")]
+    for_collector: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct SlotArgs {
+    #[command(flatten)]
+    signer: Signer,
     /// What people call the device, e.g. CT-1
     #[arg(long)]
     label: Name,
@@ -85,14 +120,10 @@ struct SlotArgs {
     for_collector: PathBuf,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Args)]
 struct ApproveArgs {
-    /// The hospital's secret key
-    #[arg(long)]
-    key: PathBuf,
-    /// The hospital's id, as the contract names it
-    #[arg(long)]
-    hospital: HospitalId,
+    #[command(flatten)]
+    signer: Signer,
     /// The device's id, as `tenken-agent enroll` and the collector show it
     #[arg(long)]
     device: DeviceId,
@@ -100,6 +131,36 @@ struct ApproveArgs {
     #[arg(long)]
     fingerprint: String,
     /// Where the approval goes
+    #[arg(long)]
+    out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct RejoinArgs {
+    #[command(flatten)]
+    signer: Signer,
+    /// The device's id
+    #[arg(long)]
+    device: DeviceId,
+    /// The epoch that begins, as the device shows it
+    #[arg(long)]
+    epoch: u32,
+    /// The fingerprint of the device's new key, as the device shows it (blanks are ignored)
+    #[arg(long)]
+    fingerprint: String,
+    /// Where the approval goes
+    #[arg(long)]
+    out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct AgreeArgs {
+    #[command(flatten)]
+    signer: Signer,
+    /// The contract's file, byte for byte as the vendor loads it
+    #[arg(long, value_name = "FILE")]
+    contract: PathBuf,
+    /// Where the agreement goes
     #[arg(long)]
     out: PathBuf,
 }
@@ -131,109 +192,229 @@ enum ConsentCommand {
         /// The hospital's public key
         #[arg(long)]
         public: PathBuf,
-        /// The signed consent
+        /// The signed consent, or a device's state folder
+        #[arg(value_name = "FILE|FOLDER")]
         statement: PathBuf,
+    },
+    /// Sign a next version that permits nothing
+    Withdraw {
+        /// The hospital's secret key
+        #[arg(long)]
+        key: PathBuf,
+        /// Take back the sign of life too, so that nothing at all is sent
+        #[arg(long)]
+        silent: bool,
+        /// The public key that signed the consent, where the key was succeeded since
+        #[arg(long)]
+        public: Option<PathBuf>,
+        /// The consent in force, or a device's state folder
+        #[arg(value_name = "FILE|FOLDER")]
+        statement: PathBuf,
+        /// Where the withdrawal goes
+        #[arg(long)]
+        out: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum StatementCommand {
+    /// Show what the statements in a file say, and whether they are genuine
+    Show {
+        file: PathBuf,
+        /// The public key to check them by; without it nothing is checked
+        #[arg(long)]
+        public: Option<PathBuf>,
     },
 }
 
 /// Runs one command; what it says goes to `out`.
 pub fn run(cli: Cli, out: &mut dyn Write) -> anyhow::Result<()> {
-    let now = SystemClock::new().wall();
-    let language = cli.language;
+    let desk = Desk { now: SystemClock::new().wall(), language: cli.language, out };
     match cli.command {
-        Command::Keygen { folder } => keygen(&folder, language, out),
-        Command::Slot(args) => {
-            let hospital_key = read_secret(&args.key)?;
-            let consent = read_statement(&args.consent)?;
-            let order = SlotOrder {
-                hospital: args.hospital,
-                label: args.label,
-                group: args.group,
-                collector: args.collector,
-                root: args.root,
-                consent,
-                life: args.life.0,
-                replaces: args.replaces,
-            };
-            let slot = device::make_slot(order, &hospital_key, now)?;
-            file::write(&args.for_device, slot.for_device.to_armour().as_bytes(), Access::Private)?;
-            let ticket = statement::to_armour(&slot.for_collector);
-            file::write(&args.for_collector, ticket.as_bytes(), Access::Everyone)?;
-            let values = [
-                ("device", args.for_device.display().to_string()),
-                ("collector", args.for_collector.display().to_string()),
-                ("expires", format!("{} JST", jst_minute(slot.for_device.expires))),
-            ];
-            say(out, Message::SlotMade, language, &values)
-        }
-        Command::Approve(args) => {
-            let hospital_key = read_secret(&args.key)?;
-            let digits: String = args.fingerprint.chars().filter(|c| !c.is_whitespace()).collect();
-            let fingerprint: Hash = digits.parse().context("--fingerprint")?;
-            let approval = device::approve(args.hospital, args.device, fingerprint, &hospital_key, now)?;
-            file::write(&args.out, statement::to_armour(&approval).as_bytes(), Access::Everyone)?;
-            say(out, Message::DeviceApproved, language, &[("path", args.out.display().to_string())])
-        }
-        Command::Consent(command) => run_consent(command, language, out),
+        Command::Keygen { folder } => desk.keygen(&folder),
+        Command::Succeed(args) => desk.succeed(args),
+        Command::Slot(args) => desk.slot(args),
+        Command::Approve(args) => desk.approve(args),
+        Command::Rejoin(args) => desk.rejoin(args),
+        Command::Consent(command) => desk.consent(command),
+        Command::Agree(args) => desk.agree(args),
+        Command::Statement(StatementCommand::Show { file, public }) => desk.show(&file, public.as_deref()),
     }
 }
 
-fn keygen(folder: &Path, language: Language, out: &mut dyn Write) -> anyhow::Result<()> {
-    let (secret_path, public_path) = (folder.join("hospital.key"), folder.join("hospital.pub"));
-    if secret_path.exists() {
-        bail!("{} exists already; a hospital's key is never overwritten", secret_path.display());
-    }
-    let secret = SecretKey::generate()?;
-    file::write(&secret_path, secret.to_pem().as_bytes(), Access::Private)?;
-    file::write(&public_path, secret.public().to_pem().as_bytes(), Access::Everyone)?;
-    let values = [
-        ("secret", secret_path.display().to_string()),
-        ("public", public_path.display().to_string()),
-        ("key", tenken_common::id::hex(&secret.public().to_bytes())),
-        ("fingerprint", key::grouped(&secret.public().fingerprint())),
-    ];
-    say(out, Message::KeyMade, language, &values)
-}
-
-fn run_consent(command: ConsentCommand, language: Language, out: &mut dyn Write) -> anyhow::Result<()> {
-    match command {
-        ConsentCommand::New { hospital, out: path } => {
-            let text = consent::template(&hospital, SystemClock::new().wall(), language);
-            file::write(&path, text.as_bytes(), Access::Everyone)?;
-            say(out, Message::ConsentWritten, language, &[("path", path.display().to_string())])
-        }
-        ConsentCommand::Sign { key, manifest, out: path } => {
-            let hospital_key = read_secret(&key)?;
-            let text = read(&manifest)?;
-            let manifest = consent::parse(&text).map_err(|problems| {
-                let path = manifest.clone();
-                tenken_common::config::ConfigError::Invalid { path, problems }
-            })?;
-            let envelope = consent::sign(&manifest, &hospital_key)?;
-            file::write(&path, statement::to_armour(&envelope).as_bytes(), Access::Everyone)?;
-            write!(out, "{}", consent::show(&manifest, language))?;
-            say(out, Message::ConsentSigned, language, &[("path", path.display().to_string())])
-        }
-        ConsentCommand::Show { public, statement } => {
-            let public = PublicKey::from_pem(&read(&public)?).context(public.display().to_string())?;
-            let manifest = read_statement(&statement)?
-                .open::<ConsentManifest>(&public)
-                .with_context(|| statement.display().to_string())?;
-            write!(out, "{}", consent::show(&manifest, language))?;
-            Ok(())
-        }
-    }
-}
-
-fn say(
-    out: &mut dyn Write,
-    message: Message,
+/// Where one command is worked on.
+struct Desk<'a> {
+    now: Timestamp,
     language: Language,
-    values: &[(&str, String)],
-) -> anyhow::Result<()> {
-    let values: Vec<(&str, &str)> = values.iter().map(|(k, v)| (*k, v.as_str())).collect();
-    writeln!(out, "{}", message.fill(language, &values))?;
-    Ok(())
+    out: &'a mut dyn Write,
+}
+
+impl Desk<'_> {
+    fn keygen(self, folder: &Path) -> anyhow::Result<()> {
+        let made = succession::make_key(folder)?;
+        let public = made.key.public();
+        let values = [
+            ("secret", made.secret.display().to_string()),
+            ("public", made.public.display().to_string()),
+            ("key", hex(&public.to_bytes())),
+            ("fingerprint", grouped(&public.fingerprint())),
+        ];
+        self.say(Message::KeyMade, &values)
+    }
+
+    fn succeed(self, args: SucceedArgs) -> anyhow::Result<()> {
+        let old = read_secret(&args.signer.key)?;
+        let earlier = args.earlier.as_deref().map(read_statements).transpose()?.unwrap_or_default();
+        succession::check_earlier(&earlier, old.public())?;
+        let made = succession::make_key(&args.folder)?;
+        let public = made.key.public();
+        let newest = succession::succeed(args.signer.hospital, &old, public, self.now)?;
+        write(&args.for_devices, &succession::for_devices(&earlier, &newest))?;
+        write(&args.for_collector, &statement::to_armour(&newest))?;
+        let values = [
+            ("secret", made.secret.display().to_string()),
+            ("public", made.public.display().to_string()),
+            ("fingerprint", grouped(&public.fingerprint())),
+            ("devices", args.for_devices.display().to_string()),
+            ("collector", args.for_collector.display().to_string()),
+            ("name", SUCCESSOR_FILE.to_owned()),
+        ];
+        self.say(Message::KeySucceeded, &values)
+    }
+
+    fn slot(self, args: SlotArgs) -> anyhow::Result<()> {
+        let hospital_key = read_secret(&args.signer.key)?;
+        let consent = read_statement(&args.consent)?;
+        let order = SlotOrder {
+            hospital: args.signer.hospital,
+            label: args.label,
+            group: args.group,
+            collector: args.collector,
+            root: args.root,
+            consent,
+            life: args.life.0,
+            replaces: args.replaces,
+        };
+        let slot = device::make_slot(order, &hospital_key, self.now)?;
+        file::write(&args.for_device, slot.for_device.to_armour().as_bytes(), Access::Private)?;
+        write(&args.for_collector, &statement::to_armour(&slot.for_collector))?;
+        let values = [
+            ("device", args.for_device.display().to_string()),
+            ("collector", args.for_collector.display().to_string()),
+            ("expires", format!("{} JST", jst_minute(slot.for_device.expires))),
+        ];
+        self.say(Message::SlotMade, &values)
+    }
+
+    fn approve(self, args: ApproveArgs) -> anyhow::Result<()> {
+        let hospital_key = read_secret(&args.signer.key)?;
+        let fingerprint = fingerprint(&args.fingerprint)?;
+        let approval =
+            device::approve(args.signer.hospital, args.device, fingerprint, &hospital_key, self.now)?;
+        write(&args.out, &statement::to_armour(&approval))?;
+        self.say(Message::DeviceApproved, &[("path", args.out.display().to_string())])
+    }
+
+    fn rejoin(self, args: RejoinArgs) -> anyhow::Result<()> {
+        let hospital_key = read_secret(&args.signer.key)?;
+        anyhow::ensure!(args.epoch > 1, "--epoch: a device begins in epoch 1, a rejoin leads to a later one");
+        let approval = RejoinApproval {
+            hospital: args.signer.hospital,
+            device: args.device,
+            epoch: Epoch(args.epoch),
+            fingerprint: fingerprint(&args.fingerprint)?,
+            approved_at: self.now,
+        };
+        let approval = device::approve_rejoin(&approval, &hospital_key)?;
+        write(&args.out, &statement::to_armour(&approval))?;
+        let values = [("epoch", args.epoch.to_string()), ("path", args.out.display().to_string())];
+        self.say(Message::RejoinApproved, &values)
+    }
+
+    fn agree(self, args: AgreeArgs) -> anyhow::Result<()> {
+        let hospital_key = read_secret(&args.signer.key)?;
+        let text = read(&args.contract)?;
+        let (contract, agreement) = agreement::agree(&args.signer.hospital, &text, &hospital_key, self.now)
+            .with_context(|| args.contract.display().to_string())?;
+        write(&args.out, &statement::to_armour(&agreement))?;
+        let values = [
+            ("contract", contract.id.to_string()),
+            ("version", contract.version.to_string()),
+            ("service", contract.service_name),
+            ("from", contract.effective_from.to_string()),
+            ("path", args.out.display().to_string()),
+        ];
+        self.say(Message::Agreed, &values)
+    }
+
+    fn consent(self, command: ConsentCommand) -> anyhow::Result<()> {
+        match command {
+            ConsentCommand::New { hospital, out } => {
+                write(&out, &consent::template(&hospital, self.now, self.language))?;
+                self.say(Message::ConsentWritten, &[("path", out.display().to_string())])
+            }
+            ConsentCommand::Sign { key, manifest: path, out } => {
+                let hospital_key = read_secret(&key)?;
+                let manifest = consent::parse(&read(&path)?)
+                    .map_err(|problems| ConfigError::Invalid { path, problems })?;
+                self.sign(&manifest, &hospital_key, &out, Message::ConsentSigned)
+            }
+            ConsentCommand::Show { public, statement } => {
+                let manifest = read_consent(&statement, read_public(&public)?)?;
+                write!(self.out, "{}", consent::show(&manifest, self.language))?;
+                Ok(())
+            }
+            ConsentCommand::Withdraw { key, silent, public, statement, out } => {
+                let hospital_key = read_secret(&key)?;
+                let signer = public.map_or_else(|| Ok(hospital_key.public()), |path| read_public(&path))?;
+                let manifest = read_consent(&statement, signer)?;
+                let manifest = manifest.withdrawn(manifest.heartbeat && !silent);
+                self.sign(&manifest, &hospital_key, &out, Message::ConsentWithdrawn)
+            }
+        }
+    }
+
+    /// Signs a consent and shows what was signed.
+    fn sign(
+        self,
+        manifest: &ConsentManifest,
+        key: &SecretKey,
+        path: &Path,
+        message: Message,
+    ) -> anyhow::Result<()> {
+        write(path, &statement::to_armour(&consent::sign(manifest, key)?))?;
+        write!(self.out, "{}", consent::show(manifest, self.language))?;
+        self.say(message, &[("path", path.display().to_string())])
+    }
+
+    fn show(self, path: &Path, public: Option<&Path>) -> anyhow::Result<()> {
+        let mut key = public.map(read_public).transpose()?;
+        let at = || path.display().to_string();
+        let text = read(path)?;
+        if let Ok(slot) = SlotFile::from_armour(&text) {
+            write!(self.out, "{}", show::slot(&slot, self.language).with_context(at)?)?;
+            return Ok(());
+        }
+        let statements = statement::all_from_armour(&text).with_context(at)?;
+        for (i, envelope) in statements.iter().enumerate() {
+            let shown = show::statement(envelope, key.as_ref(), self.language).with_context(at)?;
+            write!(self.out, "{}{shown}", if i > 0 { "\n" } else { "" })?;
+            // What follows a succession is signed by the successor.
+            let succession = key.and_then(|key| envelope.open::<KeySuccession>(&key).ok());
+            key = succession.and_then(|s| s.successor().ok()).or(key);
+        }
+        Ok(())
+    }
+
+    fn say(self, message: Message, values: &[(&str, String)]) -> anyhow::Result<()> {
+        let values: Vec<(&str, &str)> = values.iter().map(|(k, v)| (*k, v.as_str())).collect();
+        writeln!(self.out, "{}", message.fill(self.language, &values))?;
+        Ok(())
+    }
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    Ok(file::write(path, text.as_bytes(), Access::Everyone)?)
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
@@ -244,6 +425,32 @@ fn read_secret(path: &Path) -> anyhow::Result<SecretKey> {
     SecretKey::from_pem(&read(path)?).with_context(|| path.display().to_string())
 }
 
-fn read_statement(path: &Path) -> anyhow::Result<tenken_common::envelope::Envelope> {
+fn read_public(path: &Path) -> anyhow::Result<PublicKey> {
+    PublicKey::from_pem(&read(path)?).with_context(|| path.display().to_string())
+}
+
+fn read_statement(path: &Path) -> anyhow::Result<Envelope> {
     statement::from_armour(&read(path)?).with_context(|| path.display().to_string())
+}
+
+fn read_statements(path: &Path) -> anyhow::Result<Vec<Envelope>> {
+    statement::all_from_armour(&read(path)?).with_context(|| path.display().to_string())
+}
+
+/// A consent in a file, or as a device has it in its state folder.
+fn read_consent(path: &Path, key: PublicKey) -> anyhow::Result<ConsentManifest> {
+    let statements = if path.is_dir() {
+        let successor = path.join(SUCCESSOR_FILE);
+        let mut all = if successor.exists() { read_statements(&successor)? } else { Vec::new() };
+        all.extend(read_statements(&path.join(CONSENT_FILE))?);
+        all
+    } else {
+        read_statements(path)?
+    };
+    consent::find(&statements, key).with_context(|| path.display().to_string())
+}
+
+fn fingerprint(text: &str) -> anyhow::Result<Hash> {
+    let digits: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    digits.parse().context("--fingerprint")
 }

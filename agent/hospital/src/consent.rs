@@ -9,12 +9,24 @@ use tenken_common::{
     codec::CodecError,
     config::{self, Check, HumanDuration, Problems},
     consent::{ConsentManifest, Scope},
-    envelope::Envelope,
+    envelope::{Envelope, EnvelopeError, Payload},
     id::{DeviceId, HospitalId, Name},
-    key::SecretKey,
+    key::{KeyError, PublicKey, SecretKey},
     message::{Language, Message},
+    statement::KeySuccession,
     time::{Timestamp, jst_date, jst_minute},
 };
+
+/// No consent that the key vouches for.
+#[derive(Debug, thiserror::Error)]
+pub enum FindError {
+    #[error("not signed by this hospital's key")]
+    Signature(#[source] EnvelopeError),
+    #[error("the succession names no usable key")]
+    Key(#[source] KeyError),
+    #[error("there is no consent in it")]
+    None,
+}
 
 /// The file. Its keys are the manifest's, in words.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -68,7 +80,8 @@ impl Check for ConsentFile {
             note("group", Err("name either a device or a group, not both".into()));
         }
         if self.categories.is_empty() {
-            note("categories", Err("is empty: nothing would be permitted".into()));
+            let text = "is empty: nothing would be permitted; to take a consent back, use `tenken-hospital consent withdraw`";
+            note("categories", Err(text.into()));
         }
         for category in &self.categories {
             note("categories", check::<Category>(category));
@@ -137,6 +150,23 @@ fn start_of_day(t: Timestamp) -> String {
     format!("{}T00:00:00+09:00", jst_date(t))
 }
 
+/// The consent among statements, by the hospital's key or, where successions stand before it, by
+/// its successor.
+pub fn find(statements: &[Envelope], key: PublicKey) -> Result<ConsentManifest, FindError> {
+    let mut key = key;
+    let mut found = None;
+    for envelope in statements {
+        if envelope.payload_type() == KeySuccession::TYPE {
+            let succession = envelope.open::<KeySuccession>(&key).map_err(FindError::Signature)?;
+            key = succession.successor().map_err(FindError::Key)?;
+        } else {
+            let manifest = envelope.open::<ConsentManifest>(&key).map_err(FindError::Signature)?;
+            found = Some(manifest.into_inner());
+        }
+    }
+    found.ok_or(FindError::None)
+}
+
 /// Signs a manifest.
 pub fn sign(manifest: &ConsentManifest, key: &SecretKey) -> Result<Envelope, CodecError> {
     Envelope::seal(manifest, key)
@@ -151,6 +181,7 @@ pub fn show(manifest: &ConsentManifest, language: Language) -> String {
             Message::ConsentScopeDevice.fill(language, &[("device", &device.to_string())])
         }
     };
+    let heartbeat = if manifest.heartbeat { Message::Permitted } else { Message::NotPermitted };
     let mut out = Message::ConsentShow.fill(
         language,
         &[
@@ -160,11 +191,19 @@ pub fn show(manifest: &ConsentManifest, language: Language) -> String {
             ("from", &format!("{} JST", jst_minute(manifest.valid_from))),
             ("to", &format!("{} JST", jst_minute(manifest.valid_to))),
             ("floor", &manifest.interval_floor_s.to_string()),
+            ("heartbeat", heartbeat.text(language)),
         ],
     );
     out.push('\n');
-    for category in manifest.known_categories() {
-        out.extend(["  - ", category.as_str(), ": ", category.purpose().text(language), "\n"]);
+    for code in &manifest.categories {
+        let line = match Category::from_code(*code) {
+            Some(category) => format!("{category}: {}", category.purpose().text(language)),
+            None => Message::ConsentShowUnknown.fill(language, &[("code", &code.to_string())]),
+        };
+        out.extend(["  - ", &line, "\n"]);
+    }
+    if manifest.categories.is_empty() {
+        out.extend(["  ", Message::ConsentShowNothing.text(language), "\n"]);
     }
     out
 }
@@ -195,10 +234,29 @@ mod tests {
     }
 
     #[test]
+    fn a_consent_is_found_behind_the_successions_of_its_key() {
+        let (old, new) = (SecretKey::from_seed(&[1; 32]), SecretKey::from_seed(&[2; 32]));
+        let hospital: HospitalId = "minato".parse().unwrap();
+        let manifest = parse(&template(&hospital, Timestamp::EPOCH, Language::En)).unwrap();
+        let step = KeySuccession::new(hospital, new.public(), Timestamp::EPOCH);
+        let step = Envelope::seal(&step, &old).unwrap();
+        let by = |key: &SecretKey| sign(&manifest, key).unwrap();
+        assert_eq!(find(&[by(&old)], old.public()).unwrap(), manifest);
+        assert_eq!(find(&[step.clone(), by(&new)], old.public()).unwrap(), manifest);
+        let late = find(&[step.clone(), by(&old)], old.public());
+        assert!(matches!(late, Err(FindError::Signature(_))), "the old key opens nothing any more");
+        assert!(matches!(find(&[step], old.public()), Err(FindError::None)));
+    }
+
+    #[test]
     fn what_is_shown_names_every_permitted_category() {
         let hospital: HospitalId = "minato".parse().unwrap();
         let manifest = parse(&template(&hospital, Timestamp::EPOCH, Language::Ja)).unwrap();
         let shown = show(&manifest, Language::Ja);
         assert!(Category::ALL.into_iter().all(|c| shown.contains(c.as_str())), "{shown}");
+        let nothing = show(&manifest.withdrawn(false), Language::En);
+        assert!(nothing.contains("no record may leave") && nothing.contains("not permitted"), "{nothing}");
+        let later = ConsentManifest { categories: [200].into(), ..manifest };
+        assert!(show(&later, Language::En).contains("number 200"));
     }
 }

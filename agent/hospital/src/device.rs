@@ -1,4 +1,4 @@
-//! Slots for devices to come, and the approval of those that came.
+//! Slots for devices to come, and the approval of those that came or come again.
 //!
 //! Holds: a slot's token exists in the device's half only; the collector's half has a key derived
 //! from it, signed by the hospital. An approval names the device's key by its fingerprint.
@@ -11,7 +11,7 @@ use tenken_common::{
     id::{DeviceId, Hash, HospitalId, Name, SlotId},
     key::{self, KeyError, SecretKey},
     limit,
-    statement::{DeviceApproval, SlotFile, SlotParts, SlotTicket},
+    statement::{DeviceApproval, RejoinApproval, SlotFile, SlotParts, SlotTicket},
     time::Timestamp,
 };
 
@@ -105,6 +105,11 @@ pub fn approve(
 ) -> Result<Envelope, CodecError> {
     let approval = DeviceApproval { hospital, device, fingerprint, approved_at: now };
     Envelope::seal(&approval, hospital_key)
+}
+
+/// Says that the device goes on in this epoch with the key that has this fingerprint.
+pub fn approve_rejoin(approval: &RejoinApproval, hospital_key: &SecretKey) -> Result<Envelope, CodecError> {
+    Envelope::seal(approval, hospital_key)
 }
 
 #[cfg(test)]

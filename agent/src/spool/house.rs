@@ -1,11 +1,12 @@
 //! A numbered store directory around a database: guards, renewal, size.
 //!
-//! Holds: a panic inside a database becomes an error. A new store is made whole under another
+//! Holds: a panic inside a database becomes an error, and so does a write that did not stick. A new store is made whole under another
 //! name and renamed, so a crash leaves the old or the new one. After a [`Revocation`] nothing is
 //! written any more: an open that was given up on must not wake up later and write.
 
 use super::EngineKind;
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -38,6 +39,8 @@ impl Revocation {
 /// One opened database.
 pub trait Store: Send + Sized + 'static {
     const KIND: EngineKind;
+    /// The file that an open which fails may destroy, if there is one.
+    const FRAGILE: Option<&str>;
     /// Opens or makes it, durably, in a directory that exists.
     fn open(dir: &Path) -> Result<Self, EngineError>;
     /// Atomic and durable when it returns.
@@ -82,7 +85,10 @@ impl<D: Store> Engine for House<D> {
     fn commit(&mut self, ops: &[Op]) -> Result<(), EngineError> {
         self.revocation.check()?;
         let store = self.store.as_mut().ok_or_else(|| EngineError::new("commit", "the store is closed"))?;
-        guard("commit", || store.commit(ops))
+        guard("commit", || {
+            store.commit(ops)?;
+            is_done(store, ops)
+        })
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
@@ -109,7 +115,7 @@ impl<D: Store> Engine for House<D> {
     fn renew(&mut self, ops: &[Op]) -> Result<(), EngineError> {
         self.revocation.check()?;
         let old = self.dir();
-        self.store = None;
+        self.let_go();
         build::<D>(&self.root, self.number + 1, ops)?;
         self.number += 1;
         let dir = self.dir();
@@ -123,11 +129,42 @@ impl<D: Store> Engine for House<D> {
     }
 
     fn close(&mut self) {
-        let store = self.store.take();
-        // A database may panic when it goes; everything is on the disk by then.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(store)));
+        self.let_go();
         let _ = self.lock.unlock();
     }
+}
+
+impl<D> House<D> {
+    /// A database may panic when it goes, after a failed sync for example; that must not end the
+    /// thread it lived on. What was committed is on the disk by then.
+    fn let_go(&mut self) {
+        let store = self.store.take();
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(store)));
+    }
+}
+
+impl<D> Drop for House<D> {
+    fn drop(&mut self) {
+        self.let_go();
+    }
+}
+
+/// A damaged tree can take a write and keep what was there: a record that cannot be deleted would
+/// be sent twice. So every write is looked at once more.
+fn is_done<D: Store>(store: &D, ops: &[Op]) -> Result<(), EngineError> {
+    let last: BTreeMap<&[u8], Option<&[u8]>> = ops
+        .iter()
+        .map(|op| match op {
+            Op::Put(key, value) => (key.as_slice(), Some(value.as_slice())),
+            Op::Delete(key) => (key.as_slice(), None),
+        })
+        .collect();
+    for (key, value) in last {
+        if store.get(key)?.as_deref() != value {
+            return Err(EngineError::new("look at what was written", "the store holds something else"));
+        }
+    }
+    Ok(())
 }
 
 /// Makes a store that holds `ops` and gives it its number, all or nothing.
@@ -141,7 +178,7 @@ pub fn build<D: Store>(root: &Path, number: u64, ops: &[Op]) -> Result<(), Engin
     guard("make a store", || {
         let mut store = D::open(&unfinished)?;
         // In pieces: nobody sees the store before it has its number.
-        ops.chunks(256).try_for_each(|ops| store.commit(ops))
+        ops.chunks(1_024).try_for_each(|ops| store.commit(ops))
     })?;
     fs::rename(&unfinished, store_dir(root, D::KIND, number)).map_err(failed)?;
     sync_dir(root).map_err(failed)
@@ -162,6 +199,20 @@ pub fn guard<T>(
         let said = said.unwrap_or_else(|| "without a message".to_owned());
         Err(EngineError::new(operation, format!("the engine panicked: {said}")))
     })
+}
+
+/// Makes a directory with those above it, and their names durable. Its own name is synced also
+/// where it is there already: the process that made it may have been killed before it did.
+pub fn make_dir(dir: &Path) -> io::Result<()> {
+    let above = |path: &Path| match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
+        Some(parent) => parent.to_owned(),
+        None => path.to_owned(),
+    };
+    let missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+    let made: Vec<_> = dir.ancestors().skip(1).take_while(missing).collect();
+    fs::create_dir_all(dir)?;
+    [dir].into_iter().chain(made).try_for_each(|path| sync_dir(&above(path)))
 }
 
 /// Makes renames and new names in a directory durable.

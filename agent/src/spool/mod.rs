@@ -6,12 +6,14 @@
 //!       state-a state-b       the small state, twice
 //!       sled-000001/          the store in use; redb-000001/ with the other engine
 //!       quarantine-000001/    a store that could not be opened; newest 2 are kept
-//!       new-…/                being made, removed at the next open
+//!       new-…/                being made, or a copy; removed at the next open
 //! ```
 //!
 //! Holds: only this module names sled or redb. Everything in the directory counts against the cap.
 
+mod copy;
 mod house;
+pub mod print;
 mod recovery;
 mod redb;
 mod sled;
@@ -23,6 +25,7 @@ mod thread;
 use std::path::PathBuf;
 use tenken_agent_core::spool::{EngineError, Spool, SpoolError};
 
+pub use recovery::inspect;
 pub use tenken_agent_core::spool::ChainStart;
 pub use thread::SpoolHandle;
 
@@ -66,11 +69,13 @@ pub enum OpenError {
     OtherChain(PathBuf),
     #[error("the disk of the spool `{}` is full; it was left as it is, free some space", dir.display())]
     NoRoom { dir: PathBuf, source: std::io::Error },
+    #[error("there is no spool in `{}`", .0.display())]
+    Empty(PathBuf),
     #[error("no store could be made for the spool")]
     Create(#[source] EngineError),
-    #[error("a new store for the spool does not open")]
+    #[error("the spool's store does not open")]
     Open(#[source] SpoolError),
-    #[error("a new store for the spool does not open in time")]
+    #[error("the spool's store does not open in time")]
     Slow,
     #[error("the spool's thread could not be started")]
     Thread(#[source] std::io::Error),

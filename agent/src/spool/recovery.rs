@@ -2,7 +2,8 @@
 //!
 //! 1. Open the newest store and read all of it through its CRC, on a thread of its own, panics
 //!    caught, within 5 s.
-//! 2. On an error or panic, or a store that is behind the state file: move sled's `snap.*` aside (a torn one fails every open) and retry.
+//! 2. On an error or panic, or a store that is behind the state file: put back what the open may
+//!    have destroyed, move sled's `snap.*` aside (a torn one fails every open), and retry, twice.
 //! 3. Else keep the directory as quarantined, carry over what can still be read, and go on in the
 //!    next store. The state knows the chain; what is missing becomes gaps.
 //!
@@ -14,6 +15,7 @@
 
 use super::{
     ChainStart, EngineKind, OpenError, SpoolConfig,
+    copy::Copy,
     house::{self, House, Revocation, Store},
     redb::RedbStore,
     sled::SledStore,
@@ -26,10 +28,17 @@ use std::{
     sync::{Arc, mpsc},
     time::Duration,
 };
-use tenken_agent_core::spool::{DurableSpool, EngineError, Op, Spool, SpoolError, engine::Pair, frame};
+use tenken_agent_core::spool::{
+    DurableSpool, EngineError, Op, Spool, SpoolError, StateStore,
+    engine::Pair,
+    frame,
+    inspect::{self, Inspection},
+};
 
 const DEADLINE: Duration = Duration::from_secs(5);
 const QUARANTINED_MAX: usize = 2;
+/// Of an open that failed without running out of time.
+const RETRIES: u32 = 2;
 const PAGE: usize = 256;
 /// What a new store needs at least.
 const ROOM_BYTES: usize = 1024 * 1024;
@@ -50,10 +59,17 @@ enum Fault {
     NoThread(io::Error),
 }
 
+impl Fault {
+    /// A read may fail once; and a snapshot that is torn, or half made, fails every open.
+    fn is_worth_a_retry(&self) -> bool {
+        matches!(self, Self::Failed(e) if !matches!(e, SpoolError::OtherChain))
+    }
+}
+
 pub fn open<D: Store>(config: &SpoolConfig, start: ChainStart) -> Result<Box<dyn Spool>, OpenError> {
     let root = config.dir.as_path();
     let unusable = |source| OpenError::Directory { dir: config.dir.clone(), source };
-    fs::create_dir_all(root).map_err(unusable)?;
+    house::make_dir(root).map_err(unusable)?;
     let lock = Arc::new(lock(root)?);
     let (kind, number) = tidy(root).map_err(unusable)?.unwrap_or((D::KIND, 0));
     if number == 0 {
@@ -67,12 +83,17 @@ pub fn open<D: Store>(config: &SpoolConfig, start: ChainStart) -> Result<Box<dyn
         return Ok(spool);
     }
     let dir = house::store_dir(root, kind, number);
+    let copy = D::FRAGILE.and_then(|file| Copy::make(root, &dir, file));
     let mut fault = match attempt::<D>(config, start, &lock, (number, Trust::Whole)) {
         Ok(spool) => return Ok(spool),
         Err(fault) => fault,
     };
-    if matches!(fault, Fault::Failed(_)) && set_snapshots_aside(&dir) {
-        tracing::warn!("spool did not open, tried again without its snapshot");
+    for _ in 0..RETRIES {
+        if !fault.is_worth_a_retry() {
+            break;
+        }
+        put_back(copy.as_ref(), &dir);
+        tracing::warn!("spool did not open, tried again as it was, without its snapshot");
         fault = match attempt::<D>(config, start, &lock, (number, Trust::Whole)) {
             Ok(spool) => return Ok(spool),
             Err(fault) => fault,
@@ -85,6 +106,7 @@ pub fn open<D: Store>(config: &SpoolConfig, start: ChainStart) -> Result<Box<dyn
         Fault::NoThread(source) => return Err(OpenError::Thread(source)),
         Fault::Failed(source) => {
             tracing::error!(error = %source, "spool store is damaged and set aside");
+            put_back(copy.as_ref(), &dir);
             read_all(root, kind, number, &lock).unwrap_or_default()
         }
         Fault::TimedOut => {
@@ -92,6 +114,8 @@ pub fn open<D: Store>(config: &SpoolConfig, start: ChainStart) -> Result<Box<dyn
             Vec::new()
         }
     };
+    put_back(copy.as_ref(), &dir);
+    drop(copy);
     let aside = root.join(format!("quarantine-{number:06}"));
     fs::rename(&dir, aside).and_then(|()| house::sync_dir(root)).map_err(unusable)?;
     trim_quarantine(root, config.cap_bytes).map_err(unusable)?;
@@ -131,6 +155,34 @@ fn attempt<D: Store>(
             Trust::AsItIs => DurableSpool::open(engine, states, start, cap_bytes)?,
         };
         Ok(Box::new(spool) as Box<dyn Spool>)
+    })
+}
+
+/// Looks at the store that the next open would begin with, and leaves it as it is.
+pub fn inspect(root: &Path) -> Result<Inspection, OpenError> {
+    let unusable = |source| OpenError::Directory { dir: root.to_owned(), source };
+    let newest = stores(root).map_err(unusable)?.pop();
+    let (number, kind, _) = newest.ok_or_else(|| OpenError::Empty(root.to_owned()))?;
+    let lock = Arc::new(lock(root)?);
+    let dir = root.to_owned();
+    let looked = within_deadline(move |revocation| {
+        let mut states = StateFile::new(&dir, revocation.clone());
+        let (file, bad_copies) = (states.load()?, states.bad_copies());
+        match kind {
+            EngineKind::Sled => {
+                let store = House::<SledStore>::open(&dir, number, revocation, lock)?;
+                inspect::inspect(&store, file.as_ref(), bad_copies)
+            }
+            EngineKind::Redb => {
+                let store = House::<RedbStore>::open(&dir, number, revocation, lock)?;
+                inspect::inspect(&store, file.as_ref(), bad_copies)
+            }
+        }
+    });
+    looked.map_err(|fault| match fault {
+        Fault::Failed(source) => OpenError::Open(source),
+        Fault::TimedOut => OpenError::Slow,
+        Fault::NoThread(source) => OpenError::Thread(source),
     })
 }
 
@@ -195,11 +247,23 @@ fn lock(root: &Path) -> Result<File, OpenError> {
 
 /// Removes what a crash left half made; the newest store, if there is one.
 fn tidy(root: &Path) -> io::Result<Option<(EngineKind, u64)>> {
-    let mut stores = Vec::new();
     for (name, path) in entries(root)? {
         if name.starts_with("new-") {
             fs::remove_dir_all(&path)?;
         }
+    }
+    let mut stores = stores(root)?;
+    let newest = stores.pop().map(|(number, kind, _)| (kind, number));
+    for (_, _, older) in stores {
+        fs::remove_dir_all(older)?;
+    }
+    Ok(newest)
+}
+
+/// The stores there are, the newest last.
+fn stores(root: &Path) -> io::Result<Vec<(u64, EngineKind, PathBuf)>> {
+    let mut stores = Vec::new();
+    for (name, path) in entries(root)? {
         for kind in EngineKind::ALL {
             let number = name.strip_prefix(kind.as_str()).and_then(|rest| rest.strip_prefix('-'));
             if let Some(number) = number.and_then(|n| n.parse::<u64>().ok()) {
@@ -208,11 +272,7 @@ fn tidy(root: &Path) -> io::Result<Option<(EngineKind, u64)>> {
         }
     }
     stores.sort_by_key(|(number, _, _)| *number);
-    let newest = stores.pop().map(|(number, kind, _)| (kind, number));
-    for (_, _, older) in stores {
-        fs::remove_dir_all(older)?;
-    }
-    Ok(newest)
+    Ok(stores)
 }
 
 /// Whether a new store would have a place.
@@ -223,11 +283,17 @@ fn room(root: &Path) -> io::Result<()> {
     written.and(removed)
 }
 
-fn set_snapshots_aside(dir: &Path) -> bool {
-    let Ok(entries) = entries(dir) else { return false };
-    let snapshots = entries.into_iter().filter(|(name, _)| name.starts_with("snap."));
-    snapshots
-        .fold(false, |any, (name, path)| any | fs::rename(&path, dir.join(format!("aside.{name}"))).is_ok())
+/// The store as it was before it was first tried, without what sled can do without.
+fn put_back(copy: Option<&Copy>, dir: &Path) {
+    if let Some(Err(error)) = copy.map(Copy::restore) {
+        tracing::warn!(%error, "spool store could not be put back as it was");
+    }
+    for (name, path) in entries(dir).unwrap_or_default() {
+        if name.starts_with("snap.") {
+            // One that cannot be moved is tried as it is.
+            let _ = fs::rename(&path, dir.join(format!("aside.{name}")));
+        }
+    }
 }
 
 fn quarantined(root: &Path) -> io::Result<Vec<PathBuf>> {

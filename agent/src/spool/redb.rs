@@ -15,6 +15,7 @@ pub struct RedbStore(Database);
 
 impl Store for RedbStore {
     const KIND: EngineKind = EngineKind::Redb;
+    const FRAGILE: Option<&str> = None;
 
     fn open(dir: &Path) -> Result<Self, EngineError> {
         let db = Database::builder().set_cache_size(CACHE_BYTES).create(dir.join("redb"));

@@ -30,6 +30,11 @@ impl StateFile {
         Self { dir: dir.to_owned(), revocation }
     }
 
+    /// How many copies cannot be used.
+    pub fn bad_copies(&self) -> u64 {
+        COPIES.iter().filter(|name| self.read(name).is_none()).count() as u64
+    }
+
     fn read(&self, name: &str) -> Option<SpoolState> {
         let path = self.dir.join(name);
         let len = fs::metadata(&path).ok()?.len();

@@ -1,3 +1,4 @@
 //! How envelopes travel. Today over HTTPS; files on removable media are to come.
 
 pub mod http;
+pub mod way;

@@ -52,13 +52,13 @@ impl Invariant {
 pub fn nothing_is_lost(before: &Coverage, arrival: &Arrival, after: &Coverage) -> bool {
     let came = runs_of(arrival.batch().map(ReceivedBatch::record_ids).unwrap_or_default());
     let mut seen = before.seen().clone();
-    came.iter().for_each(|run| {
-        seen.add(*run);
-    });
+    for run in came {
+        seen.add(run);
+    }
     let mut declared = before.declared().clone();
-    arrival.gaps().iter().for_each(|gap| {
+    for gap in arrival.gaps() {
         declared.add(gap.run);
-    });
+    }
     (after.seen(), after.declared()) == (&seen, &declared)
 }
 
@@ -144,10 +144,7 @@ mod tests {
     }
 
     fn after(before: &DeviceLedger, decision: &IngestDecision) -> DeviceLedger {
-        match decision {
-            IngestDecision::New { next, .. } => (**next).clone(),
-            _ => before.clone(),
-        }
+        if let IngestDecision::New { next, .. } = decision { (**next).clone() } else { before.clone() }
     }
 
     #[test]

@@ -5,7 +5,14 @@
 
 pub mod show;
 
-use crate::{app, config::CollectorConfig, desk, overview, store::Store, worker};
+use crate::{
+    app, backup,
+    config::CollectorConfig,
+    desk, ingest, overview,
+    pki::{Pki, Renewed},
+    store::Store,
+    worker,
+};
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
@@ -23,10 +30,11 @@ use tenken_collector_core::{
 };
 use tenken_common::{
     config,
-    id::{DeviceId, Name},
+    file::{self, Access},
+    id::{DeviceId, Hash, Name},
     message::{Language, Message},
     statement, telemetry,
-    time::{Clock, SystemClock, Timestamp},
+    time::{Clock, SystemClock, Timestamp, jst_minute},
 };
 
 /// リモートサービスセンターの収集サーバー / the collector at the remote service centre
@@ -69,8 +77,22 @@ enum Command {
     /// Incidents, and what people did about them
     #[command(subcommand)]
     Incident(IncidentCommand),
+    /// Take in a device's export from removable media; works beside a serving collector
+    Import {
+        file: PathBuf,
+        /// Where the acknowledgement goes, to be carried back to the device
+        #[arg(long, value_name = "FILE")]
+        ack: PathBuf,
+    },
+    /// Whom devices trust: roots and acknowledgement key, by version
+    #[command(subcommand)]
+    Trust(TrustCommand),
     /// Derive everything again from log and journal; sends nothing
     Rebuild,
+    /// Copy database and keys (not the offline key) into a new folder, also while serving
+    Backup { folder: PathBuf },
+    /// Make this collector from a backup, in an empty data_dir
+    Restore { folder: PathBuf },
 }
 
 #[derive(Debug, Subcommand)]
@@ -81,7 +103,7 @@ enum DeviceCommand {
         #[arg(long)]
         json: bool,
     },
-    /// File statements that the hospital signed: slot tickets, approvals, consents
+    /// File statements that the hospital signed: slot tickets, approvals, consents, agreements
     File {
         #[arg(required = true, value_name = "FILE")]
         statements: Vec<PathBuf>,
@@ -95,6 +117,34 @@ enum ContractCommand {
     /// Load a contract version
     Load { file: PathBuf },
     /// All versions on file
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum TrustCommand {
+    /// Make the next version; a serving collector takes it up by itself
+    New {
+        /// A new acknowledgement key
+        #[arg(long)]
+        ack_key: bool,
+        /// A new root for all certificates from now on
+        #[arg(long)]
+        root: bool,
+        /// A new offline key, which signs the versions after this one
+        #[arg(long)]
+        signer: bool,
+        /// Trust no root but the newest: for a root whose key leaked
+        #[arg(long)]
+        forget_roots: bool,
+        /// The folder with the offline key
+        #[arg(long, value_name = "DIR")]
+        offline: PathBuf,
+    },
+    /// All versions
     List {
         /// As JSON
         #[arg(long)]
@@ -164,7 +214,24 @@ async fn run(command: Command, config: CollectorConfig, language: Language) -> a
             say(Message::ConfigGood.text(language))
         }
         Command::Serve => serve(config).await,
+        Command::Import { file, ack } => {
+            let pki = Pki::load(&config.pki_dir())?;
+            with_store(&config, async |store| import(store, &pki, (&file, &ack), language).await).await
+        }
         Command::Rebuild => rebuild(&config, language).await,
+        Command::Trust(command) => trust(command, &config, language),
+        Command::Backup { folder } => {
+            with_store(&config, async |store| {
+                let made = backup::backup(&config, store, &folder).await?;
+                say_backup(Message::BackupMade, &folder, &made, language)
+            })
+            .await
+        }
+        Command::Restore { folder } => {
+            let clock = std::sync::Arc::new(SystemClock::new());
+            let made = backup::restore(&config, clock, &folder).await?;
+            say_backup(Message::BackupRestored, &config.data_dir, &made, language)
+        }
         Command::Device(command) => {
             with_store(&config, async |store| device(command, store, language).await).await
         }
@@ -183,6 +250,17 @@ async fn run(command: Command, config: CollectorConfig, language: Language) -> a
             with_store(&config, async |store| incident(command, store, language).await).await
         }
     }
+}
+
+fn say_backup(
+    message: Message,
+    folder: &Path,
+    made: &backup::Manifest,
+    language: Language,
+) -> anyhow::Result<()> {
+    let (folder, position) = (folder.display().to_string(), made.position.to_string());
+    let taken = jst_minute(made.taken);
+    say(&message.fill(language, &[("folder", &folder), ("position", &position), ("taken", &taken)]))
 }
 
 /// Opens the store, runs, closes it whatever came out.
@@ -256,6 +334,45 @@ async fn rebuild(config: &CollectorConfig, language: Language) -> anyhow::Result
     .await
 }
 
+async fn import(
+    store: &Store,
+    pki: &Pki,
+    (path, ack): (&Path, &Path),
+    language: Language,
+) -> anyhow::Result<()> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let imported = ingest::import::import(store, pki.ack_key(), &bytes)
+        .await
+        .with_context(|| path.display().to_string())?;
+    file::write(ack, statement::to_armour(&imported.ack).as_bytes(), Access::Everyone)?;
+    let values = [
+        ("device", imported.device.to_string()),
+        ("from", imported.from.to_string()),
+        ("to", imported.to.to_string()),
+        ("new", imported.new.to_string()),
+        ("known", imported.known.to_string()),
+        ("path", ack.display().to_string()),
+    ];
+    let values: Vec<(&str, &str)> = values.iter().map(|(k, v)| (*k, v.as_str())).collect();
+    say(&Message::Imported.fill(language, &values))
+}
+
+fn trust(command: TrustCommand, config: &CollectorConfig, language: Language) -> anyhow::Result<()> {
+    let pki = Pki::load(&config.pki_dir())?;
+    match command {
+        TrustCommand::New { ack_key, root, signer, forget_roots, offline } => {
+            let renewed = Renewed { ack_key, root, signer, forget_roots };
+            let next = pki.next_version(renewed, &offline, SystemClock::new().wall())?;
+            let (version, root) = (next.version().to_string(), next.root_sha256().to_string());
+            say(&Message::TrustMade.fill(language, &[("version", &version), ("root", &root)]))
+        }
+        TrustCommand::List { json } => {
+            let versions = pki.versions();
+            if json { print_json(&versions) } else { say(&show::trust(&versions, language)) }
+        }
+    }
+}
+
 async fn device(command: DeviceCommand, store: &Store, language: Language) -> anyhow::Result<()> {
     match command {
         DeviceCommand::List { json } => {
@@ -296,8 +413,13 @@ async fn contract(command: ContractCommand, store: &Store, language: Language) -
             say(&Message::ContractLoaded.fill(language, &values))
         }
         ContractCommand::List { json } => {
-            let contracts = desk::contracts(store).await?;
-            let rows: Vec<show::ContractRow> = contracts.iter().map(show::ContractRow::of).collect();
+            let agreements = store.agreements().await?;
+            let mut rows = Vec::new();
+            for (contract, row) in desk::contracts(store).await?.iter().zip(store.contracts().await?) {
+                let text = Hash::of(row.text.as_bytes());
+                let agreed = agreements.iter().find(|a| a.agreement.subject == text);
+                rows.push(show::ContractRow::of(contract, agreed.map(|a| a.agreement.agreed_at)));
+            }
             if json { print_json(&rows) } else { say(&show::contracts(&rows, language)) }
         }
     }

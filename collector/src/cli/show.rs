@@ -1,6 +1,11 @@
 //! Listings as a person reads them. Pure.
 
-use crate::overview::{CheckValue, ContractMonth, DeviceOverview, ProbeOverview, Value};
+use crate::{
+    overview::{
+        CheckValue, ConsentOverview, ConsentStanding, ContractMonth, DeviceOverview, ProbeOverview, Value,
+    },
+    pki::VersionLine,
+};
 use serde::Serialize;
 use std::fmt::Write as _;
 use tenken_collector_core::{
@@ -15,7 +20,7 @@ use tenken_collector_core::{
 };
 use tenken_common::{
     column,
-    id::Name,
+    id::{Hash, Name},
     key::grouped,
     message::{Language, Message},
     observation::ProbeState,
@@ -72,6 +77,7 @@ pub fn devices(devices: &[DeviceOverview], language: Language) -> String {
         ];
         let counts: Vec<(&str, &str)> = counts.iter().map(|(k, v)| (*k, v.as_str())).collect();
         let _ = writeln!(out, "  {}", Message::DeviceCounts.fill(language, &counts));
+        let _ = writeln!(out, "  {}", consent(d.consent.as_ref(), language));
         if d.quarantined {
             let _ = writeln!(out, "  {}", Message::DeviceQuarantined.text(language));
         }
@@ -90,6 +96,25 @@ pub fn devices(devices: &[DeviceOverview], language: Language) -> String {
         }
     }
     out
+}
+
+fn consent(consent: Option<&ConsentOverview>, language: Language) -> String {
+    let Some(c) = consent else { return Message::ConsentNotFiled.text(language).to_owned() };
+    let message = match c.standing {
+        ConsentStanding::InForce => Message::ConsentInForce,
+        ConsentStanding::NotYet => Message::ConsentNotYet,
+        ConsentStanding::Expired => Message::ConsentExpired,
+        ConsentStanding::Withdrawn => Message::ConsentWithdrawnHere,
+    };
+    let categories: Vec<&str> = c.categories.iter().map(|c| c.as_str()).collect();
+    let values = [
+        ("version", c.version.to_string()),
+        ("from", jst_minute(c.valid_from)),
+        ("to", jst_minute(c.valid_to)),
+        ("categories", categories.join(", ")),
+    ];
+    let values: Vec<(&str, &str)> = values.iter().map(|(k, v)| (*k, v.as_str())).collect();
+    message.fill(language, &values)
 }
 
 /// What somebody should look into.
@@ -176,10 +201,13 @@ pub struct ContractRow {
     hospital: String,
     service_name: String,
     uptime_target: f64,
+    /// When the hospital's agreement to this very text was signed.
+    agreed: Option<Timestamp>,
 }
 
 impl ContractRow {
-    pub fn of(c: &Contract) -> Self {
+    /// `agreed` is when the hospital signed that it agrees to the contract's text.
+    pub fn of(c: &Contract, agreed: Option<Timestamp>) -> Self {
         Self {
             contract: c.id.to_string(),
             version: c.version,
@@ -187,6 +215,7 @@ impl ContractRow {
             hospital: c.hospital.name.clone(),
             service_name: c.service_name.clone(),
             uptime_target: c.targets.uptime,
+            agreed,
         }
     }
 }
@@ -205,7 +234,11 @@ pub fn contracts(rows: &[ContractRow], language: Language) -> String {
             ("service", &r.service_name),
             ("target", &target),
         ];
-        Message::ContractLine.fill(language, &values)
+        let agreed = match r.agreed {
+            Some(at) => Message::ContractAgreed.fill(language, &[("at", &jst_minute(at))]),
+            None => Message::ContractNotAgreed.text(language).to_owned(),
+        };
+        format!("{}\n  {agreed}", Message::ContractLine.fill(language, &values))
     };
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
@@ -306,6 +339,23 @@ fn phase(p: Phase) -> Message {
         Phase::Recovered => Message::PhaseRecovered,
         Phase::Closed => Message::PhaseClosed,
     }
+}
+
+/// Trust versions, oldest first.
+pub fn trust(versions: &[VersionLine], language: Language) -> String {
+    let line = |one: &VersionLine| {
+        let roots: Vec<String> = one.roots.iter().map(Hash::to_string).collect();
+        let values = [
+            ("version", one.version.to_string()),
+            ("issued", format!("{} JST", jst_minute(one.issued))),
+            ("ack_key", grouped(&one.ack_key)),
+            ("signer", grouped(&one.signer)),
+            ("roots", roots.join("\n    ")),
+        ];
+        let values: Vec<(&str, &str)> = values.iter().map(|(k, v)| (*k, v.as_str())).collect();
+        Message::TrustLine.fill(language, &values)
+    };
+    versions.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

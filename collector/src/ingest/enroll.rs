@@ -79,7 +79,7 @@ pub async fn enroll(state: &IngestState, request: &[u8]) -> Result<Vec<u8>, Rede
     let proven = received.prove(&slot.proof_key).map_err(RedeemError::Request)?;
     let redemption = Redemption {
         proven: proven.clone(),
-        trust: state.trust.to_vec(),
+        trust: state.trust.last().cloned().unwrap_or_default(),
         push_url: state.push_url.to_string(),
     };
     let redeemed = state.committer.redeem(redemption).await.map_err(RedeemError::Later)??;

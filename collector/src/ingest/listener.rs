@@ -2,18 +2,22 @@
 //! lacks is a deadline for each step of a connection.
 //!
 //! Holds: a peer that stalls costs one place among `connections_max` for a bounded time: the
-//! handshake, the request's head and its body each have their deadline. Beyond that number a
-//! connection is accepted and closed at once, and counted. Every refusal is reported with its
-//! reason. At shutdown, requests under way may end, until the deadline.
+//! handshake, the request's head and its body each have their deadline, and so has the taking of
+//! an answer. Beyond that number a connection is accepted and closed at once, and counted. Every
+//! refusal is reported with its reason. At shutdown, requests under way may end, until the
+//! deadline. What is served can be replaced: connections made from then on get the new, older ones
+//! end after the request under way. The connection of a device that is not welcome any more is cut,
+//! idle or not.
 //!
 //! Does not: log peers' addresses above DEBUG, or judge a certificate beyond what TLS does.
 
 mod body;
+mod patience;
 mod refusal;
 
 pub use refusal::HandshakeRefusal;
 
-use super::PeerIdentity;
+use super::{PeerIdentity, verify::Directory};
 use axum::{Router, body::Body, extract::Request};
 use body::DeadlineBody;
 use hyper::{server::conn::http1, service::Service};
@@ -21,6 +25,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use patience::Patience;
 use rustls::ServerConfig;
 use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
 use tenken_common::id::Hash;
@@ -41,6 +46,8 @@ pub struct ListenerLimits {
     pub head: Duration,
     /// For a request's body, from the end of its head.
     pub body: Duration,
+    /// For a peer to take the next part of an answer.
+    pub answer: Duration,
     /// For the requests under way at shutdown.
     pub shutdown: Duration,
     pub connections_max: usize,
@@ -51,7 +58,8 @@ impl Default for ListenerLimits {
         Self {
             handshake: Duration::from_secs(5),
             head: Duration::from_secs(10),
-            body: Duration::from_secs(15),
+            body: Duration::from_secs(14),
+            answer: Duration::from_secs(10),
             shutdown: Duration::from_secs(10),
             connections_max: 20_000,
         }
@@ -67,26 +75,46 @@ pub trait ListenerObserver: Send + Sync + 'static {
     fn handshake_refused(&self, reason: HandshakeRefusal);
     /// A connection was closed unheard, since there were too many.
     fn over_limit(&self);
+    /// A connection was cut, since its device is not welcome any more.
+    fn turned_out(&self);
 }
+
+/// What a listener serves, and with which keys.
+#[derive(Clone)]
+pub struct Served {
+    /// Without it, plain HTTP: for loopback only.
+    pub tls: Option<Arc<ServerConfig>>,
+    pub router: Router,
+}
+
+impl Served {
+    /// For a listener whose content never changes.
+    pub fn fixed(self) -> watch::Receiver<Self> {
+        watch::channel(self).1
+    }
+}
+
+/// Who may be connected: the devices as they stand.
+pub type Guests = watch::Receiver<Arc<Directory>>;
 
 /// A requests' head larger than this is refused.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Wait after the system refused to accept, as it does when file descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `router` until `shutdown` is ready, then ends the connections. Without `tls`, plain
-/// HTTP: for loopback only.
+/// Serves until `shutdown` is ready, then ends the connections. `guests` are followed on
+/// connections that showed a client certificate.
 pub async fn serve(
     listener: TcpListener,
-    tls: Option<Arc<ServerConfig>>,
-    router: Router,
+    served: watch::Receiver<Served>,
+    guests: Guests,
     limits: ListenerLimits,
     observer: Arc<dyn ListenerObserver>,
     shutdown: impl Future<Output = ()>,
 ) {
     let places = Arc::new(Semaphore::new(limits.connections_max));
     let (stop, stopped) = watch::channel(false);
-    let connection = Connection { tls: tls.map(TlsAcceptor::from), router, limits, observer, stopped };
+    let connection = Connection { served, guests, limits, observer, stopped };
     let mut open = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
@@ -137,11 +165,30 @@ async fn asked_to_stop(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stop| *stop).await;
 }
 
+/// Completes when something else is served than when the connection was made.
+async fn replaced(served: &mut watch::Receiver<Served>) {
+    if served.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Completes when the device of this certificate is not welcome any more.
+async fn unwelcome(guests: &mut Guests, certificate: Option<Hash>) {
+    let Some(certificate) = certificate else { return std::future::pending().await };
+    // A certificate that nobody owns is judged at each request.
+    let turned_out = |now: &Arc<Directory>| {
+        now.certificate_owner(&certificate).is_some_and(|device| !now.is_welcome(device))
+    };
+    if guests.wait_for(turned_out).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
 /// What each connection needs.
 #[derive(Clone)]
 struct Connection {
-    tls: Option<TlsAcceptor>,
-    router: Router,
+    served: watch::Receiver<Served>,
+    guests: Guests,
     limits: ListenerLimits,
     observer: Arc<dyn ListenerObserver>,
     stopped: watch::Receiver<bool>,
@@ -169,8 +216,9 @@ impl Connection {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
-        let Some(acceptor) = self.tls.clone() else {
-            return self.requests(stream, PeerIdentity { certificate: None }).await;
+        let Served { tls, router } = self.served.borrow_and_update().clone();
+        let Some(acceptor) = tls.map(TlsAcceptor::from) else {
+            return self.requests(stream, router, PeerIdentity { certificate: None }).await;
         };
         let mut stopped = self.stopped.clone();
         let handshake = tokio::select! {
@@ -182,7 +230,7 @@ impl Connection {
                 let (_, session) = stream.get_ref();
                 let leaf = session.peer_certificates().and_then(<[_]>::first);
                 let peer = PeerIdentity { certificate: leaf.map(|c| Hash::of(c)) };
-                return self.requests(stream, peer).await;
+                return self.requests(stream, router, peer).await;
             }
             Ok(Err(error)) => {
                 tracing::debug!(%error, "handshake refused");
@@ -193,12 +241,12 @@ impl Connection {
         self.observer.handshake_refused(reason);
     }
 
-    async fn requests<S>(&mut self, stream: S, peer: PeerIdentity)
+    async fn requests<S>(&mut self, stream: S, router: Router, peer: PeerIdentity)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let _counted = Counted::new(self.observer.as_ref());
-        let inner = TowerToHyperService::new(self.router.clone());
+        let inner = TowerToHyperService::new(router);
         let deadline = self.limits.body;
         let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
             let mut request: Request = request.map(|b| Body::new(DeadlineBody::new(b, deadline)));
@@ -209,17 +257,28 @@ impl Connection {
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.head)
             .max_buf_size(HEAD_BYTES_MAX)
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(TokioIo::new(Patience::new(stream, self.limits.answer)), service);
         let mut http = pin!(http);
-        let ended = tokio::select! {
-            ended = http.as_mut() => ended,
-            () = asked_to_stop(&mut self.stopped) => {
-                http.as_mut().graceful_shutdown();
-                http.await
+        let last_request = async {
+            tokio::select! {
+                () = asked_to_stop(&mut self.stopped) => {}
+                () = replaced(&mut self.served) => {}
             }
         };
-        if let Err(error) = ended {
-            tracing::debug!(%error, "connection ended");
+        let served = async {
+            tokio::select! {
+                ended = http.as_mut() => ended,
+                () = last_request => {
+                    http.as_mut().graceful_shutdown();
+                    http.await
+                }
+            }
+        };
+        tokio::select! {
+            ended = served => if let Err(error) = ended {
+                tracing::debug!(%error, "connection ended");
+            },
+            () = unwelcome(&mut self.guests, peer.certificate) => self.observer.turned_out(),
         }
     }
 }

@@ -13,8 +13,10 @@
 pub mod challenge;
 pub mod commit;
 pub mod enroll;
+pub mod import;
 pub mod listener;
 pub mod rejoin;
+pub mod renewal;
 pub mod resume;
 pub mod router;
 pub mod verify;
@@ -96,10 +98,12 @@ pub struct IngestState {
     pub ack_key: Arc<SecretKey>,
     /// Every acknowledgement key that a trust document ever named: what they signed still counts.
     pub ack_keys: Arc<[PublicKey]>,
-    /// The current trust document, an envelope.
-    pub trust: Arc<[u8]>,
+    /// The trust documents, envelopes, from version 1 to the one in force.
+    pub trust: Arc<[Vec<u8>]>,
     /// Where granted devices push to, `https://host:port`.
     pub push_url: Arc<str>,
     pub issuer: Arc<dyn CertificateIssuer>,
+    /// What was renewed a moment ago, for those whose answer was lost.
+    pub renewals: Arc<renewal::Renewals>,
     pub observer: Arc<dyn IngestObserver>,
 }

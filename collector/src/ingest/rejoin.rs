@@ -77,7 +77,16 @@ pub async fn rejoin(state: &IngestState, bytes: &[u8]) -> Result<Vec<u8>, Rejoin
     // The device goes on as soon as it has the reply; the directory must know its key by then.
     let refreshed = state.devices.refresh(&state.store).await;
     refreshed.map_err(|error| RejoinError::Later(CommitError::Store(Arc::new(error))))?;
-    Ok(grant)
+    by_present_key(&grant, &state.ack_key).map_err(RejoinError::Signature)
+}
+
+/// The same body, signed by the key that devices now know: a grant may be older than that key.
+fn by_present_key(grant: &[u8], key: &SecretKey) -> Result<Vec<u8>, EnvelopeError> {
+    let envelope = Envelope::from_bytes(grant)?;
+    if envelope.key_hint() == Some(key.public().id()) {
+        return Ok(grant.to_vec());
+    }
+    Ok(Envelope::seal_bytes(envelope.payload_type(), envelope.body().to_vec(), key).to_bytes())
 }
 
 /// The key that must have signed stands in the request itself: it shows that the sender has it.

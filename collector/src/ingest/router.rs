@@ -9,6 +9,7 @@ use super::{
     commit::CommitError,
     enroll::{RedeemError, enroll},
     rejoin::{RejoinError, rejoin},
+    renewal,
     resume::{resume, verify_resume},
     verify::{Refusal, verify},
 };
@@ -19,12 +20,12 @@ use axum::{
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::post,
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use std::time::Duration;
 use tenken_common::{
-    ack::{Ack, NONCE_HEADER, Reject, RejectReason, SignedTime},
+    ack::{Ack, NONCE_HEADER, Reject, RejectReason},
     batch::Link,
     envelope::{Envelope, Payload},
     id::{Hash, Nonce},
@@ -41,11 +42,11 @@ pub fn device_router(state: IngestState) -> Router {
 pub fn enroll_router(state: IngestState) -> Router {
     Router::new()
         .route("/v1/enroll", post(enroll_route))
-        .route("/v1/rejoin", post(rejoin_route))
+        .merge(renewal::routes())
+        // For devices behind a proxy that inspects: the envelope proves the device.
         .route("/v1/batch", post(batch))
         .route("/v1/resume", post(resume_route))
-        .route("/v1/trust", get(trust))
-        .route("/v1/time", get(time))
+        .route("/v1/rejoin", post(rejoin_route))
         .with_state(state)
 }
 
@@ -210,23 +211,14 @@ async fn enroll_route(State(state): State<IngestState>, request: Request) -> Res
     }
 }
 
-async fn trust(State(state): State<IngestState>) -> Response {
-    binary(StatusCode::OK, state.trust.to_vec())
-}
-
-async fn time(State(state): State<IngestState>, headers: HeaderMap) -> Response {
-    let time = SignedTime { server: state.clock.wall(), echo_nonce: nonce_of(&headers) };
-    signed(&state, StatusCode::OK, &time)
-}
-
 /// The nonce to echo; zero where the asker sent none, which no device accepts.
-fn nonce_of(headers: &HeaderMap) -> Nonce {
+pub(super) fn nonce_of(headers: &HeaderMap) -> Nonce {
     let text = headers.get(NONCE_HEADER).and_then(|v| v.to_str().ok());
     text.and_then(|t| t.parse().ok()).unwrap_or(Nonce([0; 16]))
 }
 
 /// Reads at most `max` bytes.
-async fn read_body(request: Request, max: usize) -> Result<Vec<u8>, Refusal> {
+pub(super) async fn read_body(request: Request, max: usize) -> Result<Vec<u8>, Refusal> {
     let (parts, body) = request.into_parts();
     if parts.headers.contains_key(header::CONTENT_ENCODING) {
         return Err(Refusal::bare(RejectReason::ContentEncoding));
@@ -244,7 +236,7 @@ async fn read_body(request: Request, max: usize) -> Result<Vec<u8>, Refusal> {
 }
 
 /// A refusal: signed where a good signature vouches for the link it names.
-fn refused(state: &IngestState, refusal: Refusal, nonce: Nonce) -> Response {
+pub(super) fn refused(state: &IngestState, refusal: Refusal, nonce: Nonce) -> Response {
     state.observer.refused(refusal.reason);
     let status = status_of(refusal.reason);
     let Some(link) = refusal.link else { return bare(status) };
@@ -277,7 +269,7 @@ fn status_of(reason: RejectReason) -> StatusCode {
     }
 }
 
-fn later(error: &CommitError) -> Response {
+pub(super) fn later(error: &CommitError) -> Response {
     let status = match error {
         CommitError::Overloaded => StatusCode::TOO_MANY_REQUESTS,
         CommitError::Store(store) if store.is_retryable() => StatusCode::TOO_MANY_REQUESTS,
@@ -292,7 +284,7 @@ fn seconds(d: Duration) -> HeaderValue {
     HeaderValue::from(d.as_secs())
 }
 
-fn signed<T: Payload>(state: &IngestState, status: StatusCode, value: &T) -> Response {
+pub(super) fn signed<T: Payload>(state: &IngestState, status: StatusCode, value: &T) -> Response {
     match Envelope::seal(value, &state.ack_key) {
         Ok(envelope) => binary(status, envelope.to_bytes()),
         Err(error) => {
@@ -302,11 +294,11 @@ fn signed<T: Payload>(state: &IngestState, status: StatusCode, value: &T) -> Res
     }
 }
 
-fn binary(status: StatusCode, bytes: Vec<u8>) -> Response {
+pub(super) fn binary(status: StatusCode, bytes: Vec<u8>) -> Response {
     let kind = [(header::CONTENT_TYPE, "application/octet-stream")];
     (status, kind, Body::from(bytes)).into_response()
 }
 
-fn bare(status: StatusCode) -> Response {
+pub(super) fn bare(status: StatusCode) -> Response {
     status.into_response()
 }

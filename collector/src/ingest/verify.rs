@@ -3,9 +3,11 @@
 //! certificate the connection showed; whether the device is revoked.
 //!
 //! Holds: [`verify`] is pure over a [`Directory`] and nothing is parsed before its signature was
-//! found good. A refusal names its link only where a good signature vouches for it, since only
-//! then may the answer be signed. A pending device's batches are taken. The key of a closed epoch
-//! is known, so that whoever still has it is recognised, and speaks for nothing beyond that epoch.
+//! found good. A refusal names its link only where a good signature of the very device that the
+//! link names vouches for it, on a connection of that device, since only then may the answer be
+//! signed: with it a device gives up what it holds, so no other may have it made. A pending
+//! device's batches are taken. The key of a closed epoch is known, so that whoever still has it is
+//! recognised, and speaks for nothing beyond that epoch.
 //!
 //! [`DeviceDirectory`] keeps the directory in step with the store, also when another process (the
 //! command line) revokes a device: see [`DeviceDirectory::follow`].
@@ -13,8 +15,8 @@
 use super::PeerIdentity;
 use crate::store::{Store, StoreError, model::DeviceStatus};
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, RwLock},
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 use tenken_collector_core::intake::arrival::Arrival;
@@ -28,6 +30,7 @@ use tenken_common::{
     stub::Stub,
     wire::v1::ReceivedBatch,
 };
+use tokio::sync::watch;
 
 /// How often the store is asked for changes by other processes: a revocation holds within one
 /// second.
@@ -84,6 +87,7 @@ impl VerifiedLink {
 pub struct Directory {
     by_key: BTreeMap<KeyId, Vec<Known>>,
     by_certificate: BTreeMap<Hash, DeviceId>,
+    welcome: BTreeSet<DeviceId>,
     position: u64,
 }
 
@@ -94,10 +98,14 @@ impl Directory {
         position: u64,
     ) -> Self {
         let mut by_key: BTreeMap<KeyId, Vec<Known>> = BTreeMap::new();
+        let mut welcome = BTreeSet::new();
         for known in devices {
+            if known.status != DeviceStatus::Revoked {
+                welcome.insert(known.id);
+            }
             by_key.entry(known.key.id()).or_default().push(known);
         }
-        Self { by_key, by_certificate: certificates.into_iter().collect(), position }
+        Self { by_key, by_certificate: certificates.into_iter().collect(), welcome, position }
     }
 
     /// Whose certificate this is, for the listener's own checks.
@@ -107,7 +115,7 @@ impl Directory {
 
     /// Whether a device is known and not revoked.
     pub fn is_welcome(&self, device: DeviceId) -> bool {
-        self.by_key.values().flatten().any(|k| k.id == device && k.status != DeviceStatus::Revoked)
+        self.welcome.contains(&device)
     }
 
     /// A payload by the device whose present key signed it.
@@ -196,15 +204,16 @@ pub fn verify(bytes: &[u8], directory: &Directory, peer: PeerIdentity) -> Result
     if known.retired.is_some_and(|last| link.epoch > last) {
         return Err(Refusal::bare(RejectReason::UnknownKey));
     }
-    directory
-        .check_identity(&known, link.device, peer)
-        .map_err(|reason| Refusal { reason, link: Some(Box::new(link)) })?;
+    directory.check_identity(&known, link.device, peer).map_err(|reason| Refusal {
+        reason,
+        link: (reason == RejectReason::Revoked).then(|| Box::new(link)),
+    })?;
     Ok(verified)
 }
 
 /// A [`Directory`] that follows the store.
 #[derive(Debug, Default)]
-pub struct DeviceDirectory(RwLock<Arc<Directory>>);
+pub struct DeviceDirectory(watch::Sender<Arc<Directory>>);
 
 impl DeviceDirectory {
     pub async fn load(store: &Store) -> Result<Self, StoreError> {
@@ -215,7 +224,12 @@ impl DeviceDirectory {
 
     /// The devices as of now; hold it for one request only.
     pub fn current(&self) -> Arc<Directory> {
-        Arc::clone(&self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+        Arc::clone(&self.0.borrow())
+    }
+
+    /// The devices as they come to stand, for connections that outlive a request.
+    pub fn watch(&self) -> watch::Receiver<Arc<Directory>> {
+        self.0.subscribe()
     }
 
     /// Takes over what was appended since the last time, if it concerns devices.
@@ -250,10 +264,13 @@ impl DeviceDirectory {
             known.push(Known { id: device, key, status, retired: Some(epoch) });
         }
         let fresh = Arc::new(Directory::new(known, certificates, position));
-        let mut held = self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if held.position <= fresh.position {
-            *held = fresh;
-        }
+        self.0.send_if_modified(|held| {
+            let newer = held.position <= fresh.position;
+            if newer {
+                *held = fresh;
+            }
+            newer
+        });
         Ok(())
     }
 }

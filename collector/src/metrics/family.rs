@@ -56,6 +56,7 @@ families! {
     AckSeconds Histogram "tenken_ack_latency_seconds" [] "From the end of a request's body to its signed answer."
     Connections Gauge "tenken_connections" ["listener"] "Open connections."
     ConnectionsOverLimit Counter "tenken_connections_over_limit_total" ["listener"] "Connections closed unheard, since there were too many."
+    ConnectionsTurnedOut Counter "tenken_connections_turned_out_total" ["listener"] "Connections cut since their device was revoked."
     HandshakesRefused Counter "tenken_handshakes_refused_total" ["listener", "reason"] "TLS handshakes that came to nothing, by reason."
     StreamPosition Gauge "tenken_stream_position" [] "Position of the newest entry of the collector's log."
     Notices Counter "tenken_notice_attempts_total" ["outlet", "result"] "Attempts to send a notice, by outlet and result."

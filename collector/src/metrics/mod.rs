@@ -52,6 +52,7 @@ pub struct Metrics {
     ack_seconds: HistogramVec,
     connections: GaugeVec,
     over_limit: IntCounterVec,
+    turned_out: IntCounterVec,
     handshakes_refused: IntCounterVec,
     stream_position: GaugeVec,
     notices: IntCounterVec,
@@ -89,6 +90,7 @@ impl Metrics {
             ack_seconds: Family::AckSeconds.histogram(&registry),
             connections: Family::Connections.gauge(&registry),
             over_limit: Family::ConnectionsOverLimit.counter(&registry),
+            turned_out: Family::ConnectionsTurnedOut.counter(&registry),
             handshakes_refused: Family::HandshakesRefused.counter(&registry),
             stream_position: Family::StreamPosition.gauge(&registry),
             notices: Family::Notices.counter(&registry),
@@ -181,6 +183,7 @@ impl Metrics {
     pub fn listener(self: &Arc<Self>, name: &'static str) -> Arc<dyn ListenerObserver> {
         self.connections.with_label_values(&[name]).set(0.0);
         self.over_limit.with_label_values(&[name]).inc_by(0);
+        self.turned_out.with_label_values(&[name]).inc_by(0);
         for reason in HandshakeRefusal::ALL {
             self.handshakes_refused.with_label_values(&[name, reason.as_str()]).inc_by(0);
         }
@@ -245,6 +248,10 @@ impl ListenerObserver for ListenerMetrics {
 
     fn over_limit(&self) {
         self.metrics.over_limit.with_label_values(&[self.name]).inc();
+    }
+
+    fn turned_out(&self) {
+        self.metrics.turned_out.with_label_values(&[self.name]).inc();
     }
 }
 

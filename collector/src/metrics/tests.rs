@@ -85,6 +85,7 @@ fn filled() -> Arc<Metrics> {
     listener.connected();
     listener.closed();
     listener.over_limit();
+    listener.turned_out();
     listener.handshake_refused(HandshakeRefusal::UnknownCa);
     metrics.update(&snapshot());
     metrics

@@ -1,23 +1,29 @@
-//! The collector's keys and certificates: a private root, the server's certificate, the
-//! acknowledgement key, and the trust document that the vendor's offline key signed.
+//! The collector's keys and certificates, in versions: a private root, the server's certificate,
+//! the acknowledgement key, and the trust document by which devices learn of them, signed by the
+//! vendor's offline key.
 //!
 //! ```text
-//! DIR/root.pem          the root certificate; slots carry its SHA-256
-//! DIR/root.key.pem      signs the server's and the devices' certificates
-//! DIR/server.pem        the server's key and its chain: leaf, root
-//! DIR/ack.key.pem       AK, apart from every TLS key
-//! DIR/trust.pem         trust document v1, signed by RK
-//! DIR/offline/rk.key.pem  RK: to be moved away from this machine
+//! DIR/000001/root.pem        the root certificate; slots carry its SHA-256
+//! DIR/000001/root.key.pem    signs the server's and the devices' certificates
+//! DIR/000001/server.pem      the server's key and its chain: leaf, root
+//! DIR/000001/ack.key.pem     AK, apart from every TLS key
+//! DIR/000001/trust.pem       trust document 1, signed by RK
+//! DIR/000002/..              the next version, whole
+//! DIR/offline/rk.key.pem     RK: to be moved away from this machine
 //! ```
 //!
-//! Holds: `create` never overwrites; it prepares the whole folder and moves it into place in one
-//! step. The chain that the server shows contains the root itself, since an enrolling agent
-//! knows only the root's hash.
+//! Holds: `create` and [`Pki::next_version`] never overwrite; each prepares a whole folder and
+//! moves it into place in one step. The newest version is in force; the documents of the ones
+//! before stay, for devices that were away, as do their roots in the newest document, for the
+//! certificates that devices still have. The chain that the server shows contains the root
+//! itself, since an enrolling agent knows only the root's hash.
 
 mod ca;
-mod files;
+pub(crate) mod files;
+mod version;
 
 pub use ca::{ROOT_LIFE, SERVER_LIFE};
+pub use version::{Renewed, VersionLine};
 
 use ca::ServerFacts;
 use rcgen::{Issuer, KeyPair};
@@ -31,14 +37,14 @@ use std::{
 };
 use tenken_common::{
     codec::CodecError,
-    envelope::{Envelope, EnvelopeError},
+    envelope::Envelope,
     file::{self, Access, WriteError},
     id::{DeviceId, Hash},
-    key::{KeyError, SecretKey},
-    statement::{self, ArmourError},
+    key::{KeyError, PublicKey, SecretKey},
+    statement::ArmourError,
     time::{Clock, Timestamp},
     tls::{self, TlsError},
-    trust::TrustDocument,
+    trust::{TrustDocument, TrustError},
 };
 
 const ROOT: &str = "root.pem";
@@ -70,10 +76,18 @@ pub enum PkiError {
     Key { path: PathBuf, source: KeyError },
     #[error("{} holds no trust document that can be used", path.display())]
     Trust { path: PathBuf, source: ArmourError },
-    #[error("the trust document is not signed by the key it names")]
-    TrustSignature(#[source] EnvelopeError),
+    #[error("{} is no trust document that follows the one before", path.display())]
+    NotFollowed { path: PathBuf, source: TrustError },
     #[error("the trust document cannot be encoded")]
     TrustContent(#[source] CodecError),
+    #[error("{} holds no key that the newest trust document names as its signer; give the folder that was moved away", .0.display())]
+    NoSigner(PathBuf),
+    #[error(
+        "say what is to change: a new acknowledgement key, root or signer, or roots that are no longer trusted"
+    )]
+    NothingNew,
+    #[error("only a new root can take the place of the old ones: forgetting them needs a new root as well")]
+    NoRootLeft,
     #[error("a certificate cannot be made")]
     Make(#[source] rcgen::Error),
     #[error("the system gave no random bytes")]
@@ -102,7 +116,8 @@ pub struct Pki {
     issuer: Issuer<'static, KeyPair>,
     server: tls::Identity,
     ack: SecretKey,
-    trust: Envelope,
+    /// All versions, oldest first.
+    trust: Vec<(Envelope, TrustDocument)>,
 }
 
 impl std::fmt::Debug for Pki {
@@ -137,25 +152,56 @@ impl Pki {
 
     /// Reads everything that a serving collector needs; RK is not among it.
     pub fn load(dir: &Path) -> Result<Self, PkiError> {
-        if !dir.join(ROOT).exists() {
-            return Err(PkiError::Missing(dir.to_owned()));
+        let trust = version::read_all(dir)?;
+        let Some((_, newest)) = trust.last() else { return Err(PkiError::Missing(dir.to_owned())) };
+        let place = version::place(dir, newest.version);
+        let damaged = |name: &str, what| PkiError::Damaged { path: place.join(name), what };
+        let root = CertificateDer::from_pem_slice(read(&place.join(ROOT))?.as_bytes())
+            .map_err(|_| damaged(ROOT, "no certificate in it"))?;
+        if !newest.roots.iter().any(|named| named.as_slice() == root.as_ref()) {
+            return Err(damaged(ROOT, "the trust document does not name it"));
         }
-        let root_path = dir.join(ROOT);
-        let root = CertificateDer::from_pem_slice(read(&root_path)?.as_bytes())
-            .map_err(|_| PkiError::Damaged { path: root_path.clone(), what: "no certificate in it" })?;
-        let issuer = read_issuer(dir, &root)?;
-        let ack_path = dir.join(ACK_KEY);
+        let issuer = read_issuer(&place, &root)?;
+        let ack_path = place.join(ACK_KEY);
         let ack = SecretKey::from_pem(&read(&ack_path)?)
             .map_err(|source| PkiError::Key { path: ack_path, source })?;
-        let trust_path = dir.join(TRUST);
-        let trust = statement::from_armour(&read(&trust_path)?)
-            .map_err(|source| PkiError::Trust { path: trust_path, source })?;
-        let server = read_server(&dir.join(SERVER))?;
+        if newest.ack_key().ok() != Some(ack.public()) {
+            return Err(damaged(ACK_KEY, "the trust document names another key"));
+        }
+        let server = read_server(&place.join(SERVER))?;
         Ok(Self { dir: dir.to_owned(), root, issuer, server, ack, trust })
     }
 
-    /// Renews the server's certificate, with a new key, where less than a third of its life is
-    /// left; for the start, before [`Self::device_tls`]. Says whether it did.
+    /// Whether the folder holds a version after this one.
+    pub fn is_outdated(&self) -> bool {
+        version::place(&self.dir, self.version() + 1).exists()
+    }
+
+    /// The newest trust document's version.
+    pub fn version(&self) -> u64 {
+        self.newest().version
+    }
+
+    fn newest(&self) -> &TrustDocument {
+        &self.trust.last().expect("a loaded folder holds at least one version").1
+    }
+
+    /// The folder of the version in force.
+    fn place(&self) -> PathBuf {
+        version::place(&self.dir, self.version())
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Whether less than a third of the life of the server's certificate is left.
+    pub fn is_server_due(&self, now: Timestamp) -> Result<bool, PkiError> {
+        self.server_facts().map(|facts| facts.is_due(now))
+    }
+
+    /// Renews the server's certificate, with a new key, where it is due; before
+    /// [`Self::device_tls`]. Says whether it did.
     pub fn renew_server(&mut self, now: Timestamp) -> Result<bool, PkiError> {
         let facts = self.server_facts()?;
         if !facts.is_due(now) {
@@ -167,7 +213,7 @@ impl Pki {
 
     /// Makes the server's certificate anew, under these names.
     pub fn reissue_server(&mut self, names: &[String], now: Timestamp) -> Result<(), PkiError> {
-        self.server = write_server(&self.dir, names, &self.issuer, &self.root, now)?;
+        self.server = write_server(&self.place(), names, &self.issuer, &self.root, now)?;
         Ok(())
     }
 
@@ -195,9 +241,21 @@ impl Pki {
         &self.ack
     }
 
-    /// The trust document, an envelope.
-    pub fn trust(&self) -> &Envelope {
-        &self.trust
+    /// Every acknowledgement key that was ever in force, the present one first: what they signed
+    /// still counts.
+    pub fn ack_keys(&self) -> Vec<PublicKey> {
+        let mut keys: Vec<PublicKey> = Vec::new();
+        for key in self.trust.iter().rev().filter_map(|(_, document)| document.ack_key().ok()) {
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        keys
+    }
+
+    /// All trust documents, oldest first.
+    pub fn trust(&self) -> impl ExactSizeIterator<Item = &Envelope> {
+        self.trust.iter().map(|(envelope, _)| envelope)
     }
 
     /// A certificate for a device, from `now` minus one hour for
@@ -208,21 +266,21 @@ impl Pki {
         Ok(Issued { chain_der: vec![leaf.to_vec(), self.root.to_vec()], leaf_sha256 })
     }
 
-    /// For the devices' listener: a client certificate under the root is required.
-    pub fn device_tls<C: Clock + std::fmt::Debug + 'static>(
-        &self,
-        clock: C,
-    ) -> Result<ServerConfig, PkiError> {
-        tls::server(self.server.clone(), Some(std::slice::from_ref(&self.root)), clock).map_err(PkiError::Tls)
+    /// For the devices' listener: a client certificate under one of the roots that the newest
+    /// trust document names is required.
+    pub fn device_tls<C: Clock + 'static>(&self, clock: C) -> Result<ServerConfig, PkiError> {
+        let roots: Vec<_> =
+            self.newest().roots.iter().map(|der| CertificateDer::from(der.to_vec())).collect();
+        tls::server(self.server.clone(), Some(&roots), clock).map_err(PkiError::Tls)
     }
 
     /// For enrollment, renewal, trust and time: no client certificate is asked for.
-    pub fn open_tls<C: Clock + std::fmt::Debug + 'static>(&self, clock: C) -> Result<ServerConfig, PkiError> {
+    pub fn open_tls<C: Clock + 'static>(&self, clock: C) -> Result<ServerConfig, PkiError> {
         tls::server(self.server.clone(), None, clock).map_err(PkiError::Tls)
     }
 
     fn server_facts(&self) -> Result<ServerFacts, PkiError> {
-        let damaged = PkiError::Damaged { path: self.dir.join(SERVER), what: "unreadable certificate" };
+        let damaged = PkiError::Damaged { path: self.place().join(SERVER), what: "unreadable certificate" };
         self.server.chain.first().and_then(|leaf| ServerFacts::read(leaf)).ok_or(damaged)
     }
 }
@@ -236,24 +294,21 @@ fn is_occupied(dir: &Path) -> bool {
 }
 
 fn fill(dir: &Path, names: &[String], now: Timestamp) -> Result<(), PkiError> {
-    let (root_key, root) = ca::make_root(now)?;
-    put(&dir.join(ROOT), &pem("CERTIFICATE", &root))?;
-    put(&dir.join(ROOT_KEY), &root_key.serialize_pem())?;
-    let issuer = Issuer::from_ca_cert_der(&root, root_key).map_err(PkiError::Make)?;
-    write_server(dir, names, &issuer, &root, now)?;
-
-    let ack = SecretKey::generate().map_err(PkiError::Random)?;
-    put(&dir.join(ACK_KEY), &ack.to_pem())?;
-
-    let rk = SecretKey::generate().map_err(PkiError::Random)?;
     let offline = dir.join(OFFLINE);
     files::create_private_dir(&offline)
         .map_err(|source| PkiError::Write { path: offline.clone(), source })?;
+    let rk = SecretKey::generate().map_err(PkiError::Random)?;
     put(&offline.join(RK), &rk.to_pem())?;
+
+    let (root_key, root) = ca::make_root(now)?;
+    let ack = SecretKey::generate().map_err(PkiError::Random)?;
     let trust = TrustDocument::new(1, &[root.to_vec()], ack.public(), rk.public(), now);
-    let envelope = Envelope::seal(&trust, &rk).map_err(PkiError::TrustContent)?;
-    envelope.open::<TrustDocument>(&rk.public()).map_err(PkiError::TrustSignature)?;
-    put(&dir.join(TRUST), &statement::to_armour(&envelope))
+    let trust = Envelope::seal(&trust, &rk).map_err(PkiError::TrustContent)?;
+    let place = version::place(dir, 1);
+    files::create_private_dir(&place).map_err(|source| PkiError::Write { path: place.clone(), source })?;
+    version::fill(&place, &version::Content { root: &root, root_key: &root_key, ack: &ack, trust: &trust })?;
+    let issuer = Issuer::from_ca_cert_der(&root, root_key).map_err(PkiError::Make)?;
+    write_server(&place, names, &issuer, &root, now).map(drop)
 }
 
 /// Key and chain stand in one file, so that both change in one step.

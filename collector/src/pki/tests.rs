@@ -35,7 +35,7 @@ fn what_was_made_is_read_again_and_the_trust_document_names_it() {
     assert_eq!(again.server_names().unwrap(), names());
 
     let rk = SecretKey::from_pem(&read(&dir.join(OFFLINE).join(RK)).unwrap()).unwrap();
-    let trust = again.trust().open::<TrustDocument>(&rk.public()).unwrap();
+    let trust = again.trust().last().unwrap().open::<TrustDocument>(&rk.public()).unwrap();
     assert_eq!((trust.version, trust.ack_key().unwrap()), (1, pki.ack_key().public()));
     assert_eq!(trust.next_signer().unwrap(), rk.public());
     assert_eq!(trust.roots.iter().map(|r| Hash::of(r)).collect::<Vec<_>>(), [pki.root_sha256()]);
@@ -87,7 +87,7 @@ fn errors_say_what_to_do() {
     let (home, _) = made();
     let (_other_home, other) = made();
     let dir = home.path().join("pki");
-    fs::write(dir.join(ROOT_KEY), other.issuer.key().serialize_pem()).unwrap();
+    fs::write(version::place(&dir, 1).join(ROOT_KEY), other.issuer.key().serialize_pem()).unwrap();
     let foreign = Pki::load(&dir).unwrap_err();
     assert!(matches!(foreign, PkiError::Damaged { .. }), "{foreign}");
 }
@@ -138,4 +138,62 @@ fn the_servers_certificate_is_renewed_in_its_last_third_under_the_same_names() {
     assert_eq!(again.server_names().unwrap(), names());
     assert_eq!(again.server_expires().unwrap(), late.plus(SERVER_LIFE));
     assert_eq!(again.root_sha256(), pki.root_sha256());
+}
+
+#[test]
+fn each_version_follows_the_one_before_and_keeps_what_did_not_change() {
+    let (home, first) = made();
+    let dir = home.path().join("pki");
+    let offline = Pki::offline_dir(&dir);
+    assert!(!first.is_outdated());
+    let change = |renewed| Pki::load(&dir).unwrap().next_version(renewed, &offline, now()).unwrap();
+
+    let second = change(Renewed { ack_key: true, ..Renewed::default() });
+    assert!(first.is_outdated());
+    assert_eq!(second.root_sha256(), first.root_sha256());
+    assert_eq!(second.ack_keys(), [second.ack_key().public(), first.ack_key().public()]);
+
+    let third = change(Renewed { root: true, signer: true, ..Renewed::default() });
+    assert_eq!(third.ack_key().public(), second.ack_key().public());
+    let roots = |pki: &Pki| pki.newest().roots.iter().map(|r| Hash::of(r)).collect::<Vec<_>>();
+    assert_eq!(roots(&third), [third.root_sha256(), first.root_sha256()]);
+    assert_eq!(third.server.chain.last(), Some(third.root()));
+    assert_eq!(third.server_names().unwrap(), names());
+
+    // The new offline key signs from now on; the old one alone does not do.
+    let old = home.path().join("old");
+    fs::create_dir(&old).unwrap();
+    fs::copy(offline.join(RK), old.join(RK)).unwrap();
+    let refused = third.next_version(Renewed { ack_key: true, ..Renewed::default() }, &old, now());
+    assert!(matches!(refused, Err(PkiError::NoSigner(_))), "{refused:?}");
+    let fourth = change(Renewed { root: true, forget_roots: true, ..Renewed::default() });
+    assert_eq!(roots(&fourth), [fourth.root_sha256()]);
+    assert_eq!(fourth.versions().iter().map(|v| v.version).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    assert!(matches!(fourth.next_version(Renewed::default(), &offline, now()), Err(PkiError::NothingNew)));
+}
+
+#[test]
+fn a_version_that_nobody_signed_is_not_served() {
+    let (home, first) = made();
+    let dir = home.path().join("pki");
+    let offline = Pki::offline_dir(&dir);
+    first.next_version(Renewed { ack_key: true, ..Renewed::default() }, &offline, now()).unwrap();
+    let place = version::place(&dir, 2).join(TRUST);
+    let stranger = SecretKey::generate().unwrap();
+    let document =
+        TrustDocument::new(2, &[first.root().to_vec()], stranger.public(), stranger.public(), now());
+    let forged = Envelope::seal(&document, &stranger).unwrap();
+    fs::write(place, tenken_common::statement::to_armour(&forged)).unwrap();
+    assert!(matches!(Pki::load(&dir), Err(PkiError::NotFollowed { .. })));
+}
+
+#[test]
+fn a_version_that_was_begun_and_not_finished_is_made_again() {
+    let (home, first) = made();
+    let dir = home.path().join("pki");
+    fs::create_dir(dir.join(".000002.new")).unwrap();
+    fs::write(dir.join(".000002.new/root.pem"), "half").unwrap();
+    assert_eq!(Pki::load(&dir).unwrap().version(), 1);
+    let renewed = Renewed { root: true, ..Renewed::default() };
+    assert_eq!(first.next_version(renewed, &Pki::offline_dir(&dir), now()).unwrap().version(), 2);
 }

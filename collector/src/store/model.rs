@@ -14,6 +14,7 @@ use tenken_common::{
     id::{BootId, DeviceId, Epoch, Hash, HospitalId, Name, SlotId},
     key::PublicKey,
     observation::{CheckState, ProbeState},
+    statement::Agreement,
     time::{ClockQuality, Timestamp},
     unit::Unit,
 };
@@ -105,6 +106,13 @@ pub struct ConsentRow {
     pub version: u64,
     pub filed: Timestamp,
     pub envelope: Vec<u8>,
+}
+
+/// What a hospital agreed to, as it was filed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgreementRow {
+    pub filed: Timestamp,
+    pub agreement: Agreement,
 }
 
 /// What was taken from a device so far.

@@ -17,7 +17,7 @@ use tenken_common::{
     id::{DeviceId, Epoch, Hash, HospitalId, SlotId},
     key::{KeyError, grouped},
     limit,
-    statement::{DeviceApproval, KeySuccession, RejoinApproval, SlotTicket},
+    statement::{Agreement, AgreementKind, DeviceApproval, KeySuccession, RejoinApproval, SlotTicket},
 };
 
 /// Why a statement was not filed.
@@ -53,6 +53,12 @@ pub enum FileError {
     Successor(#[source] KeyError),
     #[error("consent version {version} is not above version {on_file}, which is on file")]
     StaleConsent { version: u64, on_file: u64 },
+    #[error("an agreement of kind {0} is not known to this version")]
+    AgreementKind(u8),
+    #[error(
+        "no contract of this hospital on file has the text that was agreed to (SHA-256 {0}); load that very file first"
+    )]
+    UnknownContract(Hash),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -97,6 +103,10 @@ impl Tx<'_> {
             let (signer, succession) = self.open::<KeySuccession>(envelope).await?;
             succession.successor().map_err(FileError::Successor)?;
             Some((signer, succession.into_inner().hospital))
+        } else if kind == Agreement::TYPE {
+            let (signer, agreement) = self.open::<Agreement>(envelope).await?;
+            same(&signer, &agreement.hospital)?;
+            self.check_agreement(&agreement).await?.then_some((signer, agreement.into_inner().hospital))
         } else {
             return Err(FileError::Kind(kind.chars().take(80).collect()));
         };
@@ -155,6 +165,17 @@ impl Tx<'_> {
             return Err(FileError::Fingerprint { device: device.id, on_file, approved });
         }
         Ok(device.approved.is_none())
+    }
+
+    /// Whether the agreement is new.
+    async fn check_agreement(&mut self, agreement: &Agreement) -> Result<bool, FileError> {
+        if AgreementKind::from_code(agreement.kind) != Some(AgreementKind::Contract) {
+            return Err(FileError::AgreementKind(agreement.kind));
+        }
+        if !self.has_contract(&agreement.hospital, agreement.subject).await? {
+            return Err(FileError::UnknownContract(agreement.subject));
+        }
+        Ok(!self.has_agreed(agreement).await?)
     }
 
     /// A device of this hospital that is not revoked.

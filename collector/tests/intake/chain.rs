@@ -135,11 +135,8 @@ async fn a_held_link_of_another_chain_is_a_fork_when_its_turn_comes() {
 /// The envelopes kept as evidence.
 async fn evidence(rig: &Rig) -> Vec<Vec<u8>> {
     let entries = rig.store.entries_after(0, 1_000).await.unwrap();
-    let forks = entries.into_iter().filter_map(|s| match s.entry {
-        Entry::Fork { bytes, .. } => Some(bytes),
-        _ => None,
-    });
-    forks.collect()
+    let fork = |entry| if let Entry::Fork { bytes, .. } = entry { Some(bytes) } else { None };
+    entries.into_iter().filter_map(|s| fork(s.entry)).collect()
 }
 
 async fn forked(rig: &Rig, n: u8) -> (Device, Device) {

@@ -1,23 +1,13 @@
 //! Redeeming slots: one use whatever the number, retries, expiry.
 
-use crate::support::{NONCE, Rig, TOKEN, ack_key, enroll_request, post};
-use axum::{
-    body::Body,
-    http::{Request, StatusCode},
-};
+use crate::support::{Rig, TOKEN, enroll_request, post};
+use axum::http::StatusCode;
 use std::time::Duration;
 use tenken_collector::ingest::{
     commit::CommitError,
     enroll::{RedeemError, enroll},
 };
-use tenken_common::{
-    ack::{NONCE_HEADER, SignedTime},
-    enrollment::slot_key,
-    envelope::Envelope,
-    id::Hash,
-    key::SecretKey,
-    time::Clock,
-};
+use tenken_common::{enrollment::slot_key, id::Hash, key::SecretKey};
 
 #[tokio::test]
 async fn of_a_thousand_at_once_exactly_one_wins() {
@@ -89,15 +79,4 @@ async fn without_the_token_nothing_is_granted() {
     *altered.last_mut().unwrap() ^= 1;
     assert_eq!(rig.call_open(post("/v1/enroll", &altered)).await.0, StatusCode::BAD_REQUEST);
     assert!(rig.store.devices().await.unwrap().is_empty());
-}
-
-#[tokio::test]
-async fn trust_and_time_are_there_for_anybody() {
-    let rig = Rig::new().await;
-    let get =
-        |uri: &str| Request::get(uri).header(NONCE_HEADER, NONCE.to_string()).body(Body::empty()).unwrap();
-    assert_eq!(rig.call_open(get("/v1/trust")).await, (StatusCode::OK, b"trust".to_vec()));
-    let (_, body) = rig.call_open(get("/v1/time")).await;
-    let time = Envelope::from_bytes(&body).unwrap().open::<SignedTime>(&ack_key().public()).unwrap();
-    assert_eq!(*time, SignedTime { server: rig.clock.wall(), echo_nonce: NONCE });
 }

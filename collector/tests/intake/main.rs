@@ -7,11 +7,13 @@
 )]
 
 mod admission;
+mod backup;
 mod chain;
 mod enrollment;
 mod filing;
 mod overload;
 mod rebuild;
 mod rejoin;
+mod renewal;
 mod resume;
 mod support;

@@ -13,6 +13,13 @@ use tenken_collector::{
 };
 use tenken_common::{id::Seq, limit, observation::Class};
 
+/// Lets every task that can run come to where it waits.
+async fn settle() {
+    for _ in 0..QUEUE_MAX {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn the_last_places_are_for_alarms() {
     let rig = Rig::new().await;
@@ -35,12 +42,12 @@ async fn the_last_places_are_for_alarms() {
         }
     };
     places(QUEUE_MAX - QUEUE_RESERVE, &ordinary, &mut waiting);
-    tokio::task::yield_now().await;
+    settle().await;
     assert!(!door.retry_after().is_zero(), "whoever is answered now is asked to wait");
     let refused = door.admit(check(&ordinary), ordinary.clone()).await;
     assert!(matches!(refused, Err(CommitError::Overloaded)), "{refused:?}");
     places(QUEUE_RESERVE, &urgent, &mut waiting);
-    tokio::task::yield_now().await;
+    settle().await;
     let refused = door.admit(check(&urgent), urgent.clone()).await;
     assert!(matches!(refused, Err(CommitError::Overloaded)), "the reserve has its end: {refused:?}");
     let run = tokio::spawn(run.run());

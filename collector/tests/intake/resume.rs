@@ -14,7 +14,7 @@ use tenken_common::{
 };
 
 /// An acknowledgement of a link that this collector does not know of.
-fn acknowledged(device: &Device, key: &SecretKey) -> Vec<u8> {
+pub fn acknowledged(device: &Device, key: &SecretKey) -> Vec<u8> {
     let ack = Ack {
         device: device.id,
         epoch: device.epoch,

@@ -126,7 +126,12 @@ impl Rig {
 
     /// On the same file, as after a restart or as a second process.
     pub async fn on(dir: Arc<TempDir>, clock: Arc<ManualClock>) -> Self {
-        let store = Store::open(&path(&dir), clock.clone()).await.unwrap();
+        Self::at(path(&dir), dir, clock).await
+    }
+
+    /// On any file.
+    pub async fn at(file: PathBuf, dir: Arc<TempDir>, clock: Arc<ManualClock>) -> Self {
+        let store = Store::open(&file, clock.clone()).await.unwrap();
         let (handle, run): (Committer, _) = committer(store.clone(), Arc::new(Echo));
         let tally = Arc::new(Tally::default());
         let state = IngestState {
@@ -136,9 +141,10 @@ impl Rig {
             clock: clock.clone(),
             ack_key: Arc::new(ack_key()),
             ack_keys: Arc::from([ack_key().public()]),
-            trust: Arc::from(b"trust".as_slice()),
+            trust: Arc::from([b"trust 1".to_vec(), b"trust 2".to_vec()]),
             push_url: Arc::from("https://localhost:1"),
             issuer: Arc::new(Echo),
+            renewals: Arc::default(),
             observer: tally.clone(),
         };
         let task = tokio::spawn(run.observed(tally.clone()).run());

@@ -10,7 +10,7 @@ use std::{
     path::Path,
     time::Duration,
 };
-use tenken_agent::{config::AgentConfig, enroll, identity, probes::ProbeOptions};
+use tenken_agent::{config::AgentConfig, enroll, identity, probes::ProbeOptions, transport::way::Way};
 use tenken_collector::{
     app::{self, Running},
     config::CollectorConfig,
@@ -208,9 +208,9 @@ async fn introduce(
         collector.file_statement(statement).await?;
     }
     // The device redeems it; 甲 compares the fingerprints and approves.
-    let timeout = agent.push.timeout.0;
     let version = tenken_agent::app::VERSION;
-    let enrolled = enroll::enroll(&agent.state_dir, &slot.for_device, version, timeout, clock)
+    let way = Way::new(&agent.push)?;
+    let enrolled = enroll::enroll(&agent.state_dir, &slot.for_device, version, &way)
         .await
         .context("this machine could not be enrolled")?;
     let shown_by_device = enrolled.device_key.public().fingerprint();

@@ -70,6 +70,8 @@ pub struct Writer {
     acked: Seq,
     /// A cut may be on the disk that nobody was told of.
     cut_unknown: bool,
+    /// It knows that it is behind its own chain.
+    behind: bool,
     /// Its engine fell back or lost something: what it says it lost may be there.
     pub damaged: bool,
     consent: Option<ConsentManifest>,
@@ -120,9 +122,15 @@ pub struct Oracle {
     /// Everything that was ever observed, by its subject, which no other one has.
     observed: BTreeMap<Name, Observation>,
     digest: u64,
+    /// Nothing is set aside or evicted in this world, so whoever rejoins brings all of it along.
+    keeps_all: bool,
 }
 
 impl Oracle {
+    pub fn new(keeps_all: bool) -> Self {
+        Self { keeps_all, ..Self::default() }
+    }
+
     pub fn tick(&mut self, now: u64) {
         self.now = now;
     }
@@ -154,6 +162,7 @@ impl Oracle {
             chain: BTreeMap::new(),
             acked: Seq(0),
             cut_unknown: false,
+            behind: false,
             damaged: false,
             consent: None,
             consent_highest: 0,
@@ -216,7 +225,9 @@ impl Oracle {
     pub fn sending(&mut self, place: usize, seq: Seq, hash: Hash) {
         let writer = &mut self.writers[place];
         let known = writer.chain.get(&seq).copied();
-        if known.is_none() && writer.cut_unknown {
+        if writer.behind {
+            self.fail(Invariant::I5, format!("device {place} is behind its chain and goes on"));
+        } else if known.is_none() && writer.cut_unknown {
             writer.chain.insert(seq, hash);
         } else if known != Some(hash) {
             let what = format!("device {place} sends a link {seq} that it did not cut");
@@ -231,7 +242,8 @@ impl Oracle {
         writer.moved.extend(before.into_values().map(|observation| observation.subject));
         writer.maybe.clear();
         writer.chain.clear();
-        (writer.epoch, writer.acked, writer.cut_unknown) = (epoch, Seq(0), false);
+        (writer.epoch, writer.acked) = (epoch, Seq(0));
+        (writer.cut_unknown, writer.behind) = (false, false);
     }
 
     pub fn cut(&mut self, place: usize, seq: Seq, hash: Hash) {
@@ -384,7 +396,8 @@ impl Oracle {
 
     /// What a device takes from the answer to its resume.
     pub fn resumed(&mut self, place: usize, standing: Standing) {
-        let writer = &self.writers[place];
+        let writer = &mut self.writers[place];
+        writer.behind = standing == Standing::DeviceBehind;
         let false_alarm = match standing {
             Standing::InStep => false,
             Standing::DeviceBehind => !self.doubled.contains(&writer.device) && !writer.damaged,

@@ -247,6 +247,12 @@ impl Plan {
         }
     }
 
+    /// Whether no record is given up on purpose: for room, for consent, or as poison.
+    pub fn keeps_all(&self) -> bool {
+        let consents = self.faults.iter().any(|(_, fault)| matches!(fault, Fault::Consent { .. }));
+        self.poison == 0 && self.cap_bytes >= 1 << 26 && !consents
+    }
+
     /// The same world with wall clocks that are right, where nothing may depend on them; `None`
     /// where no wall clock is wrong, or where something may: a consent or a certificate that ends.
     pub fn with_right_clocks(&self) -> Option<Self> {

@@ -210,7 +210,7 @@ impl<'a> World<'a> {
             consents: Vec::new(),
             tags: 0,
             healed: false,
-            oracle: Oracle::default(),
+            oracle: Oracle::new(plan.keeps_all()),
             rows: Rows::default(),
             trace: Trace::new(trace),
             dice,

@@ -27,7 +27,7 @@ use tenken_common::{
 /// Of a batch, while more waits than it holds: this part is for the newest records.
 const LIVE_PART: usize = 4;
 /// How far below the newest id live data is looked for.
-const LIVE_IDS: u64 = 4 * limit::BATCH_RECORDS_MAX as u64;
+const LIVE_IDS: u64 = 2 * limit::BATCH_RECORDS_MAX as u64;
 
 /// What is left of a body.
 pub(super) enum Stored {
@@ -215,9 +215,9 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
     pub(super) fn lowest_after(&mut self, seq: Seq) -> Result<Option<Cut>, SpoolError> {
         self.check_running()?;
         self.save()?;
-        let Some(link) = self.state.links.iter().find(|link| link.seq > seq).cloned() else {
-            return Ok(None);
-        };
+        let next = self.state.links.iter().find(|link| link.seq > seq).cloned();
+        // Without its place in the chain it would look like a fork; resume tells how to go on.
+        let Some(link) = next.filter(SpoolLink::is_placed) else { return Ok(None) };
         if let Some(reason) = link.stub {
             return self.stub_of(&link, reason).map(Some);
         }

@@ -9,7 +9,7 @@
 //! in `release`, losing in `evict`.
 
 use super::{
-    BatchLimit, Cut, CutContext, Spool, SpoolError, SpoolStats, Standing,
+    BatchLimit, Cut, CutContext, Spool, SpoolError, SpoolStats, Standing, WaitingRecord,
     engine::{Engine, EngineError, Op, Pair, StateStore},
     frame::{self, Space},
     gaps::Gaps,
@@ -20,7 +20,7 @@ use crate::planted::{Planted, Soil};
 use std::cell::Cell;
 use tenken_common::{
     ack::Ack,
-    batch::{GapReason, RecRun},
+    batch::{Gap, GapReason, RecRun},
     category::Category,
     codec::{self, CodecError},
     envelope::Verified,
@@ -333,6 +333,14 @@ impl<E: Engine, S: StateStore> Spool for DurableSpool<E, S> {
 
     fn last_id(&self) -> RecId {
         RecId(self.next_id.0.saturating_sub(1))
+    }
+
+    fn waiting(&self, class: Class, from: RecId, max: usize) -> Result<Vec<WaitingRecord>, SpoolError> {
+        self.look(class, from, max)
+    }
+
+    fn waiting_gaps(&self) -> Vec<Gap> {
+        self.gaps.waiting(usize::MAX)
     }
 }
 

@@ -41,6 +41,8 @@ pub mod engine;
 mod evict;
 pub mod frame;
 mod gaps;
+pub mod inspect;
+mod look;
 pub mod memory;
 mod migrate;
 mod open;
@@ -54,13 +56,13 @@ pub use state::{ChainStart, SpoolState};
 
 use tenken_common::{
     ack::Ack,
-    batch::{GapReason, RecRun},
+    batch::{Gap, GapReason, RecRun},
     envelope::{Payload, Verified},
     id::{Epoch, Hash, RecId, Seq},
-    observation::Observation,
+    observation::{Class, Observation},
     stub::Stub,
     time::{ClockQuality, Moment, Timestamp},
-    wire::v1::ReceivedBatch,
+    wire::v1::{Decoded, ReceivedBatch},
 };
 
 /// A link that is durable and has its place in the chain: a batch, or the stub that stands for it.
@@ -92,6 +94,13 @@ pub struct CutContext<'a> {
     pub at: Moment,
     pub clock: ClockQuality,
     pub agent_version: &'a str,
+}
+
+/// A record that is not cut yet; `None` where its bytes are damaged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WaitingRecord {
+    pub id: RecId,
+    pub record: Option<Decoded>,
 }
 
 /// How much a batch may hold; never above the protocol's limits.
@@ -194,6 +203,10 @@ pub trait Spool: Send {
     fn close(&mut self) -> Result<(), SpoolError>;
     /// The highest record id in use, zero before the first.
     fn last_id(&self) -> RecId;
+    /// At most `max` records of a class that are not cut yet, by id, from this one on.
+    fn waiting(&self, class: Class, from: RecId, max: usize) -> Result<Vec<WaitingRecord>, SpoolError>;
+    /// Declared losses that are in no batch yet.
+    fn waiting_gaps(&self) -> Vec<Gap>;
 }
 
 /// Why the spool could not do what it was asked; nothing acknowledged is lost by any of these.

@@ -49,11 +49,11 @@ pub(super) struct Survey {
     /// Keys of all chunks of links and bodies, by number.
     chunk_keys: BTreeMap<u64, Vec<(Space, Vec<u8>)>>,
     pub(super) gaps: Vec<Gap>,
-    records: RunSet,
+    pub(super) records: RunSet,
     /// Damaged records.
-    corrupt: BTreeSet<RecId>,
+    pub(super) corrupt: BTreeSet<RecId>,
     /// Keys of what is damaged or was never ours.
-    garbage: Vec<Vec<u8>>,
+    pub(super) garbage: Vec<Vec<u8>>,
     waiting: u64,
     urgent_count: u64,
     record_bytes: u64,
@@ -164,12 +164,11 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
         self.declare_losses(survey, held, behind, nothing_known, &mut ops);
         let census = self.census(waiting);
         self.check(invariant::every_id_is_in_one_place(&census));
-        self.check(
-            self.state.links.iter().any(|link| !link.is_placed())
-                || invariant::the_chain_is_whole(self.state.acked_hash, &self.state.links),
-        );
+        let placed = self.state.links.iter().all(SpoolLink::is_placed);
+        let whole = invariant::the_chain_is_whole(self.state.acked_hash, &self.state.links);
+        self.check(whole || !placed);
 
-        self.state.awaiting_resume |= state_lost;
+        self.state.awaiting_resume |= state_lost || !placed;
         self.commit_with_state(ops)
     }
 
@@ -356,7 +355,7 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
 
 impl Survey {
     /// The engine is written first: where it knows less than the state file, it lost something.
-    fn is_behind(&self, file: Option<&SpoolState>) -> bool {
+    pub(super) fn is_behind(&self, file: Option<&SpoolState>) -> bool {
         let age = |state: &SpoolState| (state.start.epoch, state.generation);
         file.is_some_and(|f| self.state.as_ref().is_none_or(|inside| age(inside) < age(f)))
     }

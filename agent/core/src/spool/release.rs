@@ -58,7 +58,7 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
         match unplaced {
             Some(seq) if seq > committed => return Ok(Standing::DeviceBehind),
             // Nothing can be sent for it and nothing of it is left; the collector has it.
-            Some(_) => drop(self.settle_up_to(committed, &mut ops)),
+            Some(seq) => drop(self.settle_up_to(seq, &mut ops)),
             None => {}
         }
         if unplaced.is_some() || self.state.awaiting_resume {

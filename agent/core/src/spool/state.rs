@@ -231,7 +231,9 @@ mod tests {
         let start = ChainStart { device: DeviceId([1; 16]), epoch: Epoch(1), genesis: Hash([2; 32]) };
         let mut state = SpoolState::new(start);
         let every_other: Vec<RecRun> = (0..2_000).map(|n| RecRun::one(RecId(2 * n + 1))).collect();
-        every_other.iter().for_each(|run| state.settle([run]));
+        for run in &every_other {
+            state.settle([run]);
+        }
         let settled = state.settled();
         assert!((0..2_000).all(|n| !settled.contains(RecId(2 * n + 2))));
         assert_eq!((settled.len(), state.blurred_to), (SETTLED_RUNS_MAX, RecId(2 * 1_487 + 1)));

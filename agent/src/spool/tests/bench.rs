@@ -61,6 +61,15 @@ pub fn sample(n: i64) -> Observation {
     Observation { at: at(n), category: Category::Disk, subject: Name::new("device").unwrap(), body }
 }
 
+/// An observation nearly as large as one may be, of names that hardly compress.
+pub fn large(n: i64) -> Observation {
+    let names = (0..100i64).map(|i| Hash::of(&[n.to_le_bytes(), i.to_le_bytes()].concat()).to_string());
+    let quantities =
+        names.map(|text| Quantity::new(Name::new(&text[..60]).unwrap(), Unit::Count, 1.0).unwrap());
+    let body = Body::Sample(Sample { probe: Name::new("test").unwrap(), quantities: quantities.collect() });
+    Observation { body, ..sample(n) }
+}
+
 /// An urgent observation.
 pub fn alarm(n: i64) -> Observation {
     let body =

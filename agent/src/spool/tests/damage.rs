@@ -1,15 +1,21 @@
 //! Damaged disks: it always opens, never sends a wrong record, and declares every loss.
 
 use super::bench::{Bench, CAP, Collector, LIMIT, alarm, cx, run, sample, start};
-use crate::spool::{EngineKind, OpenError, SpoolHandle};
+use crate::spool::{EngineKind, OpenError, SpoolHandle, inspect as look_into, print};
 use std::{
     fs,
     path::{Path, PathBuf},
 };
-use tenken_agent_core::spool::{BatchLimit, Standing, frame, memory::MemoryDisk};
+use tenken_agent_core::spool::{
+    BatchLimit, Standing, StateStore, frame,
+    inspect::{self, Fault},
+    memory::MemoryDisk,
+};
 use tenken_common::{
     batch::{GapReason, RecRun},
-    id::{RecId, Seq},
+    category::Category,
+    id::{Hash, RecId, Seq},
+    message::Language,
     observation::{Class, Observation},
 };
 
@@ -227,9 +233,10 @@ fn a_link_is_found_again_in_its_body() {
         let bench = Bench::Memory(disk.clone());
         let mut spool = bench.open();
         let mut collector = Collector::new();
+        let mut cuts = Vec::new();
         for n in 1..=4 {
             spool.append(&[sample(n)]).unwrap();
-            spool.cut(LIMIT, &cx()).unwrap().unwrap();
+            cuts.push(spool.cut(LIMIT, &cx()).unwrap().unwrap());
         }
         drop(spool);
         bench.lose_state();
@@ -246,8 +253,19 @@ fn a_link_is_found_again_in_its_body() {
             collector.assert_disjoint();
             collector.assert_complete(spool.last_id());
         } else {
-            let standing = spool.adopt_head(collector.seq, collector.hash).unwrap();
-            assert_eq!(standing, Standing::DeviceBehind, "nobody knows the hash of link 2");
+            let hashes: Vec<Hash> = cuts.iter().map(|cut| cut.hash).collect();
+            for (seq, hash) in [(0, start().genesis), (1, hashes[0]), (2, hashes[1])] {
+                let standing = spool.adopt_head(Seq(seq), hash).unwrap();
+                assert_eq!(standing, Standing::DeviceBehind, "nobody knows the hash of link 2");
+            }
+            assert!(spool.stats().awaiting_resume);
+            assert_eq!(spool.in_flight_after(Seq(1)).unwrap(), None, "nothing is sent that would be a fork");
+            assert_eq!(spool.adopt_head(Seq(4), hashes[3]).unwrap(), Standing::InStep, "it has them all");
+            for cut in &cuts {
+                collector.accept(cut);
+            }
+            collector.drain(spool.as_mut());
+            collector.assert_complete(spool.last_id());
         }
     }
 }
@@ -263,12 +281,8 @@ fn one_link_without_any_trace_goes_as_a_stub_of_nothing() {
     }
     drop(spool);
     bench.lose_state();
-    for seq in [1, 2] {
-        for space in [frame::Space::Link, frame::Space::Body] {
-            if seq == 2 || space == frame::Space::Link {
-                disk.pairs().remove(&frame::chunk_key(space, seq, 0));
-            }
-        }
+    for space in [frame::Space::Link, frame::Space::Body] {
+        disk.pairs().remove(&frame::chunk_key(space, 2, 0));
     }
     let mut spool = bench.open();
     let mut collector = Collector::new();
@@ -297,7 +311,7 @@ fn an_engine_that_went_back_in_time_is_noticed() {
         let mut spool = bench.open();
         collector.drain(spool.as_mut());
         let lost = collector.declared(GapReason::SpoolLost).runs();
-        let (came, declared) = if stored { (2, vec![]) } else { (0, vec![run(1, 2)]) };
+        let (came, declared) = if stored { (2, vec![run(3, 1_024)]) } else { (0, vec![run(1, 1_024)]) };
         assert_eq!((collector.records.len(), lost), (came, declared), "they belong to the link that was cut");
         collector.assert_complete(spool.last_id());
         collector.assert_disjoint();
@@ -331,6 +345,70 @@ fn what_the_state_remembers_is_not_sent_again() {
     collector.drain(spool.as_mut());
     collector.assert_complete(spool.last_id());
     collector.assert_disjoint();
+}
+
+#[test]
+fn an_inspection_sees_what_is_there_and_what_is_damaged() {
+    for bench in files() {
+        let spool = bench.open();
+        assert!(matches!(look_into(bench.dir()), Err(OpenError::InUse(_))));
+        drop(spool);
+        filled(&bench, true);
+        let found = look_into(bench.dir()).unwrap();
+        let waiting: Vec<_> = found.waiting.iter().map(|w| (w.urgent, w.category, w.records)).collect();
+        assert_eq!(waiting, [(false, Some(Category::Disk), 160)]);
+        let [link] = &found.in_flight[..] else { panic!("one link in flight") };
+        assert_eq!((link.seq, link.records, link.stub), (Seq(2), 20, None));
+        assert_eq!((found.faults.as_slice(), found.chain.as_ref().unwrap().last_id), (&[][..], RecId(200)));
+        for language in [Language::Ja, Language::En] {
+            let text = print::list(&found, language) + &print::faults(&found, language);
+            assert!(text.contains("160") && !text.contains('{'), "{text}");
+        }
+        let mut spool = bench.open();
+        spool.stub(Seq(2), GapReason::NotConsented).unwrap();
+        spool.close().unwrap();
+        drop(spool);
+        assert_eq!(look_into(bench.dir()).unwrap().in_flight[0].stub, Some(GapReason::NotConsented));
+        fs::remove_file(bench.dir().join("state-b")).unwrap();
+        let found = look_into(bench.dir()).unwrap();
+        assert_eq!(found.faults, [Fault::StateFile(1)]);
+        assert!(print::faults(&found, Language::En).contains("state file"));
+    }
+    let empty = tempfile::tempdir().unwrap();
+    assert!(matches!(look_into(empty.path()), Err(OpenError::Empty(_))));
+    assert!(matches!(look_into(&empty.path().join("none")), Err(OpenError::Directory { .. })));
+}
+
+#[test]
+fn an_inspection_names_each_fault() {
+    let disk = MemoryDisk::default();
+    let bench = Bench::Memory(disk.clone());
+    let mut spool = bench.open();
+    spool.append(&(1..=9).map(sample).collect::<Vec<_>>()).unwrap();
+    let two = BatchLimit { records: 2, ..LIMIT };
+    for _ in 0..2 {
+        spool.cut(two, &cx()).unwrap().unwrap();
+    }
+    spool.close().unwrap();
+    let state = disk.states().load().unwrap();
+    let look = || inspect::inspect(&disk.engine(), state.as_ref(), 0).unwrap().faults;
+    assert_eq!(look(), []);
+    disk.pairs().remove(&frame::record_key(Class::Ordinary, RecId(5)));
+    assert_eq!(look(), [Fault::Missing(run(5, 5))]);
+    disk.pairs().get_mut(&frame::record_key(Class::Ordinary, RecId(6))).unwrap()[12] ^= 1;
+    disk.pairs().get_mut(&frame::chunk_key(frame::Space::Body, 1, 0)).unwrap()[20] ^= 1;
+    disk.pairs().remove(&frame::chunk_key(frame::Space::Link, 2, 0));
+    disk.pairs().insert(vec![9], vec![9]);
+    let all = [
+        Fault::Record(RecId(6)),
+        Fault::Values(1),
+        Fault::Body(Seq(1)),
+        Fault::Link(Seq(2)),
+        Fault::Missing(run(5, 5)),
+    ];
+    assert_eq!(look(), all);
+    disk.pairs().remove(&frame::chunk_key(frame::Space::State, 0, 0));
+    assert!(look().contains(&Fault::InnerState) && look().contains(&Fault::Behind));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! One suite of behaviour, the same over memory, sled and redb.
 
-use super::bench::{Bench, CAP, Collector, LIMIT, alarm, batch_of, cx, run, sample, start};
+use super::bench::{Bench, CAP, Collector, LIMIT, alarm, batch_of, cx, large, run, sample, start};
 use tenken_agent_core::spool::{
     BatchLimit, ChainStart, DurableSpool, SpoolError, Standing, memory::MemoryDisk,
 };
@@ -290,7 +290,11 @@ fn a_restored_collector_is_told_what_it_lost_and_goes_on() {
         assert_eq!(backup.declared(GapReason::SpoolLost).runs(), []);
         backup.assert_complete(spool.last_id());
         backup.assert_disjoint();
-        assert_eq!(spool.answer_missing(&[run(3, 4), run(900, 901)]).unwrap(), 2, "asked again, told again");
+        assert_eq!(
+            spool.answer_missing(&[run(3, 4), run(9_000, 9_001)]).unwrap(),
+            2,
+            "asked again, told again"
+        );
         drop(spool);
         let mut spool = bench.open();
         assert_eq!((spool.stats().violations, spool.stats().gaps_waiting), (0, 1), "until it is acked");
@@ -429,6 +433,23 @@ fn a_rejoin_on_a_disk_that_fails_keeps_everything() {
         collector.drain(spool.as_mut());
         assert_eq!(collector.records.len(), 3);
         collector.assert_complete(spool.last_id());
+    }
+}
+
+/// sled writes what is too large for a quarter of its segment to files that it never syncs.
+#[test]
+fn large_records_and_their_bodies_stay_where_they_are_synced() {
+    for bench in Bench::all() {
+        let mut collector = Collector::new();
+        let mut spool = bench.open_capped(8 * CAP);
+        for round in 0..12 {
+            let many: Vec<_> = (0..25).map(|i| large(round * 25 + i)).collect();
+            spool.append(&many).unwrap();
+            spool.cut(LIMIT, &cx()).unwrap();
+            assert_eq!(spool.stats().degraded, None);
+        }
+        collector.drain(spool.as_mut());
+        assert_eq!((collector.records.len(), spool.stats().degraded), (300, None));
     }
 }
 

@@ -95,6 +95,12 @@ impl Coverage {
         }
     }
 
+    /// Notes ids as seen, for tests of what is broken on purpose.
+    #[cfg(all(test, feature = "planted"))]
+    pub(super) fn see(&mut self, run: RecRun) {
+        self.seen.add(run);
+    }
+
     /// The highest id that is seen or declared; zero before the first.
     pub fn top(&self) -> RecId {
         let tops = [&self.seen, &self.declared].map(|runs| runs.as_slice().last().map(|run| run.to));

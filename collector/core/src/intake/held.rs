@@ -187,10 +187,8 @@ mod tests {
     }
 
     fn next_of(decision: IngestDecision) -> DeviceLedger {
-        match decision {
-            IngestDecision::New { next, .. } => *next,
-            other => panic!("{other:?}"),
-        }
+        let IngestDecision::New { next, .. } = decision else { panic!("{decision:?}") };
+        *next
     }
 
     #[test]

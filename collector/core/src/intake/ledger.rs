@@ -225,7 +225,10 @@ pub(super) fn judge(ledger: &DeviceLedger, link: &Link, rules: Rules) -> IngestD
     if let Some(reason) = ledger.quarantine {
         return IngestDecision::Quarantined(reason);
     }
-    if link.epoch < ledger.epoch && !rules.breaks(Planted::StaleEpochTaken) {
+    if link.epoch < ledger.epoch {
+        if rules.breaks(Planted::StaleEpochTaken) {
+            return take(ledger, link);
+        }
         let clone_suspected = ledger.closed.get(&link.epoch).is_some_and(|last| link.seq > *last);
         return IngestDecision::StaleEpoch { current: ledger.epoch, clone_suspected };
     }
@@ -335,9 +338,10 @@ mod tests {
         }
         ledger.quarantine = Some(QuarantineReason::Fork);
         let ledger = ledger.rejoined(Epoch(2), Hash::of(b"rejoin"));
-        let suspected = |link: &Link| match accept(&ledger, link) {
-            IngestDecision::StaleEpoch { current: Epoch(2), clone_suspected } => clone_suspected,
-            other => panic!("{other:?}"),
+        let suspected = |link: &Link| {
+            let decision = accept(&ledger, link);
+            let IngestDecision::StaleEpoch { clone_suspected, .. } = decision else { panic!("{decision:?}") };
+            clone_suspected
         };
         assert_eq!(links.iter().map(suspected).collect::<Vec<_>>(), [false, false, true]);
         let mut first = chain((Seq(0), Hash::of(b"rejoin")), 1, 1)[0];

@@ -1,7 +1,7 @@
 //! Tests of the listener: real TLS over loopback, small deadlines.
 
 use super::*;
-use crate::pki::Pki;
+use crate::{ingest::verify::Known, pki::Pki, store::model::DeviceStatus};
 use axum::{Extension, routing::get, routing::post};
 use http_body_util::BodyExt;
 use rcgen::{CertificateParams, KeyPair};
@@ -62,6 +62,9 @@ impl ListenerObserver for Seen {
     fn over_limit(&self) {
         self.note("over_limit".to_owned());
     }
+    fn turned_out(&self) {
+        self.note("turned_out".to_owned());
+    }
 }
 
 struct Running {
@@ -71,6 +74,17 @@ struct Running {
     task: JoinHandle<()>,
     pki: Pki,
     home: tempfile::TempDir,
+    served: watch::Sender<Served>,
+    guests: watch::Sender<Arc<Directory>>,
+}
+
+/// `mark` stands before every answer of `/mark`.
+fn router(mark: &'static str) -> Router {
+    Router::new()
+        .route("/whoami", get(whoami))
+        .route("/slow", get(slow))
+        .route("/body", post(read_all))
+        .route("/mark", get(move || async move { mark }))
 }
 
 fn limits() -> ListenerLimits {
@@ -78,6 +92,7 @@ fn limits() -> ListenerLimits {
         handshake: DEADLINE,
         head: DEADLINE,
         body: DEADLINE,
+        answer: DEADLINE,
         shutdown: DEADLINE,
         connections_max: 2,
     }
@@ -124,17 +139,18 @@ async fn start(kind: Kind, limits: ListenerLimits) -> Running {
         Kind::Enrollment => Some(Arc::new(pki.open_tls(clock).unwrap())),
         Kind::Plain => None,
     };
-    let router =
-        Router::new().route("/whoami", get(whoami)).route("/slow", get(slow)).route("/body", post(read_all));
+    let served = watch::channel(Served { tls: config, router: router("") }).0;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let seen = Arc::new(Seen::default());
     let (stop, stopped) = oneshot::channel();
     let observer: Arc<dyn ListenerObserver> = seen.clone();
-    let task = tokio::spawn(serve(listener, config, router, limits, observer, async {
-        let _ = stopped.await;
-    }));
-    Running { address, seen, stop, task, pki, home }
+    let guests = watch::channel(Arc::default()).0;
+    let task =
+        tokio::spawn(serve(listener, served.subscribe(), guests.subscribe(), limits, observer, async {
+            let _ = stopped.await;
+        }));
+    Running { address, seen, stop, task, pki, home, served, guests }
 }
 
 fn device(pki: &Pki, at: Timestamp) -> (Identity, Hash) {
@@ -175,7 +191,7 @@ async fn a_device_is_known_by_its_certificate() {
 #[tokio::test]
 async fn an_enrolling_agent_needs_the_roots_hash_only() {
     let running = start(Kind::Enrollment, limits()).await;
-    let pinned = |root| tls::client_pinned_by_hash(root, SystemClock::new()).unwrap();
+    let pinned = |root| tls::client_pinned_by_hash(root).unwrap();
     let answer = exchange(running.address, pinned(running.pki.root_sha256()), WHOAMI).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("nobody"), "{answer}");
     assert!(exchange(running.address, pinned(Hash([1; 32])), WHOAMI).await.is_err());
@@ -221,7 +237,7 @@ async fn every_refused_handshake_has_its_reason() {
 /// The server's own certificate, which is good but not for a client.
 fn server_identity(running: &Running) -> Identity {
     use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
-    let text = std::fs::read(running.home.path().join("pki/server.pem")).unwrap();
+    let text = std::fs::read(running.home.path().join("pki/000001/server.pem")).unwrap();
     Identity {
         chain: CertificateDer::pem_slice_iter(&text).map(Result::unwrap).collect(),
         key: PrivateKeyDer::from_pem_slice(&text).unwrap(),
@@ -249,6 +265,16 @@ async fn a_head_or_body_that_stalls_is_cut_off() {
     let whole = format!("{half}67890").replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n");
     assert!(plain(running.address, &whole).await.ends_with("10 bytes"));
     assert!(plain(running.address, WHOAMI).await.ends_with("nobody"));
+}
+
+#[tokio::test]
+async fn who_asks_and_never_reads_is_cut_off() {
+    let running = start(Kind::Plain, limits()).await;
+    let mut deaf = TcpStream::connect(running.address).await.unwrap();
+    let asked = "GET /whoami HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(1_000);
+    let on_and_on = async { while deaf.write_all(asked.as_bytes()).await.is_ok() {} };
+    timeout(BOUND, on_and_on).await.expect("the server ends it");
+    running.seen.wait_for("closed").await;
 }
 
 #[tokio::test]
@@ -294,4 +320,59 @@ async fn shutdown_ends_idle_connections_at_once_and_stuck_ones_at_the_deadline()
     // The stuck one is cut: closed or reset, but not left hanging.
     assert!(timeout(BOUND, stuck.read_to_end(&mut nothing)).await.is_ok());
     assert!(TcpStream::connect(running.address).await.is_err(), "nobody listens any more");
+}
+
+fn guests(leaf: Hash, status: DeviceStatus) -> Arc<Directory> {
+    let id = DeviceId([7; 16]);
+    let key = tenken_common::key::SecretKey::from_seed(&[1; 32]).public();
+    Arc::new(Directory::new([Known { id, key, status, retired: None }], [(leaf, id)], 1))
+}
+
+/// Connects, and gives the stream with the first bytes written to it.
+async fn connected(
+    running: &Running,
+    identity: Identity,
+    request: &str,
+) -> tokio_rustls::client::TlsStream<TcpStream> {
+    let tcp = TcpStream::connect(running.address).await.unwrap();
+    let config = Arc::new(client(&running.pki, Some(identity)));
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut stream = TlsConnector::from(config).connect(name, tcp).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn a_revoked_devices_connections_are_cut_idle_or_in_the_middle() {
+    let patient = ListenerLimits { head: BOUND, body: BOUND, ..limits() };
+    let running = start(Kind::Devices, patient).await;
+    let (identity, leaf) = device(&running.pki, SystemClock::new().wall());
+    running.guests.send_replace(guests(leaf, DeviceStatus::Approved));
+    let mut idle = connected(&running, identity.clone(), "").await;
+    let mut busy =
+        connected(&running, identity, "POST /body HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n12").await;
+    running.seen.wait_for("connected").await;
+    let revoked = tokio::time::Instant::now();
+    running.guests.send_replace(guests(leaf, DeviceStatus::Revoked));
+    for stream in [&mut idle, &mut busy] {
+        let mut rest = Vec::new();
+        // Closed without a word, which TLS calls an error; nothing was answered.
+        let _ = timeout(BOUND, stream.read_to_end(&mut rest)).await.expect("it is cut");
+        assert!(rest.is_empty(), "{rest:?}");
+    }
+    assert!(revoked.elapsed() < Duration::from_secs(5));
+    running.seen.wait_for("turned_out").await;
+}
+
+#[tokio::test]
+async fn what_is_served_can_be_replaced_under_open_connections() {
+    let patient = ListenerLimits { head: BOUND, ..limits() };
+    let running = start(Kind::Plain, patient).await;
+    let mut kept = TcpStream::connect(running.address).await.unwrap();
+    running.seen.wait_for("connected").await;
+    running.served.send_replace(Served { tls: None, router: router("new") });
+    let mut rest = Vec::new();
+    timeout(BOUND, kept.read_to_end(&mut rest)).await.expect("an idle one is ended").unwrap();
+    let mark = WHOAMI.replace("whoami", "mark");
+    assert!(plain(running.address, &mark).await.ends_with("new"));
 }

@@ -127,7 +127,7 @@ async fn a_private_server_is_trusted_by_its_own_authority_only() {
          username = 'rsc'\npassword_file = '{}'\nca_file = '{}'\n\
          from = 'rsc@example.jp'\nto = ['desk@example.jp']\ntimeout = '5s'",
         password.display(),
-        home.path().join("pki/root.pem").display()
+        home.path().join("pki/000001/root.pem").display()
     );
     let mut config: NotifyConfig = tenken_common::config::parse(&text).unwrap();
     let trusting = EmailOutlet::new(&config.email[0], "desk@example.jp").unwrap();

@@ -122,7 +122,7 @@ async fn a_private_receiver_is_trusted_by_its_own_authority_only() {
         name: tenken_common::id::Name::new("chat").unwrap(),
         url: format!("https://localhost:{port}/hook"),
         secret_file: tenken_common::config::SecretFile(secret),
-        ca_file: Some(dir.join("root.pem")),
+        ca_file: Some(dir.join("000001/root.pem")),
         language: Language::En,
         min_severity: tenken_collector_core::desk::notice::Severity::Info,
         timeout: tenken_common::config::HumanDuration(Duration::from_secs(5)),
@@ -133,7 +133,7 @@ async fn a_private_receiver_is_trusted_by_its_own_authority_only() {
     }
     let other = home.path().join("other");
     crate::pki::Pki::create(&other, &["localhost".to_owned()], now).unwrap();
-    config.ca_file = Some(other.join("root.pem"));
+    config.ca_file = Some(other.join("000001/root.pem"));
     let error = WebhookOutlet::new(&config).unwrap().deliver(&example::notice(), at()).await.unwrap_err();
     assert!(matches!(error, DeliveryError::Unreachable(_)), "{error}");
 }

@@ -25,7 +25,7 @@ use tenken_common::{
     envelope::{Envelope, Payload},
     id::{DeviceId, Hash},
     key::PublicKey,
-    statement::{DeviceApproval, KeySuccession, RejoinApproval, SlotTicket},
+    statement::{Agreement, DeviceApproval, KeySuccession, RejoinApproval, SlotTicket},
     stub::Stub,
     time::Timestamp,
     wire::v1::ReceivedBatch,
@@ -297,7 +297,8 @@ impl Tx<'_> {
             self.apply_rejoin_approval(when, &RejoinApproval::decode(envelope.body())?).await?;
         } else if kind == KeySuccession::TYPE {
             self.apply_succession(&KeySuccession::decode(envelope.body())?, Hash::of(bytes)).await?;
-        } else {
+        } else if kind != Agreement::TYPE {
+            // An agreement is read where it stands.
             return Err(StoreError::Value("statement type"));
         }
         Ok(())

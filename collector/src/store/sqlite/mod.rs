@@ -6,6 +6,7 @@
 //! in memory notices by the position ([`Book`]).
 
 mod admit;
+mod agreement;
 mod append;
 mod backup;
 mod book;

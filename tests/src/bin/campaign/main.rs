@@ -5,7 +5,14 @@
 
 #![allow(clippy::print_stdout, reason = "the result is what this program is run for")]
 
+mod absence;
+mod adversary;
+mod consent;
+mod crash;
+mod enroll;
 mod kill;
+mod offline;
+mod restore;
 mod sim;
 
 use clap::Parser;
@@ -21,37 +28,67 @@ struct Args {
     /// Which one, or `all`
     #[arg(value_parser = names())]
     name: String,
-    /// How many rounds
-    #[arg(long, default_value_t = 200)]
-    n: u32,
+    /// How many rounds; each has its usual number
+    #[arg(long)]
+    n: Option<u32>,
     /// The same seed gives the same moments; without it one is drawn
     #[arg(long)]
     seed: Option<u64>,
+    /// Of a crash campaign just this recording or run, as a failure names it
+    #[arg(long)]
+    only: Option<usize>,
+}
+
+/// What one campaign is asked for.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    n: u32,
+    seed: u64,
+    only: Option<usize>,
 }
 
 /// Runs `n` rounds with a seed; gives how many failed.
-type Campaign = fn(n: u32, seed: u64) -> u64;
+type Campaign = fn(Plan) -> u64;
 
-const CAMPAIGNS: [(&str, Campaign); 5] = [
-    ("kill", |n, seed| kill::run("sled", n, seed)),
-    ("kill-redb", |n, seed| kill::run("redb", n, seed)),
-    ("sim", sim::worlds),
-    ("planted", sim::planted),
-    ("clone", sim::clones),
+/// Name, its usual number of rounds (devices, days, tries), and the campaign.
+const CAMPAIGNS: &[(&str, u32, Campaign)] = &[
+    ("power-cut-agent", 10_000, crash::power_cut_agent),
+    ("power-cut-collector", 10_000, crash::power_cut_collector),
+    ("kill", 1_000, |plan| kill::run("sled", plan.n, plan.seed)),
+    ("kill-redb", 1_000, |plan| kill::run("redb", plan.n, plan.seed)),
+    ("syscall", 2_000, crash::syscall),
+    ("corrupt", 10_000, crash::corrupt),
+    ("sim", 10_000, |plan| sim::worlds(plan.n, plan.seed)),
+    ("planted", sim::PLANTED, |plan| sim::planted(plan.seed)),
+    ("clone", 2_000, |plan| sim::clones(plan.n, plan.seed)),
+    ("clone-netns", 1, |plan| adversary::clones(plan.n, plan.seed)),
+    ("absence", 1_000, |plan| absence::run(plan.n, plan.seed)),
+    ("collector-restore", 1_000, |plan| restore::run(plan.n, plan.seed)),
+    ("forge", 1_000, |plan| adversary::forge(plan.n, plan.seed)),
+    ("bitflip", 1, |plan| adversary::bitflip(plan.n, plan.seed)),
+    ("door", 50, |plan| adversary::door(plan.n, plan.seed)),
+    ("certificate", 1, |plan| adversary::certificate(plan.n, plan.seed)),
+    ("enroll", 10_000, |plan| enroll::run(plan.n, plan.seed)),
+    ("consent", 12, |plan| consent::run(plan.n, plan.seed)),
+    ("offline", 30, |plan| offline::run(plan.n, plan.seed)),
+    ("vectors", 1_000, |plan| adversary::vectors(plan.n, plan.seed)),
+    ("suites", 1, |plan| adversary::suites(plan.n, plan.seed)),
+    ("fuzz", 600, |plan| adversary::fuzz(plan.n, plan.seed)),
 ];
 
 fn names() -> Vec<&'static str> {
-    CAMPAIGNS.iter().map(|(name, _)| *name).chain(["all"]).collect()
+    CAMPAIGNS.iter().map(|(name, _, _)| *name).chain(["all"]).collect()
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
     let seed = args.seed.unwrap_or_else(drawn);
     let mut failures = 0;
-    for (name, campaign) in CAMPAIGNS.iter().filter(|(name, _)| args.name == "all" || args.name == *name) {
-        let failed = catch_unwind(AssertUnwindSafe(|| campaign(args.n, seed))).unwrap_or(1);
-        let tried = if *name == "planted" { sim::planted_count() } else { args.n };
-        println!("{name}: tried {tried} failed {failed} seed {seed}");
+    let asked = |name: &str| args.name == "all" || args.name == name;
+    for (name, usual, campaign) in CAMPAIGNS.iter().filter(|(name, _, _)| asked(name)) {
+        let plan = Plan { n: args.n.unwrap_or(*usual), seed, only: args.only };
+        let failed = catch_unwind(AssertUnwindSafe(|| campaign(plan))).unwrap_or(1);
+        println!("{name}: tried {} failed {failed} seed {seed}", plan.n);
         failures += failed;
     }
     if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }

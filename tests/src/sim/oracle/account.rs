@@ -54,7 +54,7 @@ impl Oracle {
         // What had another id in the epoch before has to be somewhere, unless the new one declares
         // losses, of which nobody can say what they were.
         let losses = declared.is_some_and(|declared| !declared.runs().is_empty());
-        if !writer.damaged && !losses {
+        if self.keeps_all && !writer.damaged && !losses {
             let nowhere = writer
                 .moved
                 .iter()

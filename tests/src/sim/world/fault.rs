@@ -89,6 +89,10 @@ impl World<'_> {
     }
 
     pub(super) fn damage(&mut self, place: usize, down: u64, damage: Damage) {
+        // Of its two stores a disk loses one at a time; both at once are a restored image.
+        if !self.devices[place].is_up() {
+            return;
+        }
         self.devices[place].crash();
         let disk = self.devices[place].disk.clone();
         let (lossy, row) = match damage {

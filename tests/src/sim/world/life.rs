@@ -53,6 +53,10 @@ impl World<'_> {
             if !self.devices[place].is_up() {
                 self.boot(place, None, true);
             }
+            // A device that has nothing to say would not notice that its collector was restored.
+            let last = vec![self.observe(place)];
+            let mut cx = cx!(self);
+            self.devices[place].record(&mut cx, last);
         }
         self.at(self.now + self.plan.interval, Event::Look);
     }

@@ -1,0 +1,28 @@
+//! Looking at what waits, for the people whose data it is.
+//!
+//! Holds: it changes nothing.
+
+use super::{
+    SpoolError, WaitingRecord,
+    durable::DurableSpool,
+    engine::{Engine, StateStore},
+    frame,
+};
+use tenken_common::{id::RecId, observation::Class};
+
+impl<E: Engine, S: StateStore> DurableSpool<E, S> {
+    /// At most `max` records of a class that are not cut yet, from an id on.
+    pub(super) fn look(
+        &self,
+        class: Class,
+        from: RecId,
+        max: usize,
+    ) -> Result<Vec<WaitingRecord>, SpoolError> {
+        self.check_running()?;
+        let page = self.page(class, Some(frame::record_key(class, from)), max)?;
+        Ok(page
+            .into_iter()
+            .map(|w| WaitingRecord { id: w.id, record: w.record.map(|r| r.decode()) })
+            .collect())
+    }
+}
