@@ -244,8 +244,11 @@ impl Pusher {
     fn on_ack(&mut self, now: Monotonic, view: &PushView, ack: &Ack) -> PushEffect {
         // The collector wants what we have let go on its own word: find out what happened.
         let lost = ack.need_seq.is_some_and(|need| need <= view.acked_seq);
-        self.resumed &= !lost;
-        if lost || (ack.acked_seq <= view.acked_seq && view.in_flight > 0) {
+        // It has links that this device never cut: a second one has the same identity, or this disk
+        // was restored. Sending again would be answered in the same way, without end.
+        let beyond = ack.acked_seq.0 > view.acked_seq.0.saturating_add(view.in_flight);
+        self.resumed &= !(lost || beyond);
+        if lost || beyond || (ack.acked_seq <= view.acked_seq && view.in_flight > 0) {
             // Nothing new in it: an old answer, or a link is missing there. Again, not at once.
             self.wait(now, Some(Duration::from_secs(ack.retry_after_s.into())));
         } else {
@@ -472,7 +475,7 @@ mod tests {
         let outage = Outage { lasted: Duration::from_secs(30), failures: 3 };
         assert_eq!((p.take_outage(), p.take_outage()), (Some(outage), None));
         p.on_outcome(later(60), &view(1, 0, 1), &failed);
-        p.on_outcome(later(61), &view(1, 0, 1), &Outcome::Acked(&ack(5, None)));
+        p.on_outcome(later(61), &view(1, 0, 2), &Outcome::Acked(&ack(5, None)));
         let outage = Outage { lasted: Duration::from_secs(1), failures: 1 };
         assert_eq!((p.take_outage(), p.failures()), (Some(outage), 4));
     }
@@ -484,6 +487,14 @@ mod tests {
         p.on_outcome(NOW, &view(0, 0, 1), &Outcome::Acked(&ack(3, None)));
         assert!(matches!(p.poll(NOW, &view(0, 0, 1)), PushStep::Wait(_)));
         assert!(p.failing_since().is_some() && p.take_outage().is_none());
+    }
+
+    #[test]
+    fn an_answer_beyond_the_own_chain_leads_to_a_resume_and_not_to_a_busy_loop() {
+        let mut p = ready();
+        p.on_outcome(NOW, &view(0, 0, 1), &Outcome::Acked(&ack(5, None)));
+        let PushStep::Wait(wait) = p.poll(NOW, &view(0, 0, 1)) else { panic!("must wait") };
+        assert_eq!(p.poll(NOW.plus(wait), &view(0, 0, 1)), PushStep::Resume);
     }
 
     #[test]

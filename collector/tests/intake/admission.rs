@@ -318,7 +318,8 @@ async fn resume_says_how_far_and_what_is_missing() {
     assert_eq!(status, StatusCode::OK);
     let reply = resumed(&body);
     assert_eq!((reply.committed_seq, reply.committed_hash, reply.echo_nonce), (Seq(1), device.prev, NONCE));
-    assert_eq!(reply.missing, [RecRun { from: RecId(3), to: RecId(3) }]);
+    let run = |from, to| RecRun { from: RecId(from), to: RecId(to) };
+    assert_eq!(reply.missing, [run(3, 3), run(7, u64::MAX)], "and whatever comes after the last");
 }
 
 #[tokio::test]

@@ -32,6 +32,10 @@ use tenken_common::{
     time::{ClockSource, Moment, Timestamp},
 };
 
+mod answer;
+mod local;
+mod renewal;
+
 type Spooled = DurableSpool<SimEngine, SimStates>;
 
 const VERSION: &str = "0.1.0";
@@ -279,54 +283,6 @@ impl Device {
         }
     }
 
-    /// The administrator puts another file in the place of the consent, or takes it away.
-    pub fn file_consent(&mut self, cx: &mut Cx<'_>, consent: Option<Envelope>) {
-        self.consent = consent;
-        self.look_at_consent(cx);
-    }
-
-    fn look_at_consent(&mut self, cx: &mut Cx<'_>) {
-        let Some(live) = self.live.as_mut() else { return };
-        let adopted = match &self.consent {
-            None => {
-                live.gate.withdraw();
-                None
-            }
-            Some(envelope) => live.gate.adopt(envelope).ok(),
-        };
-        cx.oracle.consent(self.place, self.consent.as_ref(), &self.settings.hospital_key);
-        if let Some(version) = adopted
-            && let Ok(spool) = self.spool(cx)
-        {
-            // What could not be written now is said again at the next start.
-            let _ = spool.set_consent_version(version);
-        }
-    }
-
-    /// Probes saw something. True where it is urgent.
-    pub fn record(&mut self, cx: &mut Cx<'_>, observations: Vec<Observation>) -> bool {
-        let at = self.authority(cx);
-        let Some(live) = self.live.as_ref() else { return false };
-        let allowed = |o: &Observation| live.gate.may_record(o.category, at).is_ok();
-        let observations: Vec<Observation> = observations.into_iter().filter(allowed).collect();
-        if observations.is_empty() {
-            return false;
-        }
-        let place = self.place;
-        let Ok(spool) = self.spool(cx) else { return false };
-        let before = spool.last_id();
-        let appended = spool.append(&observations);
-        let urgent = appended.is_ok() && observations.iter().any(|o| o.class() == Class::Urgent);
-        if let Err(SpoolError::Full) = appended {
-            cx.rows.note(Row::RefusedFull);
-        }
-        cx.oracle.appended(place, appended.ok().flatten(), before, observations);
-        if urgent && let Some(live) = self.live.as_mut() {
-            live.pusher.hurry();
-        }
-        urgent
-    }
-
     /// Whether a request is under way.
     pub fn is_asking(&self) -> bool {
         self.live.as_ref().is_some_and(|live| live.asked.is_some())
@@ -400,9 +356,10 @@ impl Device {
         self.view(cx).is_ok_and(|view| view.waiting == 0 && view.in_flight == 0)
     }
 
-    /// Violations that the spool itself has counted.
-    pub fn violations(&self) -> u64 {
-        self.live.as_ref().and_then(|live| live.spool.as_ref()).map_or(0, |spool| spool.stats().violations)
+    /// Violations that the spool itself has counted, and records that it evicted.
+    pub fn counted(&self) -> (u64, u64) {
+        let stats = self.live.as_ref().and_then(|live| live.spool.as_ref()).map(Spool::stats);
+        stats.map_or((0, 0), |stats| (stats.violations, stats.evicted))
     }
 
     /// What keeps this device from being drained, for a person.
@@ -446,90 +403,6 @@ impl Device {
             nonce,
             certificate,
         })
-    }
-
-    /// A certificate that is due is renewed before anything else; one that has expired lets
-    /// nothing else through.
-    fn renewal(&mut self, cx: &mut Cx<'_>, at: Timestamp) -> Option<Ask> {
-        let life = Duration::from_millis(self.settings.certificate_life_ms?);
-        let moment = self.now(cx);
-        let live = self.live.as_mut()?;
-        // Silence may mean that the certificate is over by a clock that is right.
-        let blind =
-            live.pusher.failing_since().is_some() && live.time.quality(moment).source == ClockSource::Unknown;
-        if at < self.certificate_until.minus(life / 3) && !blind {
-            return None;
-        }
-        let now = moment.mono;
-        let idle =
-            PushView { waiting: 0, urgent: 0, in_flight: 1, acked_seq: Seq(0), awaiting_resume: false };
-        // The pusher's patience holds for this as well.
-        if let PushStep::Wait(wait) = live.pusher.poll(now, &idle)
-            && live.pusher.failing_since().is_some()
-            && !wait.is_zero()
-        {
-            return None;
-        }
-        let challenge = live.challenge.take();
-        let start = self.start;
-        match challenge {
-            None => self.ask(cx, Path::Time, (idle, None), |_, _| Vec::new()),
-            Some(challenge) => self.ask(cx, Path::Renew, (idle, None), |nonce, key| {
-                let request = RenewRequest {
-                    device: start.device,
-                    epoch: start.epoch,
-                    csr: vec![1].into(),
-                    challenge: challenge.into(),
-                    nonce,
-                };
-                sealed(&request, key)
-            }),
-        }
-    }
-
-    /// A device that is behind its own chain, or was found to be one of two, asks for the next
-    /// epoch with a new key once a minute, until the hospital has approved it.
-    fn rejoining(&mut self, cx: &mut Cx<'_>) -> Option<Next> {
-        let every = self.settings.policy.interval.max(Duration::from_secs(60));
-        let live = self.live.as_mut()?;
-        match live.pusher.halted()? {
-            Halt::DeviceBehind | Halt::Rejected(RejectReason::Fork | RejectReason::Quarantined) => {}
-            _ => return None,
-        }
-        if cx.now < live.rejoin_at {
-            return None;
-        }
-        if self.pending.is_none() {
-            self.pending = Some(SecretKey::from_seed(&cx.dice.bytes()));
-        }
-        let idle =
-            PushView { waiting: 0, urgent: 0, in_flight: 0, acked_seq: Seq(0), awaiting_resume: false };
-        let Some(challenge) = live.challenge.take() else {
-            return self.ask(cx, Path::Time, (idle, None), |_, _| Vec::new()).map(Next::Ask);
-        };
-        live.rejoin_at = cx.now + u64::try_from(every.as_millis()).unwrap_or(u64::MAX);
-        let (device, epoch, facts) = (self.start.device, self.start.epoch, self.facts.clone());
-        let ask = self.ask(cx, Path::Rejoin, (idle, None), |nonce, key| {
-            let parts = RejoinParts { device, epoch, csr: vec![1], facts, challenge, nonce };
-            sealed(&RejoinRequest::new(key.public(), parts), key)
-        });
-        ask.map(Next::Ask)
-    }
-
-    /// The next epoch begins: the identity first, then the spool follows when it is opened.
-    fn granted(&mut self, cx: &mut Cx<'_>, grant: &Verified<RejoinGrant>) {
-        if grant.epoch != self.start.epoch.next() {
-            return;
-        }
-        let Some(key) = self.pending.take() else { return };
-        self.key = key;
-        self.start = ChainStart { device: self.start.device, epoch: grant.epoch, genesis: grant.body_hash() };
-        cx.rows.note(Row::Rejoined);
-        cx.oracle.rejoined(self.place, grant.epoch);
-        let place = self.place;
-        cx.trace.say(cx.now, || format!("device {place} rejoins in epoch {}", grant.epoch));
-        self.crash();
-        self.start(cx);
     }
 
     fn resume(&mut self, cx: &mut Cx<'_>, view: PushView) -> Result<Ask, SpoolError> {
@@ -610,198 +483,6 @@ impl Device {
             Envelope::seal_bytes(kind, body, key).to_bytes()
         });
         Ok(asked)
-    }
-
-    /// Everything that waits, as links on a medium.
-    pub fn export(&mut self, cx: &mut Cx<'_>) -> Vec<Vec<u8>> {
-        let at = self.authority(cx);
-        let gate = self.live.as_ref().map(|live| &live.gate);
-        if gate.is_none_or(|gate| gate.is_open(at).is_err()) || self.is_asking() {
-            return Vec::new();
-        }
-        let Ok(view) = self.view(cx) else { return Vec::new() };
-        let policy = self.settings.batch;
-        self.settings.batch.in_flight = limit::EXPORT_LINKS_MAX;
-        while self.view(cx).is_ok_and(|v| v.waiting > 0 && v.in_flight < 12) && self.cut(cx, &view).is_ok() {}
-        self.settings.batch = policy;
-        let permits = |live: &Live, category| live.gate.permits(category, at).is_ok();
-        let (mut envelopes, mut after) = (Vec::new(), Seq(0));
-        while let Ok(Some(cut)) = self.spool(cx).and_then(|spool| spool.in_flight_after(after)) {
-            let Some(live) = self.live.as_ref() else { break };
-            if !invariant::nothing_unconsented_leaves(&cut, |category| permits(live, category)) {
-                break;
-            }
-            after = cut.seq;
-            cx.oracle.sending(self.place, cut.seq, cut.hash);
-            envelopes.push(Envelope::seal_bytes(cut.payload_type(), cut.body, &self.key).to_bytes());
-        }
-        envelopes
-    }
-
-    /// An acknowledgement comes back on a medium.
-    pub fn import_ack(&mut self, cx: &mut Cx<'_>, bytes: &[u8]) {
-        let key = self.settings.ack_key;
-        let Ok(envelope) = Envelope::from_bytes(bytes) else { return };
-        let Ok(ack) = envelope.open::<Ack>(&key) else { return };
-        let place = self.place;
-        if ack.device == self.start.device
-            && let Ok(spool) = self.spool(cx)
-        {
-            let _ = spool.release(&ack, bytes);
-            let acked = spool.stats().acked_seq;
-            cx.oracle.let_go(place, acked);
-        }
-    }
-
-    /// An answer came, or none did.
-    pub fn answered(&mut self, cx: &mut Cx<'_>, number: u64, reply: &Reply) {
-        let received = self.now(cx);
-        let Some(asked) = self.live.as_mut().and_then(|live| live.asked.take_if(|a| a.number == number))
-        else {
-            return;
-        };
-        let failed = |retry_after| Outcome::Failed { retry_after };
-        let bytes = match reply {
-            Reply::Bytes(bytes) => bytes,
-            Reply::Bare { retry_after } => {
-                self.outcome(cx, &asked.view, &failed(*retry_after));
-                return;
-            }
-        };
-        let Some(said) = self.understand(bytes, &asked, received) else {
-            self.outcome(cx, &asked.view, &failed(None));
-            return;
-        };
-        match (asked.path, said) {
-            (Path::Resume, Said::Resumed(reply)) => self.resumed(cx, &asked.view, &reply),
-            (Path::Resume, Said::Rejected(reject)) => {
-                self.outcome(cx, &asked.view, &Outcome::Rejected { reject: &reject, batch: false });
-            }
-            (Path::Batch, Said::Acked(ack, envelope)) => {
-                let effect = self.outcome(cx, &asked.view, &Outcome::Acked(&ack));
-                let place = self.place;
-                if effect == PushEffect::Release
-                    && let Ok(spool) = self.spool(cx)
-                {
-                    let _ = spool.release(&ack, &envelope);
-                    let acked = spool.stats().acked_seq;
-                    cx.oracle.let_go(place, acked);
-                }
-            }
-            (Path::Batch, Said::Rejected(reject)) => {
-                let ours = asked.cut.as_ref().filter(|cut| {
-                    reject.epoch == cut.epoch && reject.seq == cut.seq && reject.hash == cut.hash
-                });
-                let outcome = match ours {
-                    Some(cut) => Outcome::Rejected { reject: &reject, batch: cut.stub.is_none() },
-                    None => failed(None),
-                };
-                if let PushEffect::Stub(reason) = self.outcome(cx, &asked.view, &outcome)
-                    && let Some(seq) = ours.map(|cut| cut.seq)
-                    && let Ok(spool) = self.spool(cx)
-                {
-                    let _ = spool.stub(seq, reason);
-                }
-            }
-            (Path::Time, Said::Time(challenge)) => {
-                if let Some(live) = self.live.as_mut() {
-                    live.challenge = Some(challenge);
-                }
-            }
-            (Path::Rejoin, Said::Granted(grant)) => self.granted(cx, &grant),
-            (Path::Renew, Said::Renewed(reply)) => {
-                cx.rows.note(Row::Renewed);
-                let until = reply.certificates.first().and_then(|c| c.as_slice().try_into().ok());
-                self.certificate_until =
-                    until.map_or(self.certificate_until, |b| Timestamp::from_micros(i64::from_be_bytes(b)));
-            }
-            _ => {
-                self.outcome(cx, &asked.view, &failed(None));
-            }
-        }
-    }
-
-    fn resumed(&mut self, cx: &mut Cx<'_>, view: &PushView, reply: &ResumeReply) {
-        if reply.epoch != self.start.epoch {
-            self.outcome(cx, view, &Outcome::OtherEpoch);
-            return;
-        }
-        let place = self.place;
-        let taken = self.spool(cx).and_then(|spool| {
-            let standing = spool.adopt_head(reply.committed_seq, reply.committed_hash)?;
-            let declared =
-                if standing == Standing::InStep { spool.answer_missing(&reply.missing)? } else { 0 };
-            Ok((standing, declared, spool.stats().acked_seq))
-        });
-        let Ok((standing, declared, acked)) = taken else { return };
-        cx.trace.say(cx.now, || format!("device {place} resumed at {}: {standing:?}", reply.committed_seq));
-        if declared > 0 {
-            cx.rows.note(Row::ResumeMissing);
-        }
-        cx.oracle.let_go(place, acked);
-        cx.oracle.resumed(place, standing);
-        if standing == Standing::DeviceBehind {
-            cx.rows.note(Row::DeviceBehind);
-        }
-        self.outcome(cx, view, &Outcome::Resumed(standing));
-    }
-
-    fn understand(&mut self, bytes: &[u8], asked: &Asked, received: Moment) -> Option<Said> {
-        let envelope = Envelope::from_bytes(bytes).ok()?;
-        let key = &self.settings.ack_key;
-        let kind = envelope.payload_type();
-        let (said, subject, server, echo) = if kind == Ack::TYPE {
-            let ack = envelope.open::<Ack>(key).ok()?;
-            let facts = (ack.device, ack.server, ack.echo_nonce);
-            (Said::Acked(ack, bytes.to_vec()), facts.0, facts.1, facts.2)
-        } else if kind == Reject::TYPE {
-            let reject = envelope.open::<Reject>(key).ok()?;
-            let facts = (reject.device, reject.server, reject.echo_nonce);
-            (Said::Rejected(reject), facts.0, facts.1, facts.2)
-        } else if kind == SignedTime::TYPE {
-            let time = envelope.open::<SignedTime>(key).ok()?;
-            if time.echo_nonce != asked.nonce {
-                return None;
-            }
-            (Said::Time(bytes.to_vec()), self.start.device, time.server, time.echo_nonce)
-        } else if kind == RenewReply::TYPE {
-            let reply = envelope.open::<RenewReply>(key).ok()?;
-            if reply.echo_nonce != asked.nonce {
-                return None;
-            }
-            let facts = (reply.device, reply.server, reply.echo_nonce);
-            (Said::Renewed(reply), facts.0, facts.1, facts.2)
-        } else if kind == RejoinGrant::TYPE {
-            let grant = envelope.open::<RejoinGrant>(key).ok()?;
-            let facts = (grant.device, grant.server, grant.echo_nonce);
-            (Said::Granted(grant), facts.0, facts.1, facts.2)
-        } else {
-            let reply = envelope.open::<ResumeReply>(key).ok()?;
-            let facts = (reply.device, reply.server, reply.echo_nonce);
-            (Said::Resumed(reply), facts.0, facts.1, facts.2)
-        };
-        if subject != self.start.device {
-            return None;
-        }
-        if echo == asked.nonce
-            && let Some(live) = self.live.as_mut()
-        {
-            live.time.on_signed_time(asked.sent, received, server);
-        }
-        Some(said)
-    }
-
-    fn outcome(&mut self, cx: &mut Cx<'_>, view: &PushView, outcome: &Outcome<'_>) -> PushEffect {
-        let now = self.now(cx).mono;
-        let Some(live) = self.live.as_mut() else { return PushEffect::None };
-        let before = live.pusher.halted();
-        let effect = live.pusher.on_outcome(now, view, outcome);
-        let halted = live.pusher.halted();
-        if halted != before {
-            let place = self.place;
-            cx.trace.say(cx.now, || format!("device {place} halted: {halted:?}"));
-        }
-        effect
     }
 }
 

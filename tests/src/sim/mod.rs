@@ -13,6 +13,7 @@
 //!
 //! Does not: run engines on files, TLS or HTTP; the crash harness and the scenarios do.
 
+#![allow(clippy::wildcard_imports, reason = "one type whose methods stand in several files")]
 #![allow(clippy::indexing_slicing, reason = "a world that indexes past its end has failed its test")]
 
 mod clock;

@@ -18,6 +18,8 @@ use tenken_common::{
     time::Timestamp,
 };
 
+mod account;
+
 /// The protocol's invariants, and that a healed world comes to rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Invariant {
@@ -68,6 +70,8 @@ pub struct Writer {
     acked: Seq,
     /// A cut may be on the disk that nobody was told of.
     cut_unknown: bool,
+    /// It knows that it is behind its own chain.
+    behind: bool,
     /// Its engine fell back or lost something: what it says it lost may be there.
     pub damaged: bool,
     consent: Option<ConsentManifest>,
@@ -118,9 +122,15 @@ pub struct Oracle {
     /// Everything that was ever observed, by its subject, which no other one has.
     observed: BTreeMap<Name, Observation>,
     digest: u64,
+    /// Nothing is set aside or evicted in this world, so whoever rejoins brings all of it along.
+    keeps_all: bool,
 }
 
 impl Oracle {
+    pub fn new(keeps_all: bool) -> Self {
+        Self { keeps_all, ..Self::default() }
+    }
+
     pub fn tick(&mut self, now: u64) {
         self.now = now;
     }
@@ -152,6 +162,7 @@ impl Oracle {
             chain: BTreeMap::new(),
             acked: Seq(0),
             cut_unknown: false,
+            behind: false,
             damaged: false,
             consent: None,
             consent_highest: 0,
@@ -214,7 +225,9 @@ impl Oracle {
     pub fn sending(&mut self, place: usize, seq: Seq, hash: Hash) {
         let writer = &mut self.writers[place];
         let known = writer.chain.get(&seq).copied();
-        if known.is_none() && writer.cut_unknown {
+        if writer.behind {
+            self.fail(Invariant::I5, format!("device {place} is behind its chain and goes on"));
+        } else if known.is_none() && writer.cut_unknown {
             writer.chain.insert(seq, hash);
         } else if known != Some(hash) {
             let what = format!("device {place} sends a link {seq} that it did not cut");
@@ -229,7 +242,8 @@ impl Oracle {
         writer.moved.extend(before.into_values().map(|observation| observation.subject));
         writer.maybe.clear();
         writer.chain.clear();
-        (writer.epoch, writer.acked, writer.cut_unknown) = (epoch, Seq(0), false);
+        (writer.epoch, writer.acked) = (epoch, Seq(0));
+        (writer.cut_unknown, writer.behind) = (false, false);
     }
 
     pub fn cut(&mut self, place: usize, seq: Seq, hash: Hash) {
@@ -382,7 +396,8 @@ impl Oracle {
 
     /// What a device takes from the answer to its resume.
     pub fn resumed(&mut self, place: usize, standing: Standing) {
-        let writer = &self.writers[place];
+        let writer = &mut self.writers[place];
+        writer.behind = standing == Standing::DeviceBehind;
         let false_alarm = match standing {
             Standing::InStep => false,
             Standing::DeviceBehind => !self.doubled.contains(&writer.device) && !writer.damaged,
@@ -458,111 +473,5 @@ impl Oracle {
         if !stored {
             self.fail(Invariant::I3, format!("link {seq} of {device} was acknowledged and is not stored"));
         }
-    }
-
-    // ---- at rest
-
-    /// I1 over everything that the collector has, for the writers at these places.
-    pub fn account(&mut self, log: &[LogEntry], honest: &[usize]) {
-        let books = Books::of(log);
-        for wrong in &books.wrong {
-            self.fail(Invariant::I1, wrong.clone());
-        }
-        let mut wrong = Vec::new();
-        for entry in log {
-            let chain = (entry.link.device, entry.link.epoch);
-            for record in &entry.records {
-                let subject = &record.observation.subject;
-                let same = self.observed.get(subject) == Some(&record.observation);
-                let known = self.known.get(&chain).and_then(|known| known.get(&record.id));
-                let own =
-                    known.map_or(entry.link.epoch > Epoch(1), |known| known.contains(&record.observation));
-                if !same || !own {
-                    wrong.push(format!("record {} of {} was altered", record.id, chain.0));
-                }
-            }
-        }
-        for &place in honest {
-            wrong.extend(self.lost_of(place, &books));
-        }
-        for what in wrong {
-            self.fail(Invariant::I1, what);
-        }
-    }
-
-    fn lost_of(&self, place: usize, books: &Books) -> Vec<String> {
-        let writer = &self.writers[place];
-        let chain = (writer.device, writer.epoch);
-        let (stored, declared) = (books.stored.get(&chain), books.declared.get(&chain));
-        let unissued = books.unissued.get(&chain);
-        let mut wrong = Vec::new();
-        for id in writer.appended.keys() {
-            let here = stored.is_some_and(|stored| stored.contains(id));
-            let gone = declared.is_some_and(|declared| declared.contains(*id));
-            match (here, gone) {
-                (false, false) => wrong.push(format!("record {id} of device {place} is lost silently")),
-                (true, true) if !writer.damaged => {
-                    wrong.push(format!("record {id} of device {place} is stored and declared lost"));
-                }
-                (false, true) if !writer.damaged && unissued.is_some_and(|u| u.contains(*id)) => {
-                    wrong.push(format!("record {id} of device {place} is declared as never issued"));
-                }
-                (true | false, _) => {}
-            }
-        }
-        // What had another id in the epoch before has to be somewhere, unless the new one declares
-        // losses, of which nobody can say what they were.
-        let losses = declared.is_some_and(|declared| !declared.runs().is_empty());
-        if !writer.damaged && !losses {
-            let nowhere = writer
-                .moved
-                .iter()
-                .filter(|subject| !books.subjects.contains(&(writer.device, (*subject).clone())));
-            wrong.extend(nowhere.map(|subject| format!("{subject} of device {place} did not come along")));
-        }
-        wrong
-    }
-}
-
-/// What a log holds, by chain.
-#[derive(Default)]
-struct Books {
-    stored: BTreeMap<(DeviceId, Epoch), BTreeSet<RecId>>,
-    declared: BTreeMap<(DeviceId, Epoch), RunSet>,
-    unissued: BTreeMap<(DeviceId, Epoch), RunSet>,
-    subjects: BTreeSet<(DeviceId, Name)>,
-    wrong: Vec<String>,
-}
-
-impl Books {
-    fn of(log: &[LogEntry]) -> Self {
-        let mut books = Self::default();
-        let mut last: BTreeMap<(DeviceId, Epoch), (Seq, Hash)> = BTreeMap::new();
-        let mut subjects = BTreeSet::new();
-        for entry in log {
-            let chain = (entry.link.device, entry.link.epoch);
-            let ids = books.stored.entry(chain).or_default();
-            for record in &entry.records {
-                let subject = record.observation.subject.clone();
-                if !ids.insert(record.id) || !subjects.insert((chain, subject.clone())) {
-                    books.wrong.push(format!("record {} of {} is stored twice", record.id, chain.0));
-                }
-                books.subjects.insert((chain.0, subject));
-            }
-            for gap in &entry.gaps {
-                books.declared.entry(chain).or_default().insert(gap.run);
-                if gap.reason == GapReason::NeverIssued {
-                    books.unissued.entry(chain).or_default().insert(gap.run);
-                }
-            }
-            let before = last.insert(chain, (entry.link.seq, entry.link.hash));
-            if let Some((seq, hash)) = before
-                && entry.link.seq == seq.next()
-                && entry.link.prev != hash
-            {
-                books.wrong.push(format!("the stored chain of {} breaks after {seq}", chain.0));
-            }
-        }
-        books
     }
 }

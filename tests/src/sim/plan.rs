@@ -7,129 +7,9 @@
 use super::{dice::Dice, disk::Target, net::Weather};
 use tenken_common::limit;
 
-/// How a disk is damaged while its device is down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Damage {
-    StateLost,
-    StateOld { by: usize },
-    SetBack { commits: usize },
-    EngineLost,
-    Bit { target: Target, pick: u64 },
-}
+mod fault;
 
-/// A consent file that the administrator puts in place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Consent {
-    /// The file is taken away.
-    Gone,
-    /// The hospital signs a manifest without any category.
-    Empty,
-    /// Some categories only.
-    Narrow {
-        mask: u64,
-    },
-    Full,
-    /// One that was in force before.
-    Older,
-    /// All, for a while only.
-    Short {
-        life_ms: u64,
-    },
-}
-
-/// Something that happens at a moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    Weather {
-        until: u64,
-        weather: Weather,
-    },
-    CutOff {
-        place: usize,
-        until: u64,
-    },
-    Crash {
-        place: usize,
-        down: u64,
-        reboot: bool,
-    },
-    Stop {
-        place: usize,
-        down: u64,
-    },
-    PowerCut {
-        place: usize,
-        writes: u32,
-        kept: bool,
-    },
-    RefusedWrite {
-        place: usize,
-        writes: u32,
-    },
-    DiskFull {
-        place: usize,
-        until: u64,
-    },
-    Damage {
-        place: usize,
-        down: u64,
-        damage: Damage,
-    },
-    Rot {
-        place: usize,
-        target: Target,
-        pick: u64,
-    },
-    ClockJump {
-        place: usize,
-        offset_us: i64,
-    },
-    BootBack {
-        place: usize,
-        down: u64,
-    },
-    CollectorCrash {
-        down: u64,
-        answered: bool,
-    },
-    CollectorFull {
-        until: u64,
-    },
-    BackUp,
-    CollectorRestore {
-        down: u64,
-    },
-    Consent {
-        place: usize,
-        consent: Consent,
-    },
-    Image {
-        place: usize,
-    },
-    PutBack {
-        place: usize,
-        down: u64,
-    },
-    Clone {
-        place: usize,
-    },
-    /// A request of long ago arrives once more.
-    Replay {
-        place: usize,
-    },
-    /// Links go by a medium that is carried.
-    Medium {
-        place: usize,
-    },
-    /// The disk was put into another machine.
-    OtherHost {
-        place: usize,
-    },
-    /// A broken agent sends links that follow nothing.
-    Rogue {
-        place: usize,
-    },
-}
+pub use fault::{Consent, Damage, Fault};
 
 /// See the module's head.
 #[derive(Debug, Clone)]
@@ -184,10 +64,11 @@ enum Kind {
     OtherHost,
     Rogue,
     RejoinForgotten,
+    Split,
 }
 
 /// With how many chances of a hundred a world has them, and how many at most.
-const KINDS: [(Kind, u64, u64); 22] = [
+const KINDS: [(Kind, u64, u64); 23] = [
     (Kind::Weather, 50, 3),
     (Kind::CutOff, 40, 3),
     (Kind::Crash, 40, 4),
@@ -198,7 +79,7 @@ const KINDS: [(Kind, u64, u64); 22] = [
     (Kind::Damage, 25, 3),
     (Kind::Rot, 15, 3),
     (Kind::ClockJump, 40, 4),
-    (Kind::BootBack, 4, 1),
+    (Kind::BootBack, 7, 1),
     (Kind::CollectorCrash, 35, 3),
     (Kind::CollectorFull, 20, 2),
     (Kind::CollectorRestore, 20, 1),
@@ -208,8 +89,9 @@ const KINDS: [(Kind, u64, u64); 22] = [
     (Kind::Replay, 30, 6),
     (Kind::Medium, 20, 2),
     (Kind::OtherHost, 8, 1),
-    (Kind::Rogue, 5, 1),
-    (Kind::RejoinForgotten, 3, 1),
+    (Kind::Rogue, 9, 1),
+    (Kind::RejoinForgotten, 6, 1),
+    (Kind::Split, 8, 1),
 ];
 
 impl Plan {
@@ -365,6 +247,12 @@ impl Plan {
         }
     }
 
+    /// Whether no record is given up on purpose: for room, for consent, or as poison.
+    pub fn keeps_all(&self) -> bool {
+        let consents = self.faults.iter().any(|(_, fault)| matches!(fault, Fault::Consent { .. }));
+        self.poison == 0 && self.cap_bytes >= 1 << 26 && !consents
+    }
+
     /// The same world with wall clocks that are right, where nothing may depend on them; `None`
     /// where no wall clock is wrong, or where something may: a consent or a certificate that ends.
     pub fn with_right_clocks(&self) -> Option<Self> {
@@ -470,7 +358,21 @@ impl Plan {
                 self.faults.push((at, Fault::BackUp));
                 self.faults.push((at, Fault::Image { place }));
                 self.faults.push((at * 4, Fault::PutBack { place, down }));
+                for _ in 0..4 {
+                    self.faults.push((at * 8, Fault::Replay { place }));
+                }
                 self.faults.push((at * 9, Fault::CollectorRestore { down }));
+                return;
+            }
+            Kind::Split => {
+                // Both lives know the same last link. One cuts and cannot send, and starts again.
+                let twin = self.devices;
+                self.faults.push((at, Fault::Image { place }));
+                self.faults.push((at, Fault::Clone { place }));
+                if dice.chance(500) {
+                    self.faults.push((at + t, Fault::CutOff { place: twin, until: at + 3 * t }));
+                    self.faults.push((at + 5 * t / 2, Fault::Crash { place: twin, down: t, reboot: true }));
+                }
                 return;
             }
         };

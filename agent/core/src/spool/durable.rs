@@ -208,6 +208,9 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
 impl<E: Engine, S: StateStore> Spool for DurableSpool<E, S> {
     fn append(&mut self, observations: &[Observation]) -> Result<Option<RecRun>, SpoolError> {
         self.check_running()?;
+        // Ids that the state file does not know as reserved would be given out again, should the
+        // engine be lost.
+        self.save()?;
         let mut puts = Vec::with_capacity(observations.len());
         let (mut bytes, mut urgent) = (0u64, 0u64);
         let mut id = self.next_id;
@@ -350,4 +353,60 @@ fn encode(record: &Record) -> Result<Vec<u8>, SpoolError> {
             SpoolError::Encode(e)
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spool::{
+        ChainStart,
+        memory::{MemoryDisk, MemoryState},
+    };
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    };
+    use tenken_common::{
+        id::{BootId, DeviceId, Name},
+        observation::{Body, CheckResult, CheckState},
+        time::{Moment, Monotonic},
+    };
+
+    /// Refuses one write when it is told to.
+    struct Moody(MemoryState, Arc<AtomicBool>);
+
+    impl StateStore for Moody {
+        fn load(&mut self) -> Result<Option<SpoolState>, EngineError> {
+            self.0.load()
+        }
+
+        fn save(&mut self, state: &SpoolState) -> Result<(), EngineError> {
+            if self.1.swap(false, Ordering::SeqCst) {
+                return Err(EngineError::new("save state", "not now"));
+            }
+            self.0.save(state)
+        }
+    }
+
+    #[test]
+    fn ids_are_reserved_in_the_state_file_even_if_it_refused_at_first() {
+        let (disk, refuse) = (MemoryDisk::default(), Arc::new(AtomicBool::new(false)));
+        let start = ChainStart { device: DeviceId([1; 16]), epoch: Epoch(1), genesis: Hash([2; 32]) };
+        let open = || DurableSpool::open(disk.engine(), Moody(disk.states(), refuse.clone()), start, 1 << 20);
+        let name = Name::new("x").unwrap();
+        let observation = Observation {
+            at: Moment { boot: BootId([1; 16]), mono: Monotonic(1), wall: Timestamp::EPOCH },
+            category: Category::Disk,
+            subject: name.clone(),
+            body: Body::CheckResult(CheckResult { probe: name, state: CheckState::Ok }),
+        };
+        let mut spool = open().unwrap();
+        refuse.store(true, Ordering::SeqCst);
+        assert!(spool.append(std::slice::from_ref(&observation)).is_err());
+        let given = spool.append(std::slice::from_ref(&observation)).unwrap().unwrap();
+        drop(spool);
+        disk.pairs().clear();
+        let again = open().unwrap().append(&[observation]).unwrap().unwrap();
+        assert!(again.from > given.to, "{again:?} after {given:?}");
+    }
 }

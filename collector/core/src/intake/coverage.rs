@@ -131,6 +131,15 @@ impl Coverage {
         self.declared.as_slice().iter().map(|run| both.add(*run)).sum()
     }
 
+    /// What a device that resumes is asked for: everything that is missing, and whatever comes after
+    /// the highest id. A collector that was restored from a backup does not know how much that is;
+    /// the device does, and declares what it has let go of.
+    pub fn asked(&self) -> Vec<RecRun> {
+        let mut asked = self.missing();
+        asked.push(RecRun { from: self.top().next(), to: RecId(u64::MAX) });
+        asked
+    }
+
     /// Runs below the highest id that are neither seen nor declared missing, lowest first.
     pub fn missing(&self) -> Vec<RecRun> {
         let mut known = self.seen.clone();
@@ -166,6 +175,7 @@ mod tests {
         coverage.seen.add(run(9, 9));
         coverage.declared.add(run(5, 7));
         assert_eq!(coverage.missing(), [run(1, 2), run(8, 8)]);
+        assert_eq!(coverage.asked(), [run(1, 2), run(8, 8), run(10, u64::MAX)]);
         assert_eq!(coverage.lost(), 2, "5 was seen all the same");
     }
 

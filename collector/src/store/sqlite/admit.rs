@@ -70,7 +70,7 @@ pub struct Resumed {
     pub epoch: Epoch,
     pub committed_seq: Seq,
     pub committed_hash: Hash,
-    /// Runs that are neither stored nor declared missing.
+    /// Runs that are neither stored nor declared missing, and what comes after the last.
     pub missing: Vec<RecRun>,
     /// Links that the collector lost, as the device's acknowledgement proved just now.
     pub lost: u64,
@@ -222,7 +222,7 @@ impl Tx<'_> {
             epoch: account.ledger.epoch,
             committed_seq: account.ledger.committed_seq,
             committed_hash: account.ledger.committed_hash,
-            missing: account.coverage.missing(),
+            missing: account.coverage.asked(),
             lost,
             facts_changed,
         }))

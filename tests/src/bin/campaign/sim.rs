@@ -4,7 +4,7 @@ use tenken_tests::sim::{self, Coverage, Outcome, Plan, Row, Rows, Violation, jud
 
 /// Milliseconds in a year of 365 days.
 const YEAR_MS: u64 = 365 * 86_400_000;
-/// Lines of a world's story that are printed.
+/// Lines of a world's story that are printed, unless it is the only world.
 const STORY_MAX: usize = 120;
 /// How many worlds a planted bug is searched for in.
 const SEARCHED: u64 = 10_000;
@@ -12,7 +12,7 @@ const SEARCHED: u64 = 10_000;
 /// Runs `n` worlds from `seed` on; gives how many failed, and how many rows hardly ever occurred.
 pub fn worlds(n: u32, seed: u64) -> u64 {
     let mut coverage = Coverage::default();
-    let mut failures = Failures::new("sim");
+    let mut failures = Failures::new("sim", n);
     let (mut device_ms, mut batches, mut records) = (0, 0, 0);
     for seed in seed..seed + u64::from(n) {
         let plan = Plan::of(seed);
@@ -58,7 +58,7 @@ pub fn planted(seed: u64) -> u64 {
 /// batch, and five times as many devices that only lose their power, none of which may be taken
 /// for a clone.
 pub fn clones(n: u32, seed: u64) -> u64 {
-    let mut failures = Failures::new("clone");
+    let mut failures = Failures::new("clone", n);
     let (mut found, mut false_alarms) = (0, 0);
     let n = u64::from(n);
     for seed in seed..seed + n {
@@ -104,11 +104,12 @@ fn alarms(rows: &Rows) -> u64 {
 struct Failures {
     name: &'static str,
     count: u64,
+    story_max: usize,
 }
 
 impl Failures {
-    fn new(name: &'static str) -> Self {
-        Self { name, count: 0 }
+    fn new(name: &'static str, n: u32) -> Self {
+        Self { name, count: 0, story_max: if n == 1 { usize::MAX } else { STORY_MAX } }
     }
 
     fn look(&mut self, plan: &Plan, outcome: &Outcome, violations: &[Violation]) {
@@ -122,7 +123,7 @@ impl Failures {
             println!("  {:?} at {} ms: {}", violation.invariant, violation.at, violation.what);
         }
         let story = run(plan, None, true).trace;
-        let skipped = story.len().saturating_sub(STORY_MAX);
+        let skipped = story.len().saturating_sub(self.story_max);
         story.iter().skip(skipped).for_each(|line| println!("    {line}"));
     }
 }

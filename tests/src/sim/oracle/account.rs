@@ -1,0 +1,109 @@
+//! The account that is made of a world at rest: where every record is.
+
+use super::*;
+
+impl Oracle {
+    /// I1 over everything that the collector has, for the writers at these places.
+    pub fn account(&mut self, log: &[LogEntry], honest: &[usize]) {
+        let books = Books::of(log);
+        for wrong in &books.wrong {
+            self.fail(Invariant::I1, wrong.clone());
+        }
+        let mut wrong = Vec::new();
+        for entry in log {
+            let chain = (entry.link.device, entry.link.epoch);
+            for record in &entry.records {
+                let subject = &record.observation.subject;
+                let same = self.observed.get(subject) == Some(&record.observation);
+                let known = self.known.get(&chain).and_then(|known| known.get(&record.id));
+                let own =
+                    known.map_or(entry.link.epoch > Epoch(1), |known| known.contains(&record.observation));
+                if !same || !own {
+                    wrong.push(format!("record {} of {} was altered", record.id, chain.0));
+                }
+            }
+        }
+        for &place in honest {
+            wrong.extend(self.lost_of(place, &books));
+        }
+        for what in wrong {
+            self.fail(Invariant::I1, what);
+        }
+    }
+
+    fn lost_of(&self, place: usize, books: &Books) -> Vec<String> {
+        let writer = &self.writers[place];
+        let chain = (writer.device, writer.epoch);
+        let (stored, declared) = (books.stored.get(&chain), books.declared.get(&chain));
+        let unissued = books.unissued.get(&chain);
+        let mut wrong = Vec::new();
+        for id in writer.appended.keys() {
+            let here = stored.is_some_and(|stored| stored.contains(id));
+            let gone = declared.is_some_and(|declared| declared.contains(*id));
+            match (here, gone) {
+                (false, false) => wrong.push(format!("record {id} of device {place} is lost silently")),
+                (true, true) if !writer.damaged => {
+                    wrong.push(format!("record {id} of device {place} is stored and declared lost"));
+                }
+                (false, true) if !writer.damaged && unissued.is_some_and(|u| u.contains(*id)) => {
+                    wrong.push(format!("record {id} of device {place} is declared as never issued"));
+                }
+                (true | false, _) => {}
+            }
+        }
+        // What had another id in the epoch before has to be somewhere, unless the new one declares
+        // losses, of which nobody can say what they were.
+        let losses = declared.is_some_and(|declared| !declared.runs().is_empty());
+        if self.keeps_all && !writer.damaged && !losses {
+            let nowhere = writer
+                .moved
+                .iter()
+                .filter(|subject| !books.subjects.contains(&(writer.device, (*subject).clone())));
+            wrong.extend(nowhere.map(|subject| format!("{subject} of device {place} did not come along")));
+        }
+        wrong
+    }
+}
+
+/// What a log holds, by chain.
+#[derive(Default)]
+struct Books {
+    stored: BTreeMap<(DeviceId, Epoch), BTreeSet<RecId>>,
+    declared: BTreeMap<(DeviceId, Epoch), RunSet>,
+    unissued: BTreeMap<(DeviceId, Epoch), RunSet>,
+    subjects: BTreeSet<(DeviceId, Name)>,
+    wrong: Vec<String>,
+}
+
+impl Books {
+    fn of(log: &[LogEntry]) -> Self {
+        let mut books = Self::default();
+        let mut last: BTreeMap<(DeviceId, Epoch), (Seq, Hash)> = BTreeMap::new();
+        let mut subjects = BTreeSet::new();
+        for entry in log {
+            let chain = (entry.link.device, entry.link.epoch);
+            let ids = books.stored.entry(chain).or_default();
+            for record in &entry.records {
+                let subject = record.observation.subject.clone();
+                if !ids.insert(record.id) || !subjects.insert((chain, subject.clone())) {
+                    books.wrong.push(format!("record {} of {} is stored twice", record.id, chain.0));
+                }
+                books.subjects.insert((chain.0, subject));
+            }
+            for gap in &entry.gaps {
+                books.declared.entry(chain).or_default().insert(gap.run);
+                if gap.reason == GapReason::NeverIssued {
+                    books.unissued.entry(chain).or_default().insert(gap.run);
+                }
+            }
+            let before = last.insert(chain, (entry.link.seq, entry.link.hash));
+            if let Some((seq, hash)) = before
+                && entry.link.seq == seq.next()
+                && entry.link.prev != hash
+            {
+                books.wrong.push(format!("the stored chain of {} breaks after {seq}", chain.0));
+            }
+        }
+        books
+    }
+}
