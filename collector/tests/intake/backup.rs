@@ -90,7 +90,7 @@ async fn what_does_not_fit_its_hash_is_not_restored() {
     let folder = dir.join("backup");
     backup(&old, &rig.store, &folder).await.unwrap();
     let new = config(dir.join("new"));
-    for file in ["collector.sqlite", "pki/ack.key.pem"] {
+    for file in ["collector.sqlite", "pki/000001/ack.key.pem"] {
         let path = folder.join(file);
         let good = std::fs::read(&path).unwrap();
         let mut bad = good.clone();
@@ -105,7 +105,7 @@ async fn what_does_not_fit_its_hash_is_not_restored() {
     let text = std::fs::read_to_string(&manifest).unwrap();
     std::fs::write(&manifest, text.replace("\"format\": 1", "\"format\": 9")).unwrap();
     assert!(matches!(restore(&new, rig.clock.clone(), &folder).await, Err(BackupError::Format(9))));
-    std::fs::write(&manifest, text.replace("pki/ack.key.pem", "../ack.key.pem")).unwrap();
+    std::fs::write(&manifest, text.replace("pki/000001/ack.key.pem", "../ack.key.pem")).unwrap();
     assert!(matches!(restore(&new, rig.clock.clone(), &folder).await, Err(BackupError::Altered(_))));
     std::fs::write(&manifest, "{}").unwrap();
     assert!(matches!(restore(&new, rig.clock.clone(), &folder).await, Err(BackupError::Manifest(_))));

@@ -28,13 +28,8 @@ impl SimClock {
         Moment {
             boot: self.boot,
             mono: Monotonic(now.saturating_sub(self.booted_at)),
-            wall: self.server_at(now).plus_micros(self.wall_offset_us),
+            wall: server_at(now).plus_micros(self.wall_offset_us),
         }
-    }
-
-    /// The collector's wall clock.
-    pub fn server_at(&self, now: u64) -> Timestamp {
-        server_at(now)
     }
 }
 

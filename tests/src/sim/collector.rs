@@ -304,18 +304,19 @@ impl Collector {
 
     fn answer(&self, cx: &mut Cx<'_>, ask: &Ask, link: &Link, verdict: &Verdict) -> Answer {
         let refuse = |reason| Refusal { reason, link: Some(Box::new(*link)) };
-        let reply = match verdict.row {
-            Row::ForkStored | Row::ForkPrev => self.refused(cx, refuse(RejectReason::Fork), ask.nonce),
-            Row::StaleEpoch => self.refused(cx, refuse(RejectReason::StaleEpoch), ask.nonce),
-            Row::Quarantined | Row::HoleUnexplained => {
-                self.refused(cx, refuse(RejectReason::Quarantined), ask.nonce)
-            }
-            Row::EpochAhead => BARE,
-            _ => {
-                let row = self.stored.rows.get(&link.device);
-                let head = row.map_or((Seq(0), Hash::ZERO), |row| (row.seq, row.hash));
-                self.acknowledge(cx, link, head, (ask.nonce, verdict.need))
-            }
+        let is = |rows: &[Row]| rows.contains(&verdict.row);
+        let reply = if is(&[Row::ForkStored, Row::ForkPrev]) {
+            self.refused(cx, refuse(RejectReason::Fork), ask.nonce)
+        } else if is(&[Row::StaleEpoch]) {
+            self.refused(cx, refuse(RejectReason::StaleEpoch), ask.nonce)
+        } else if is(&[Row::Quarantined, Row::HoleUnexplained]) {
+            self.refused(cx, refuse(RejectReason::Quarantined), ask.nonce)
+        } else if is(&[Row::EpochAhead]) {
+            BARE
+        } else {
+            let row = self.stored.rows.get(&link.device);
+            let head = row.map_or((Seq(0), Hash::ZERO), |row| (row.seq, row.hash));
+            self.acknowledge(cx, link, head, (ask.nonce, verdict.need))
         };
         Answer::to(ask, reply)
     }
@@ -392,14 +393,11 @@ impl Collector {
             Standing::Quarantined(_) => Row::ResumeQuarantined,
         });
         cx.trace.say(cx.now, || format!("collector: {device} stands {:?}", decision.standing));
-        match decision.standing {
-            Standing::Quarantined(_) => {
-                return self.refused(cx, Refusal::bare(RejectReason::Quarantined), nonce);
-            }
-            Standing::StaleEpoch { .. } => {
-                return self.refused(cx, Refusal::bare(RejectReason::StaleEpoch), nonce);
-            }
-            _ => {}
+        if let Standing::Quarantined(_) = decision.standing {
+            return self.refused(cx, Refusal::bare(RejectReason::Quarantined), nonce);
+        }
+        if let Standing::StaleEpoch { .. } = decision.standing {
+            return self.refused(cx, Refusal::bare(RejectReason::StaleEpoch), nonce);
         }
         self.facts(cx, request);
         let Some(row) = self.stored.rows.get(&device) else { return BARE };

@@ -6,7 +6,7 @@
 
 use super::{
     Ask, Bug, Cx, Path, Reply,
-    clock::SimClock,
+    clock::{SimClock, server_at},
     disk::{DiskImage, SimDisk, SimEngine, SimStates},
     rows::Row,
 };
@@ -132,8 +132,7 @@ impl Device {
             agent_version: name(VERSION),
             machine: Hash::of(&start.device.0),
         };
-        let certificate_until = clock
-            .server_at(0)
+        let certificate_until = server_at(0)
             .plus(Duration::from_millis(settings.certificate_life_ms.unwrap_or(u64::MAX / 4_000)));
         Self {
             place,
@@ -181,7 +180,7 @@ impl Device {
         self.certificate_until = image.certificate_until;
         self.start = image.start;
         self.key = image.key.clone();
-        self.pending = image.pending.clone();
+        self.pending.clone_from(&image.pending);
     }
 
     /// Memory is gone.

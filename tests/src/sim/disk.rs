@@ -121,8 +121,8 @@ impl SimDisk {
 
     pub fn restore(&self, image: &DiskImage) {
         let mut inner = self.inner();
-        inner.pairs = image.pairs.clone();
-        inner.state = image.state.clone();
+        inner.pairs.clone_from(&image.pairs);
+        inner.state.clone_from(&image.state);
         inner.recount();
         inner.undo.clear();
         inner.old_states.clear();

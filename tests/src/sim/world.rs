@@ -299,11 +299,11 @@ impl<'a> World<'a> {
             }
             Event::Timeout { place, life, number } => {
                 if self.devices[place].life == life {
-                    self.answered(Answer { place, life, number, reply: Reply::Bare { retry_after: None } });
+                    self.answered(&Answer { place, life, number, reply: Reply::Bare { retry_after: None } });
                 }
             }
             Event::Arrive(ask) => self.arrive(&ask),
-            Event::Answered(answer) => self.answered(answer),
+            Event::Answered(answer) => self.answered(&answer),
             Event::Commit { life } => {
                 self.commit_planned = false;
                 if self.collector.life == life {
@@ -396,7 +396,7 @@ impl<'a> World<'a> {
                 let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
                 self.soon(place, ms);
             }
-            Next::Ask(ask) => self.send(ask),
+            Next::Ask(ask) => self.send(&ask),
         }
     }
 
@@ -408,7 +408,7 @@ impl<'a> World<'a> {
         self.approved.iter().any(other)
     }
 
-    fn send(&mut self, ask: Ask) {
+    fn send(&mut self, ask: &Ask) {
         let (place, life, number) = (ask.place, ask.life, ask.number);
         self.trace.say(self.now, || format!("device {place} asks {:?} ({number})", ask.path));
         if ask.path == Path::Batch {
@@ -428,7 +428,7 @@ impl<'a> World<'a> {
         self.at(self.now + TIMEOUT, Event::Timeout { place, life, number });
     }
 
-    fn answered(&mut self, answer: Answer) {
+    fn answered(&mut self, answer: &Answer) {
         let place = answer.place;
         if self.devices[place].life != answer.life {
             return;
@@ -461,7 +461,9 @@ impl<'a> World<'a> {
             self.commit_planned = true;
             if self.bug == Some(Bug::AckBeforeCommit) {
                 let early = self.collector.answer_early(self.now);
-                early.into_iter().for_each(|answer| self.answer(answer));
+                for answer in early {
+                    self.answer(answer);
+                }
             }
             let life = self.collector.life;
             self.at(self.now + GATHER, Event::Commit { life });
@@ -477,7 +479,9 @@ impl<'a> World<'a> {
             self.at(self.now + down, Event::CollectorUp);
             return;
         }
-        answers.into_iter().for_each(|answer| self.answer(answer));
+        for answer in answers {
+            self.answer(answer);
+        }
     }
 
     fn answer(&mut self, answer: Answer) {

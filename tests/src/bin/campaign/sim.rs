@@ -34,21 +34,21 @@ pub fn worlds(n: u32, seed: u64) -> u64 {
 }
 
 /// How many bugs are planted.
+#[expect(clippy::cast_possible_truncation, reason = "a list written by hand is short")]
 pub const PLANTED: u32 = tenken_tests::sim::PLANTED.len() as u32;
 
 /// Plants each bug, and looks for a world that shows it.
 pub fn planted(seed: u64) -> u64 {
     let mut missed = 0;
     for planted in sim::PLANTED {
-        match planted.find(seed, SEARCHED) {
-            Some(found) => println!(
+        if let Some(found) = planted.find(seed, SEARCHED) {
+            println!(
                 "planted: `{}` found after {} worlds, seed {}: {:?}: {}",
                 planted.name, found.worlds, found.seed, found.violation.invariant, found.violation.what
-            ),
-            None => {
-                println!("planted: `{}` NOT found in {SEARCHED} worlds", planted.name);
-                missed += 1;
-            }
+            );
+        } else {
+            println!("planted: `{}` NOT found in {SEARCHED} worlds", planted.name);
+            missed += 1;
         }
     }
     missed

@@ -19,7 +19,7 @@ impl Collector {
                 if stub {
                     cx.rows.note(Row::Stub);
                 }
-                self.store(cx, link, arrival, *next);
+                self.store(cx, link, &arrival, *next);
                 self.store_held(cx, device);
                 None
             }
@@ -70,10 +70,7 @@ impl Collector {
         cx.rows.note(said);
         cx.oracle.decided(link, said);
         if let Some(before) = self.book.get(&link.device) {
-            let after = match decision {
-                IngestDecision::New { next, .. } => next,
-                _ => before,
-            };
+            let after = if let IngestDecision::New { next, .. } = decision { next } else { before };
             for broken in invariant::violated(before, link, decision, after) {
                 cx.oracle.product_says(broken.as_str());
             }
@@ -82,7 +79,7 @@ impl Collector {
         said
     }
 
-    pub(super) fn store(&mut self, cx: &mut Cx<'_>, link: &Link, arrival: Arrival, next: DeviceLedger) {
+    pub(super) fn store(&mut self, cx: &mut Cx<'_>, link: &Link, arrival: &Arrival, next: DeviceLedger) {
         let records = arrival.batch().map(|received| received.batch.records.clone()).unwrap_or_default();
         self.log.push(LogEntry { link: *link, records, gaps: arrival.gaps() });
         if let Some(row) = self.stored.rows.get_mut(&link.device) {
@@ -90,8 +87,8 @@ impl Collector {
             row.take_over(&next);
             row.hashes.insert(link.seq.0 % limit::LEDGER_HASHES as u64, (link.seq, link.hash));
             let before = row.coverage.clone();
-            row.coverage.add(&arrival);
-            if !invariant::nothing_is_lost(&before, &arrival, &row.coverage) {
+            row.coverage.add(arrival);
+            if !invariant::nothing_is_lost(&before, arrival, &row.coverage) {
                 cx.oracle.product_says("I1");
             }
         }
@@ -110,10 +107,14 @@ impl Collector {
                     if clone_suspected {
                         cx.oracle.clone_suspected(device);
                     }
-                    self.store(cx, &link, arrival, *next);
+                    self.store(cx, &link, &arrival, *next);
                 }
                 IngestDecision::Fork(_) => return self.quarantine(device, QuarantineReason::Fork),
-                _ => return,
+                IngestDecision::Duplicate
+                | IngestDecision::Hole { .. }
+                | IngestDecision::StaleEpoch { .. }
+                | IngestDecision::EpochAhead { .. }
+                | IngestDecision::Quarantined(_) => return,
             }
         }
     }

@@ -34,8 +34,8 @@ impl Device {
                     && let Ok(spool) = self.spool(cx)
                 {
                     let _ = spool.release(&ack, &envelope);
-                    let acked = spool.stats().acked_seq;
-                    cx.oracle.let_go(place, acked);
+                    let up_to = spool.stats().acked_seq;
+                    cx.oracle.let_go(place, up_to);
                 }
             }
             (Path::Batch, Said::Rejected(reject)) => {

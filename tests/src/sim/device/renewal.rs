@@ -6,13 +6,13 @@ impl Device {
     /// A certificate that is due is renewed before anything else; one that has expired lets
     /// nothing else through.
     pub(super) fn renewal(&mut self, cx: &mut Cx<'_>, at: Timestamp) -> Option<Ask> {
-        let life = Duration::from_millis(self.settings.certificate_life_ms?);
+        let whole = Duration::from_millis(self.settings.certificate_life_ms?);
         let moment = self.now(cx);
         let live = self.live.as_mut()?;
         // Silence may mean that the certificate is over by a clock that is right.
         let blind =
             live.pusher.failing_since().is_some() && live.time.quality(moment).source == ClockSource::Unknown;
-        if at < self.certificate_until.minus(life / 3) && !blind {
+        if at < self.certificate_until.minus(whole / 3) && !blind {
             return None;
         }
         let now = moment.mono;
@@ -47,9 +47,13 @@ impl Device {
     pub(super) fn rejoining(&mut self, cx: &mut Cx<'_>) -> Option<Next> {
         let every = self.settings.policy.interval.max(Duration::from_secs(60));
         let live = self.live.as_mut()?;
-        match live.pusher.halted()? {
-            Halt::DeviceBehind | Halt::Rejected(RejectReason::Fork | RejectReason::Quarantined) => {}
-            _ => return None,
+        let rejoins = [
+            Halt::DeviceBehind,
+            Halt::Rejected(RejectReason::Fork),
+            Halt::Rejected(RejectReason::Quarantined),
+        ];
+        if !rejoins.contains(&live.pusher.halted()?) {
+            return None;
         }
         if cx.now < live.rejoin_at {
             return None;

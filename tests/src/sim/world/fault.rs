@@ -162,7 +162,7 @@ impl World<'_> {
         let carried = self.now + self.dice.between(1, self.plan.interval);
         self.trace.say(self.now, || format!("device {place} exports {} links", envelopes.len()));
         for bytes in envelopes {
-            let ask = self.ask_of_nobody(place, bytes);
+            let ask = Self::ask_of_nobody(place, bytes);
             let at = carried + self.dice.below(60_000);
             self.at(at, Event::Arrive(ask));
         }
@@ -170,7 +170,7 @@ impl World<'_> {
     }
 
     /// A request whose answer nobody waits for.
-    pub(super) fn ask_of_nobody(&self, place: usize, bytes: Vec<u8>) -> Ask {
+    pub(super) fn ask_of_nobody(place: usize, bytes: Vec<u8>) -> Ask {
         Ask {
             place,
             life: u32::MAX,
@@ -204,7 +204,7 @@ impl World<'_> {
         let envelope = Envelope::seal(&stub, &device.key).expect("a stub always encodes");
         self.oracle.doubled.insert(device.device());
         for number in 0..6 {
-            let ask = self.ask_of_nobody(place, envelope.to_bytes());
+            let ask = Self::ask_of_nobody(place, envelope.to_bytes());
             self.at(self.now + number * 500, Event::Arrive(ask));
         }
     }
@@ -228,7 +228,7 @@ impl World<'_> {
                 let older = self.dice.index(self.consents.len());
                 return self.consents.get(older).cloned();
             }
-            Consent::Empty => (Default::default(), Timestamp::MAX),
+            Consent::Empty => (std::collections::BTreeSet::default(), Timestamp::MAX),
             Consent::Narrow { mask } => {
                 let kept = CATEGORIES.iter().filter(|c| mask >> c.code() & 1 == 1);
                 (kept.map(|category| category.code()).collect(), Timestamp::MAX)

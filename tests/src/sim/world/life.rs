@@ -96,7 +96,9 @@ impl World<'_> {
             self.at(self.now + self.plan.interval / 2, Event::Look);
             return false;
         }
-        restless.into_iter().for_each(|what| self.oracle.fail_at_rest(what));
+        for what in restless {
+            self.oracle.fail_at_rest(what);
+        }
         self.oracle.account(&self.collector.log, &honest);
         true
     }
