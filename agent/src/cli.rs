@@ -132,7 +132,7 @@ pub fn main(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Run => {
             telemetry::init(config.log_format, "info");
-            runtime()?.block_on(app::run(config, terminated()))?;
+            runtime()?.block_on(async { app::run(config, terminated()).await })?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Probe { name, json } => {
@@ -250,23 +250,29 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")
 }
 
-/// Completes when the service is told to stop.
-pub async fn terminated() {
+/// Completes when the service is told to stop. Listens from this call on, inside a runtime: what
+/// comes while the parts are still being built ends the service in order too.
+pub fn terminated() -> impl Future<Output = ()> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut term) => {
-                tokio::select! {
-                    _ = term.recv() => {}
-                    _ = tokio::signal::ctrl_c() => {}
+        let term = signal(SignalKind::terminate());
+        async move {
+            match term {
+                Ok(mut term) => {
+                    tokio::select! {
+                        _ = term.recv() => {}
+                        _ = tokio::signal::ctrl_c() => {}
+                    }
                 }
+                Err(_) => drop(tokio::signal::ctrl_c().await),
             }
-            Err(_) => drop(tokio::signal::ctrl_c().await),
         }
     }
     #[cfg(not(unix))]
-    drop(tokio::signal::ctrl_c().await);
+    async {
+        drop(tokio::signal::ctrl_c().await);
+    }
 }
 
 async fn look(config: &AgentConfig, only: Option<&str>) -> anyhow::Result<Vec<(ProbeInfo, ProbeOutcome)>> {

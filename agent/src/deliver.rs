@@ -44,6 +44,9 @@ pub struct Delivery {
     shared: Rc<Shared>,
     pusher: Pusher,
     conversation: Conversation,
+    /// The categories by which what waits was weeded last: a consent that did not change weeds
+    /// nothing more, and reading all of a long backlog for each cut would hold up its drain.
+    weeded_by: Option<Vec<Category>>,
 }
 
 /// The device has its next epoch: the parts are to be built anew.
@@ -78,7 +81,7 @@ enum Silence {
 
 impl Delivery {
     pub fn new(shared: Rc<Shared>, pusher: Pusher, conversation: Conversation) -> Self {
-        Self { shared, pusher, conversation }
+        Self { shared, pusher, conversation, weeded_by: None }
     }
 
     /// Runs until it is dropped, or the device has its next epoch.
@@ -204,6 +207,7 @@ impl Delivery {
         let (epoch, last_seq, last_hash) = snapshot.head;
         let asked = async {
             let nonce = Nonce(key::random().map_err(Silence::Random)?);
+            let challenge = self.conversation.challenge().await;
             let request = ResumeRequest {
                 device: self.shared.enrolled.device,
                 epoch,
@@ -212,7 +216,7 @@ impl Delivery {
                 newest_ack: snapshot.newest_ack.map(Into::into),
                 consent_version: self.shared.gate.borrow().highest(),
                 facts: host_facts(VERSION),
-                challenge: self.conversation.challenge().await,
+                challenge,
                 nonce,
             };
             let envelope =
@@ -262,7 +266,11 @@ impl Delivery {
             Category::ALL.into_iter().filter(|c| gate.permits(*c, at).is_ok()).collect()
         };
         let cut = async {
-            self.shared.spool.withdraw(move |category| allowed.contains(&category)).await?;
+            if self.weeded_by.as_ref() != Some(&allowed) {
+                let named = allowed.clone();
+                self.shared.spool.withdraw(move |category| named.contains(&category)).await?;
+                self.weeded_by = Some(allowed);
+            }
             let now = self.shared.clock.now();
             let clock = self.shared.device_clock.quality(now);
             let device = self.shared.enrolled.device;

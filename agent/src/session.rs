@@ -129,9 +129,12 @@ impl Conversation {
 
     /// Opens what the collector signed.
     pub fn open<T: Payload>(&self, envelope: &Envelope) -> Result<Verified<T>, SessionError> {
-        envelope.open::<T>(&self.ack_key).map_err(|e| match e {
-            EnvelopeError::WrongKey => SessionError::UnknownSigner,
-            other => SessionError::Unsigned(other),
+        envelope.open::<T>(&self.ack_key).map_err(|e| {
+            if matches!(e, EnvelopeError::WrongKey) {
+                SessionError::UnknownSigner
+            } else {
+                SessionError::Unsigned(e)
+            }
         })
     }
 

@@ -256,8 +256,8 @@ async fn kept(bed: &Bed, result: &mut RestoreResult) -> BTreeMap<DeviceId, Kept>
                     let key = keys.get(&device).expect("only a device's envelope is in the log");
                     kept.entry(device).or_default().take(&bytes, key);
                 }
-                Entry::CollectorLost(lost) => {
-                    kept.entry(lost.device).or_default().lost.push((lost.from, lost.to));
+                Entry::CollectorLost(range) => {
+                    kept.entry(range.device).or_default().lost.push((range.from, range.to));
                 }
                 Entry::Fork { .. } | Entry::CloneSuspected { .. } => result.forks += 1,
                 Entry::Quarantined { .. } => result.quarantines += 1,

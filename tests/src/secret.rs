@@ -12,7 +12,7 @@ pub fn occurrences(secret: &[u8], bytes: &[u8]) -> usize {
 fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
     let lower = tenken_common::id::hex(secret);
     let mut forms = vec![secret.to_vec(), lower.to_uppercase().into_bytes(), lower.into_bytes()];
-    for last in [b"+/", b"-_"] {
+    for last in [*b"+/", *b"-_"] {
         forms.extend((0..3).map(|shift| inside_base64(secret, shift, last)));
     }
     forms.sort();
@@ -22,8 +22,8 @@ fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
 
 /// The characters that are made of `secret` alone where `shift` bytes of something stand before
 /// it and something follows.
-fn inside_base64(secret: &[u8], shift: usize, last: &[u8; 2]) -> Vec<u8> {
-    let letters: Vec<u8> = (b'A'..=b'Z').chain(b'a'..=b'z').chain(b'0'..=b'9').chain(*last).collect();
+fn inside_base64(secret: &[u8], shift: usize, last: [u8; 2]) -> Vec<u8> {
+    let letters: Vec<u8> = (b'A'..=b'Z').chain(b'a'..=b'z').chain(b'0'..=b'9').chain(last).collect();
     let bit = |n: usize| secret.get(n / 8).map_or(0, |byte| usize::from(byte >> (7 - n % 8) & 1));
     let first = (shift * 8).div_ceil(6);
     let end = (shift + secret.len()) * 8 / 6;

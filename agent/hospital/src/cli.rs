@@ -237,7 +237,7 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> anyhow::Result<()> {
         Command::Approve(args) => desk.approve(args),
         Command::Rejoin(args) => desk.rejoin(args),
         Command::Consent(command) => desk.consent(command),
-        Command::Agree(args) => desk.agree(args),
+        Command::Agree(args) => desk.agree(&args),
         Command::Statement(StatementCommand::Show { file, public }) => desk.show(&file, public.as_deref()),
     }
 }
@@ -331,7 +331,7 @@ impl Desk<'_> {
         self.say(Message::RejoinApproved, &values)
     }
 
-    fn agree(self, args: AgreeArgs) -> anyhow::Result<()> {
+    fn agree(self, args: &AgreeArgs) -> anyhow::Result<()> {
         let hospital_key = read_secret(&args.signer.key)?;
         let text = read(&args.contract)?;
         let (contract, agreement) = agreement::agree(&args.signer.hospital, &text, &hospital_key, self.now)

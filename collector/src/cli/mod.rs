@@ -278,6 +278,8 @@ async fn with_store(
 }
 
 async fn serve(config: CollectorConfig) -> anyhow::Result<()> {
+    // What comes while the parts are still being built ends the service in order too.
+    let told_to_stop = terminated();
     let mut running = app::start(config).await?;
     let addresses = running.addresses();
     tracing::info!(
@@ -288,7 +290,7 @@ async fn serve(config: CollectorConfig) -> anyhow::Result<()> {
         "collector serves"
     );
     let broken = tokio::select! {
-        () = terminated() => None,
+        () = told_to_stop => None,
         part = running.part_ended() => Some(part),
     };
     running.stop().await?;
@@ -299,20 +301,21 @@ async fn serve(config: CollectorConfig) -> anyhow::Result<()> {
     }
 }
 
-/// Completes when the service is told to stop.
-async fn terminated() {
+/// Completes when the service is told to stop. Listens from this call on, inside a runtime.
+fn terminated() -> impl Future<Output = ()> {
     #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut term) = signal(SignalKind::terminate()) {
+    let term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+    async move {
+        #[cfg(unix)]
+        if let Ok(mut term) = term {
             tokio::select! {
                 _ = term.recv() => {}
                 _ = tokio::signal::ctrl_c() => {}
             }
             return;
         }
+        drop(tokio::signal::ctrl_c().await);
     }
-    drop(tokio::signal::ctrl_c().await);
 }
 
 async fn rebuild(config: &CollectorConfig, language: Language) -> anyhow::Result<()> {

@@ -24,6 +24,7 @@ use tenken_common::{
 
 /// What the next version changes; the rest stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent choices, as on the command line")]
 pub struct Renewed {
     pub ack_key: bool,
     pub root: bool,
