@@ -3,7 +3,7 @@
 //!
 //! Holds: a world that fails is named by its seed; `campaign sim --n 1 --seed N` tells its story.
 
-use tenken_tests::sim::{Coverage, PLANTED, Plan, Row, Rows, judge, run};
+use tenken_tests::sim::{Coverage, PLANTED, Plan, PlantedBug, Row, Rows, judge, run};
 
 /// Worlds in which a planted bug is looked for, besides the one in which it is known to show.
 const SEARCHED: u64 = 40;
@@ -34,10 +34,13 @@ fn worlds_keep_the_invariants_and_come_to_rest() {
     assert!(thin.is_empty(), "hardly ever seen: {thin:?}\n{coverage}");
 }
 
+/// Those of which a world is known; the campaign `planted` looks for all of them.
 #[test]
 fn each_planted_bug_is_found() {
+    let known: Vec<&PlantedBug> = PLANTED.iter().filter(|bug| bug.known.is_some()).collect();
+    assert!(known.len() >= 12, "only {} of {}", known.len(), PLANTED.len());
     let missed: Vec<&str> =
-        PLANTED.iter().filter(|bug| bug.find(1, SEARCHED).is_none()).map(|bug| bug.name).collect();
+        known.iter().filter(|bug| bug.find(1, SEARCHED).is_none()).map(|bug| bug.name).collect();
     assert!(missed.is_empty(), "not found: {missed:?}");
 }
 

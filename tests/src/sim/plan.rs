@@ -247,10 +247,12 @@ impl Plan {
         }
     }
 
-    /// Whether no record is given up on purpose: for room, for consent, or as poison.
+    /// Whether no record is given up on purpose (for room, for consent, or as poison), and none that
+    /// was stored is lost by the collector.
     pub fn keeps_all(&self) -> bool {
-        let consents = self.faults.iter().any(|(_, fault)| matches!(fault, Fault::Consent { .. }));
-        self.poison == 0 && self.cap_bytes >= 1 << 26 && !consents
+        let loses = |fault: &Fault| matches!(fault, Fault::Consent { .. } | Fault::CollectorRestore { .. });
+        let lost = self.faults.iter().any(|(_, fault)| loses(fault));
+        self.poison == 0 && self.cap_bytes >= 1 << 26 && !lost
     }
 
     /// The same world with wall clocks that are right, where nothing may depend on them; `None`

@@ -64,11 +64,16 @@ rows! {
 }
 
 impl Row {
-    /// Whether it is a row of the ledger's or of resume's table, and can be reached: a device of a
-    /// closed epoch has a key that is not heard at resume any more.
+    /// Whether it is a row of the ledger's or of resume's table that a device can reach: every epoch
+    /// has a key of its own, so one of a closed epoch is not heard at resume, and one of an epoch
+    /// that the collector forgot is not heard at all.
     fn is_required(self) -> bool {
         let table = ["ledger:", "resume:"].iter().any(|table| self.as_str().starts_with(table));
-        table && !matches!(self, Self::ResumeStaleEpoch | Self::StaleClone)
+        let unheard = matches!(
+            self,
+            Self::ResumeStaleEpoch | Self::StaleClone | Self::EpochAhead | Self::ResumeEpochAhead
+        );
+        table && !unheard
     }
 }
 

@@ -385,8 +385,8 @@ impl<'a> World<'a> {
         }
         if self.plan.rejoins
             && self.devices[place].pending.is_some()
-            && self.approved.insert((place, self.devices[place].start.epoch))
             && !self.approved_device(place)
+            && self.approved.insert((place, self.devices[place].start.epoch))
         {
             let later = self.dice.between(1, 2 * self.plan.interval);
             self.at(self.now + later, Event::Approve { place });
