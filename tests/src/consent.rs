@@ -155,7 +155,10 @@ impl Overheard {
     /// Lets batches be cut and not get through.
     pub fn hold_some(&self) {
         self.recorder.hold(true);
-        self.status_when("a batch in flight", |s| s.spool.in_flight > 0);
+        // Not one that got through just before.
+        self.status_when("a batch in flight that was put off", |s| {
+            s.spool.in_flight > 0 && s.delivery.state == tenken_agent::status::DeliveryState::Failing
+        });
     }
 
     /// Judges all that was heard by the consents of its time.
