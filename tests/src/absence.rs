@@ -370,7 +370,7 @@ impl World {
             .collect();
         let mut took: BTreeMap<usize, Duration> = BTreeMap::new();
         while took.len() < devices.len() && passed() < within {
-            std::thread::sleep(Duration::from_millis(50));
+            crate::let_pass(Duration::from_millis(50));
             for (n, device) in devices.iter().enumerate() {
                 if !took.contains_key(&n) && acked(device) > device.acked {
                     took.insert(n, passed());
