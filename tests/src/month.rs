@@ -193,6 +193,8 @@ mod tests {
         let pairs: Vec<_> = values(&first).into_iter().zip(values(&second)).collect();
         let still = pairs.iter().filter(|(a, b)| a == b).count();
         assert!(still > 0 && still < pairs.len(), "{still} of {} stand still", pairs.len());
-        assert_eq!(second[0].at.wall.micros_since(first[0].at.wall) / 1_000_000, 60);
+        // Each probe is up to 8 ms late.
+        let apart = second[0].at.wall.micros_since(first[0].at.wall);
+        assert!((59_990_000..60_010_000).contains(&apart), "{apart} us");
     }
 }
