@@ -59,7 +59,8 @@ struct Impostor {
 
 impl Impostor {
     fn start(port: u16, mut answer: impl FnMut(TcpStream, &mut Vec<TcpStream>) + Send + 'static) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        // A program that another test starts just now may hold the last one's socket until it runs.
+        let listener = wait_until(BOUND, "the port", |_| TcpListener::bind(("127.0.0.1", port)).ok());
         let (stopped, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let (until, count) = (Arc::clone(&stopped), Arc::clone(&asked));
         let thread = std::thread::spawn(move || {
