@@ -46,6 +46,8 @@ const BUSY_MAX: u32 = 400;
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub policy: PushPolicy,
+    /// How long a spool that cannot be used is left alone.
+    pub disk_retry: Duration,
     pub batch: BatchLimit,
     pub cap_bytes: u64,
     pub ack_key: PublicKey,
@@ -314,24 +316,24 @@ impl Device {
                 }
                 return Next::Wait(interval);
             }
-            let Ok(view) = self.view(cx) else { return Next::Wait(self.settings.policy.retry_first) };
+            let Ok(view) = self.view(cx) else { return Next::Wait(self.settings.disk_retry) };
             let now = self.now(cx).mono;
             let Some(live) = self.live.as_ref() else { return Next::Wait(interval) };
             match live.pusher.poll(now, &view) {
                 PushStep::Wait(wait) => return Next::Wait(wait.min(interval)),
                 PushStep::Resume => match self.resume(cx, view) {
                     Ok(ask) => return Next::Ask(ask),
-                    Err(_) => return Next::Wait(self.settings.policy.retry_first),
+                    Err(_) => return Next::Wait(self.settings.disk_retry),
                 },
                 PushStep::Cut => {
                     if self.cut(cx, &view).is_err() {
-                        return Next::Wait(self.settings.policy.retry_first);
+                        return Next::Wait(self.settings.disk_retry);
                     }
                 }
                 PushStep::Send => match self.send(cx, view) {
                     Ok(Some(ask)) => return Next::Ask(ask),
                     Ok(None) => {}
-                    Err(_) => return Next::Wait(self.settings.policy.retry_first),
+                    Err(_) => return Next::Wait(self.settings.disk_retry),
                 },
             }
         }

@@ -231,6 +231,8 @@ impl<'a> World<'a> {
                 retry_first: Duration::from_secs(2),
                 retry_max: Duration::from_millis((t / 3).clamp(30_000, 6 * 3_600_000)),
             },
+            // The agent's own two seconds, over days of a full disk, would show the same again.
+            disk_retry: Duration::from_millis((t / 60).max(2_000)),
             batch: BatchLimit {
                 records: self.plan.batch_records,
                 bytes: limit::PLAIN_BYTES_MAX,

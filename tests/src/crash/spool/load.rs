@@ -7,7 +7,7 @@
 use super::{
     LARGE, WHOLE, WITHDRAWN, Word, check::resume, cut_context, observation, open, reference::Reference,
 };
-use crate::crash::dice::Dice;
+use crate::crash::{dice::Dice, said};
 use serde_bytes::ByteBuf;
 use std::{
     fs::{self, File},
@@ -106,7 +106,7 @@ impl Load {
     }
 
     fn say(&mut self, word: &Word) {
-        self.said.write_all(&word.to_bytes()).expect("what is said is written beside the disk");
+        self.said.write_all(&said::to_bytes(word)).expect("what is said is written beside the disk");
     }
 
     fn steps(&mut self, steps: usize) -> Done {

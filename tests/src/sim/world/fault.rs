@@ -53,6 +53,7 @@ impl World<'_> {
                 let mut cx = cx!(self);
                 if self.collector.restore(&mut cx) {
                     self.rows.note(Row::CollectorRestored);
+                    self.approve_again(down);
                 }
                 self.at(self.now + down, Event::CollectorUp);
             }
@@ -217,6 +218,15 @@ impl World<'_> {
         {
             let (id, epoch) = (device.device(), device.start.epoch.next());
             self.collector.approve(id, epoch, key.public().fingerprint());
+        }
+    }
+
+    /// The hospital has what it signed, and files it again at a collector that lost it.
+    fn approve_again(&mut self, down: u64) {
+        let places: BTreeSet<usize> = self.approved.iter().map(|(place, _)| *place).collect();
+        for place in places {
+            let later = down + self.dice.between(1, self.plan.interval);
+            self.at(self.now + later, Event::Approve { place });
         }
     }
 
