@@ -24,8 +24,7 @@ pub enum Subject {
 }
 
 impl Subject {
-    pub const ALL: [Self; 3] =
-        [Self::Spool(EngineKind::Sled), Self::Spool(EngineKind::Redb), Self::Store];
+    pub const ALL: [Self; 3] = [Self::Spool(EngineKind::Sled), Self::Spool(EngineKind::Redb), Self::Store];
 
     pub fn as_str(self) -> &'static str {
         match self {

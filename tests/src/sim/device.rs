@@ -431,7 +431,8 @@ impl Device {
         asked.ok_or(SpoolError::Halted)
     }
 
-    fn cut(&mut self, cx: &mut Cx<'_>, view: &PushView) -> Result<(), SpoolError> {
+    /// Whether anything was cut.
+    fn cut(&mut self, cx: &mut Cx<'_>, view: &PushView) -> Result<bool, SpoolError> {
         let at = self.authority(cx);
         let allowed: Vec<Category> = match &self.live {
             Some(live) => Category::ALL.into_iter().filter(|c| live.gate.permits(*c, at).is_ok()).collect(),
@@ -458,7 +459,7 @@ impl Device {
         }
         let outcome = if cut.is_some() { Outcome::Cut } else { Outcome::NothingCut };
         self.outcome(cx, view, &outcome);
-        Ok(())
+        Ok(cut.is_some())
     }
 
     fn send(&mut self, cx: &mut Cx<'_>, view: PushView) -> Result<Option<Ask>, SpoolError> {

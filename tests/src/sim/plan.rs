@@ -9,7 +9,7 @@ use tenken_common::limit;
 
 mod fault;
 
-pub use fault::{Consent, Damage, Fault};
+pub use fault::{Consent, CrashMoment, Damage, Fault};
 
 /// See the module's head.
 #[derive(Debug, Clone)]
@@ -91,7 +91,7 @@ const KINDS: [(Kind, u64, u64); 23] = [
     (Kind::OtherHost, 8, 1),
     (Kind::Rogue, 9, 1),
     (Kind::RejoinForgotten, 6, 1),
-    (Kind::Split, 8, 1),
+    (Kind::Split, 12, 1),
 ];
 
 impl Plan {
@@ -151,7 +151,8 @@ impl Plan {
             seed,
             devices: 1,
             interval,
-            span: links * interval,
+            // A push comes a little later than an interval after the one before.
+            span: links * interval * 3 / 2,
             probe_every: interval,
             observations_max: 1,
             urgent: 0,
@@ -324,7 +325,10 @@ impl Plan {
             }
             Kind::ClockJump => Fault::ClockJump { place, offset_us: some_offset(dice) },
             Kind::BootBack => Fault::BootBack { place, down },
-            Kind::CollectorCrash => Fault::CollectorCrash { down, answered: dice.chance(500) },
+            Kind::CollectorCrash => {
+                let moments = [CrashMoment::AtOnce, CrashMoment::BeforeCommit, CrashMoment::BeforeAnswer];
+                Fault::CollectorCrash { down, moment: dice.pick(&moments) }
+            }
             Kind::CollectorFull => Fault::CollectorFull { until: while_(dice, 3) },
             Kind::CollectorRestore => {
                 self.faults.push((at * dice.between(300, 990) / 1_000, Fault::BackUp));
@@ -350,7 +354,11 @@ impl Plan {
                 Fault::Clone { place }
             }
             Kind::Replay => Fault::Replay { place },
-            Kind::Medium => Fault::Medium { place },
+            Kind::Medium => {
+                // Whoever carries media has no line, or none for a while.
+                self.faults.push((at.saturating_sub(3 * t), Fault::CutOff { place, until: at + 2 * t }));
+                Fault::Medium { place, torn: dice.chance(300) }
+            }
             Kind::OtherHost => Fault::OtherHost { place },
             Kind::Rogue => Fault::Rogue { place },
             Kind::RejoinForgotten => {
@@ -367,13 +375,24 @@ impl Plan {
                 return;
             }
             Kind::Split => {
-                // Both lives know the same last link. One cuts and cannot send, and starts again.
+                // Both lives know the same last link.
                 let twin = self.devices;
                 self.faults.push((at, Fault::Image { place }));
                 self.faults.push((at, Fault::Clone { place }));
-                if dice.chance(500) {
-                    self.faults.push((at + t, Fault::CutOff { place: twin, until: at + 3 * t }));
-                    self.faults.push((at + 5 * t / 2, Fault::Crash { place: twin, down: t, reboot: true }));
+                match dice.below(3) {
+                    0 => {}
+                    // One cuts and cannot send, and starts again.
+                    1 => {
+                        self.faults.push((at + SECOND, Fault::CutOff { place: twin, until: at + 3 * t }));
+                        let crash = Fault::Crash { place: twin, down: t, reboot: true };
+                        self.faults.push((at + 5 * t / 2, crash));
+                    }
+                    // Of one a medium comes without its first link, and that link from the other.
+                    _ => {
+                        self.faults.push((at, Fault::CutOff { place, until: at + 7 * t }));
+                        self.faults.push((at + SECOND, Fault::CutOff { place: twin, until: at + 5 * t }));
+                        self.faults.push((at + 3 * t, Fault::Medium { place, torn: true }));
+                    }
                 }
                 return;
             }

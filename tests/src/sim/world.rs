@@ -11,7 +11,7 @@ use super::{
     dice::Dice,
     net::Net,
     oracle::{Invariant, Oracle, Violation, Writer},
-    plan::{Consent, Damage, Fault, Plan},
+    plan::{Consent, CrashMoment, Damage, Fault, Plan},
     rows::{Row, Rows},
 };
 use std::{
@@ -121,13 +121,15 @@ struct World<'a> {
     approved: BTreeSet<(usize, Epoch)>,
     collector: Collector,
     commit_planned: bool,
-    /// The collector's power fails after its next commit, for so long.
-    answers_lost: Option<u64>,
+    /// The collector's power fails at its next commit, for so long.
+    crash_at: Option<(CrashMoment, u64)>,
     hospital: SecretKey,
     consent_version: u64,
     consents: Vec<Envelope>,
     tags: u64,
     healed: bool,
+    /// Devices that were started once more at the end.
+    started_again: BTreeSet<usize>,
     oracle: Oracle,
     rows: Rows,
     trace: Trace,
@@ -204,12 +206,13 @@ impl<'a> World<'a> {
             approved: BTreeSet::new(),
             collector: Collector::new(ack_key, plan.certificate_life.map(Duration::from_millis)),
             commit_planned: false,
-            answers_lost: None,
+            crash_at: None,
             hospital,
             consent_version: 0,
             consents: Vec::new(),
             tags: 0,
             healed: false,
+            started_again: BTreeSet::new(),
             oracle: Oracle::new(plan.keeps_all()),
             rows: Rows::default(),
             trace: Trace::new(trace),
@@ -473,10 +476,14 @@ impl<'a> World<'a> {
     }
 
     fn commit(&mut self) {
-        let mut cx = cx!(self);
-        let answers = self.collector.commit(&mut cx);
-        if let Some(down) = self.answers_lost.take() {
-            // The power failed between the commit and its answers.
+        let crash = self.crash_at.take();
+        let answers = if matches!(crash, Some((CrashMoment::BeforeCommit, _))) {
+            Vec::new()
+        } else {
+            let mut cx = cx!(self);
+            self.collector.commit(&mut cx)
+        };
+        if let Some((_, down)) = crash {
             self.collector.crash();
             self.at(self.now + down, Event::CollectorUp);
             return;

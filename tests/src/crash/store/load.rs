@@ -30,6 +30,7 @@ use tenken_common::{
     envelope::Envelope,
     id::{Hash, Name, Nonce, SlotId},
     statement::{DeviceApproval, SlotTicket},
+    telemetry::ErrorChain,
     time::{Clock, ManualClock},
 };
 
@@ -220,7 +221,10 @@ impl Life {
     async fn batch(&self, device: &mut Device, records: u64, skipped: u64) -> Result<(), String> {
         let (received, bytes) = device.cut(records, skipped);
         let link = VerifiedLink::Batch(Box::new(received));
-        let admit = async || self.committer.admit(link.clone(), bytes.clone()).await;
+        let admit = async || {
+            let admitted = self.committer.admit(link.clone(), bytes.clone()).await;
+            admitted.map_err(|e| ErrorChain(&e).to_string())
+        };
         let admission = insist(self.tries, "admit", admit).await?;
         match admission.verdict {
             Verdict::New { .. } => {

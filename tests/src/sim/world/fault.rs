@@ -36,14 +36,11 @@ impl World<'_> {
                 self.devices[place].clock.wall_offset_us = offset_us;
             }
             Fault::BootBack { place, down } => self.boot_back(place, down),
-            Fault::CollectorCrash { down, answered } => {
-                if answered {
-                    self.collector.crash();
-                    self.at(self.now + down, Event::CollectorUp);
-                } else {
-                    self.answers_lost = Some(down);
-                }
+            Fault::CollectorCrash { down, moment: CrashMoment::AtOnce } => {
+                self.collector.crash();
+                self.at(self.now + down, Event::CollectorUp);
             }
+            Fault::CollectorCrash { down, moment } => self.crash_at = Some((moment, down)),
             Fault::CollectorFull { until } => {
                 self.collector.set_full(true);
                 self.at(until, Event::CollectorRoom);
@@ -79,7 +76,7 @@ impl World<'_> {
                 }
             }
             Fault::Replay { place } => self.replay(place),
-            Fault::Medium { place } => self.medium(place),
+            Fault::Medium { place, torn } => self.medium(place, torn),
             Fault::OtherHost { place } => {
                 self.devices[place].facts.machine = Hash(self.dice.bytes());
                 self.devices[place].crash();
@@ -154,14 +151,17 @@ impl World<'_> {
     }
 
     /// Everything that waits goes on a medium, and arrives in some other order.
-    pub(super) fn medium(&mut self, place: usize) {
+    pub(super) fn medium(&mut self, place: usize, torn: bool) {
         let mut cx = cx!(self);
-        let envelopes = self.devices[place].export(&mut cx);
+        let mut envelopes = self.devices[place].export(&mut cx);
         if self.devices[place].disk.is_dead() {
             return self.power_lost(place, self.plan.interval / 3);
         }
         let carried = self.now + self.dice.between(1, self.plan.interval);
         self.trace.say(self.now, || format!("device {place} exports {} links", envelopes.len()));
+        if torn && !envelopes.is_empty() {
+            envelopes.remove(0);
+        }
         for bytes in envelopes {
             let ask = Self::ask_of_nobody(place, bytes);
             let at = carried + self.dice.below(60_000);
@@ -188,10 +188,11 @@ impl World<'_> {
         let prev = Hash(self.dice.bytes());
         let device = &self.devices[place];
         let head = self.collector.head(device.device());
-        let seq = match self.dice.below(3) {
+        let seq = match self.dice.below(4) {
             0 => Seq(head.0 + 1_000),
             1 => head.next(),
-            _ => Seq(head.0.max(1)),
+            2 => Seq(head.0.max(1)),
+            _ => Seq(head.0.saturating_sub(30).max(1)),
         };
         let stub = Stub {
             device: device.device(),
