@@ -405,14 +405,6 @@ impl<'a> World<'a> {
         }
     }
 
-    /// The hospital approves one of two that say they are the same device.
-    fn approved_device(&self, place: usize) -> bool {
-        let (device, epoch) = (self.devices[place].device(), self.devices[place].start.epoch);
-        let other =
-            |(p, e): &(usize, Epoch)| *p != place && *e == epoch && self.devices[*p].device() == device;
-        self.approved.iter().any(other)
-    }
-
     fn send(&mut self, ask: &Ask) {
         let (place, life, number) = (ask.place, ask.life, ask.number);
         self.trace.say(self.now, || format!("device {place} asks {:?} ({number})", ask.path));

@@ -211,6 +211,14 @@ impl World<'_> {
         }
     }
 
+    /// The hospital approves one of two that say they are the same device.
+    pub(super) fn approved_device(&self, place: usize) -> bool {
+        let (device, epoch) = (self.devices[place].device(), self.devices[place].start.epoch);
+        let other =
+            |(p, e): &(usize, Epoch)| *p != place && *e == epoch && self.devices[*p].device() == device;
+        self.approved.iter().any(other)
+    }
+
     /// The hospital signs for the key that a device shows, if it has one to show.
     pub(super) fn approve(&mut self, place: usize) {
         let device = &self.devices[place];
