@@ -362,42 +362,52 @@ impl Plan {
             Kind::OtherHost => Fault::OtherHost { place },
             Kind::Rogue => Fault::Rogue { place },
             Kind::RejoinForgotten => {
-                // Backup, image, restored image, rejoin, and the collector falls back to before.
-                self.rejoins = true;
-                let at = self.span / 10;
-                self.faults.push((at, Fault::BackUp));
-                self.faults.push((at, Fault::Image { place }));
-                self.faults.push((at * 4, Fault::PutBack { place, down }));
-                for _ in 0..4 {
-                    self.faults.push((at * 8, Fault::Replay { place }));
-                }
-                self.faults.push((at * 9, Fault::CollectorRestore { down }));
+                self.forgotten_rejoin(place, down);
                 return;
             }
             Kind::Split => {
-                // Both lives know the same last link.
-                let twin = self.devices;
-                self.faults.push((at, Fault::Image { place }));
-                self.faults.push((at, Fault::Clone { place }));
-                match dice.below(3) {
-                    0 => {}
-                    // One cuts and cannot send, and starts again.
-                    1 => {
-                        self.faults.push((at + SECOND, Fault::CutOff { place: twin, until: at + 3 * t }));
-                        let crash = Fault::Crash { place: twin, down: t, reboot: true };
-                        self.faults.push((at + 5 * t / 2, crash));
-                    }
-                    // Of one a medium comes without its first link, and that link from the other.
-                    _ => {
-                        self.faults.push((at, Fault::CutOff { place, until: at + 7 * t }));
-                        self.faults.push((at + SECOND, Fault::CutOff { place: twin, until: at + 5 * t }));
-                        self.faults.push((at + 3 * t, Fault::Medium { place, torn: true }));
-                    }
-                }
+                self.split(dice, place, at);
                 return;
             }
         };
         self.faults.push((at, fault));
+    }
+
+    /// Two lives of one device from one moment on.
+    fn split(&mut self, dice: &mut Dice, place: usize, at: u64) {
+        let t = self.interval;
+        // Both lives know the same last link.
+        let twin = self.devices;
+        self.faults.push((at, Fault::Image { place }));
+        self.faults.push((at, Fault::Clone { place }));
+        match dice.below(3) {
+            0 => {}
+            // One cuts and cannot send, and starts again.
+            1 => {
+                self.faults.push((at + SECOND, Fault::CutOff { place: twin, until: at + 3 * t }));
+                let crash = Fault::Crash { place: twin, down: t, reboot: true };
+                self.faults.push((at + 5 * t / 2, crash));
+            }
+            // Of one a medium comes without its first link, and that link from the other.
+            _ => {
+                self.faults.push((at, Fault::CutOff { place, until: at + 7 * t }));
+                self.faults.push((at + SECOND, Fault::CutOff { place: twin, until: at + 5 * t }));
+                self.faults.push((at + 3 * t, Fault::Medium { place, torn: true }));
+            }
+        }
+    }
+
+    /// Backup, image, restored image, rejoin, and the collector falls back to before.
+    fn forgotten_rejoin(&mut self, place: usize, down: u64) {
+        self.rejoins = true;
+        let at = self.span / 10;
+        self.faults.push((at, Fault::BackUp));
+        self.faults.push((at, Fault::Image { place }));
+        self.faults.push((at * 4, Fault::PutBack { place, down }));
+        for _ in 0..4 {
+            self.faults.push((at * 8, Fault::Replay { place }));
+        }
+        self.faults.push((at * 9, Fault::CollectorRestore { down }));
     }
 }
 

@@ -67,9 +67,9 @@ async fn compare(store: &Store, words: &[Word], faults: &mut Vec<String>) -> Res
                 }
             }
             Word::Known { device, body } => {
-                let is_it = |stored: &&Stored| match &stored.entry {
-                    Entry::Envelope { device: of, bytes } => of == device && bytes == body.as_slice(),
-                    _ => false,
+                let is_it = |stored: &&Stored| {
+                    matches!(&stored.entry, Entry::Envelope { device: of, bytes }
+                        if of == device && bytes == body.as_slice())
                 };
                 let times = stream.iter().filter(is_it).count();
                 if times != 1 {

@@ -226,13 +226,12 @@ impl Life {
             admitted.map_err(|e| ErrorChain(&e).to_string())
         };
         let admission = insist(self.tries, "admit", admit).await?;
-        match admission.verdict {
-            Verdict::New { .. } => {
-                let entry = Entry::Envelope { device: device.id, bytes };
-                self.say(&Word::kept(admission.position, &entry));
-            }
-            Verdict::Duplicate => self.say(&Word::Known { device: device.id, body: bytes.into() }),
-            other => return Err(format!("a batch in order is {other:?}")),
+        if matches!(admission.verdict, Verdict::New { .. }) {
+            self.say(&Word::kept(admission.position, &Entry::Envelope { device: device.id, bytes }));
+        } else if admission.verdict == Verdict::Duplicate {
+            self.say(&Word::Known { device: device.id, body: bytes.into() });
+        } else {
+            return Err(format!("a batch in order is {:?}", admission.verdict));
         }
         Ok(())
     }
