@@ -87,7 +87,7 @@ async fn live(
     let spool_config = SpoolConfig {
         dir: config.state_dir.join("spool"),
         engine: config.spool.engine,
-        cap_bytes: config.spool.cap.0,
+        room: config.spool.cap.0.into(),
     };
     let start = ChainStart { device: enrolled.device, epoch: enrolled.epoch, genesis: enrolled.genesis };
     let spool = SpoolHandle::open(spool_config, start).await.context("the spool cannot be opened")?;

@@ -26,7 +26,7 @@ use std::path::PathBuf;
 use tenken_agent_core::spool::{EngineError, Spool, SpoolError};
 
 pub use recovery::inspect;
-pub use tenken_agent_core::spool::ChainStart;
+pub use tenken_agent_core::spool::{ChainStart, Room};
 pub use thread::SpoolHandle;
 
 /// Which engine keeps the records.
@@ -54,8 +54,8 @@ impl EngineKind {
 pub struct SpoolConfig {
     pub dir: PathBuf,
     pub engine: EngineKind,
-    /// Of the whole directory, quarantine included.
-    pub cap_bytes: u64,
+    /// Its cap is for the whole directory, quarantine included.
+    pub room: Room,
 }
 
 /// Why there is no spool. A damaged store is no reason: it is set aside and declared lost.

@@ -94,7 +94,7 @@ impl Run {
         let said = fs::read(self.scratch.path().join("said")).unwrap_or_default();
         let words = Word::all_of(&said);
         let disk = self.scratch.path().join("disk");
-        faults.extend(spool::check::faults(&disk, engine, Shape::Fixed.cap_bytes(), &words, false));
+        faults.extend(spool::check::faults(&disk, engine, Shape::Fixed.room(), &words, false));
         if !faults.is_empty() {
             faults.extend(stderr.lines().filter(|line| line.starts_with("fault: ")).map(str::to_owned));
         }

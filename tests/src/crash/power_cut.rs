@@ -123,8 +123,8 @@ fn tried(
 fn check(subject: Subject, seed: u64, disk: &Path, said: &[u8]) -> Vec<String> {
     match subject {
         Subject::Spool(engine) => {
-            let cap_bytes = Shape::of(seed).cap_bytes();
-            spool::check::faults(disk, engine, cap_bytes, &Word::all_of(said), false)
+            let room = Shape::of(seed).room();
+            spool::check::faults(disk, engine, room, &Word::all_of(said), false)
         }
         Subject::Store => store::check::faults(disk, said),
     }

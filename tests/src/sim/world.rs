@@ -236,7 +236,7 @@ impl<'a> World<'a> {
                 bytes: limit::PLAIN_BYTES_MAX,
                 in_flight: limit::IN_FLIGHT_MAX,
             },
-            cap_bytes: self.plan.cap_bytes,
+            room: self.plan.room(),
             ack_key: self.collector.ack_key(),
             hospital_key: self.hospital.public(),
             certificate_life_ms: self.plan.certificate_life,

@@ -10,7 +10,7 @@ use std::{
     path::Path,
     time::{Duration, Instant},
 };
-use tenken_agent::spool::EngineKind;
+use tenken_agent::spool::{EngineKind, Room};
 use tenken_agent_core::spool::{Spool, Standing};
 use tenken_common::{
     batch::{GapReason, RecRun, runs_of},
@@ -34,11 +34,11 @@ struct Promise {
 
 /// Opens what is on `disk` after a run that had said `words`; gives what is not as it must be.
 #[expect(clippy::disallowed_methods, reason = "the ladder's promise is in real time")]
-pub fn faults(disk: &Path, engine: EngineKind, cap_bytes: u64, words: &[Word], damaged: bool) -> Vec<String> {
+pub fn faults(disk: &Path, engine: EngineKind, room: Room, words: &[Word], damaged: bool) -> Vec<String> {
     let (mut promise, mut reference) = promised(words);
     promise.damaged |= damaged;
     let started = Instant::now();
-    let mut spool = match open(disk, engine, cap_bytes) {
+    let mut spool = match open(disk, engine, room) {
         Ok(spool) => spool,
         Err(e) => return vec![format!("does not open: {}", tenken_common::telemetry::ErrorChain(&e))],
     };
