@@ -4,6 +4,7 @@
 //! ```text
 //! <dir>/lock                  held while a process has the spool open
 //!       state-a state-b       the small state, twice
+//!       last-id               the highest record id in use
 //!       sled-000001/          the store in use; redb-000001/ with the other engine
 //!       quarantine-000001/    a store that could not be opened; newest 2 are kept
 //!       new-…/                being made, or a copy; removed at the next open

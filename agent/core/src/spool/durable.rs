@@ -15,7 +15,7 @@ use super::{
     gaps::Gaps,
     pack::Packs,
     runs::RunSet,
-    state::SpoolState,
+    state::{ChainStart, LastId, SpoolState},
 };
 use crate::planted::{Planted, Soil};
 use std::cell::Cell;
@@ -264,6 +264,8 @@ impl<E: Engine, S: StateStore> Spool for DurableSpool<E, S> {
         } else {
             self.commit(&ops)?;
         }
+        let ChainStart { device, epoch, .. } = self.state.start;
+        self.states.note(&LastId { device, epoch, id: run.to });
         Ok(Some(run))
     }
 

@@ -54,7 +54,7 @@ pub mod state;
 
 pub use durable::DurableSpool;
 pub use engine::{Engine, EngineError, Op, StateStore};
-pub use state::{ChainStart, SpoolState};
+pub use state::{ChainStart, LastId, SpoolState};
 
 use tenken_common::{
     ack::Ack,

@@ -3,7 +3,7 @@
 //! Holds: after it, every id up to the highest reserved one is waiting, cut, declared or settled,
 //! in exactly one place; which copy wins where there are two is in the head of [`super`]. What is
 //! missing without a trace is declared [`GapReason::SpoolLost`]; ids that were reserved and, as
-//! far as the store shows, never used are [`GapReason::NeverIssued`]. A store of an earlier epoch
+//! far as store, state and the last id noted show, never used are [`GapReason::NeverIssued`]. A store of an earlier epoch
 //! of the same device is migrated, one of another chain is not touched.
 //!
 //! Does not: decide what to do with a store that cannot be read at all; the shell's ladder does.
@@ -350,7 +350,10 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
         ops: &mut Vec<Op>,
     ) {
         let reserved_to = self.state.reserved_to;
-        let highest = held.last().unwrap_or_default().max(self.state.last_id);
+        let start = self.state.start;
+        let noted = self.states.noted().filter(|n| (n.device, n.epoch) == (start.device, start.epoch));
+        let noted = noted.map_or(RecId(0), |noted| noted.id);
+        let highest = held.last().unwrap_or_default().max(self.state.last_id).max(noted);
         let reserved_to = reserved_to.max(highest);
         for id in &survey.corrupt {
             // A damaged key can name an id that was never given out.

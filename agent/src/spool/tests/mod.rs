@@ -3,4 +3,5 @@
 mod bench;
 mod damage;
 mod history;
+mod pack;
 mod suite;

@@ -30,6 +30,8 @@ struct Promise {
     capped: bool,
     withdrawn: bool,
     damaged: bool,
+    /// In the run itself, several files at once.
+    ravaged: bool,
 }
 
 /// Opens what is on `disk` after a run that had said `words`; gives what is not as it must be.
@@ -66,7 +68,7 @@ fn promised(words: &[Word]) -> (Promise, Reference) {
             Word::Accepted { body } => drop(reference.take_body(body)),
             Word::Capped => promise.capped = true,
             Word::Withdrawing => promise.withdrawn = true,
-            Word::Damaging => promise.damaged = true,
+            Word::Damaging => (promise.damaged, promise.ravaged) = (true, true),
         }
     }
     (promise, reference)
@@ -134,9 +136,11 @@ impl Promise {
         match reason {
             GapReason::Evicted => self.capped,
             GapReason::NotConsented => self.withdrawn,
-            // A store that lost its newest records without a trace cannot tell them from ids that
-            // were never used: declared, with a reason that is too mild.
-            GapReason::Corrupt | GapReason::SpoolLost | GapReason::NeverIssued => self.damaged,
+            GapReason::Corrupt | GapReason::SpoolLost => self.damaged,
+            // A store that lost its newest records without a trace, and the note of the last id with
+            // them, cannot tell them from ids that were never used: declared, with a reason that is
+            // too mild.
+            GapReason::NeverIssued => self.ravaged,
             GapReason::Refused | GapReason::Unknown | GapReason::CollectorLost => false,
         }
     }
