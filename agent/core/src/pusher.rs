@@ -29,8 +29,8 @@ use tenken_common::{
     time::Monotonic,
 };
 
-/// At most so long to the next try while an alarm waits and nobody asked for patience.
-const ALARM_WAIT_MAX: Duration = Duration::from_secs(3);
+/// For [`PushPolicy::alarm_retry_max`]: seconds after a network is back its device's alarm is known.
+pub const ALARM_RETRY_MAX: Duration = Duration::from_secs(3);
 
 /// How often and how much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub struct PushPolicy {
     pub interval: Duration,
     pub retry_first: Duration,
     pub retry_max: Duration,
+    /// To the next try while an alarm waits and nobody asked for patience.
+    pub alarm_retry_max: Duration,
 }
 
 /// What the spool holds at the moment of asking.
@@ -328,7 +330,8 @@ impl Pusher {
     fn wait(&mut self, now: Monotonic, at_least: Option<Duration>) {
         let jitter = self.backoff.next().unwrap_or(self.policy.retry_max);
         self.not_before = now.plus(capped(at_least.unwrap_or_default()) + jitter);
-        self.alarm_not_before = at_least.is_none().then(|| now.plus(within(jitter, ALARM_WAIT_MAX)));
+        self.alarm_not_before =
+            at_least.is_none().then(|| now.plus(within(jitter, self.policy.alarm_retry_max)));
     }
 }
 

@@ -230,6 +230,7 @@ impl<'a> World<'a> {
                 interval: Duration::from_millis(t),
                 retry_first: Duration::from_secs(2),
                 retry_max: Duration::from_millis((t / 3).clamp(30_000, 6 * 3_600_000)),
+                alarm_retry_max: Duration::from_millis((t / 20).clamp(3_000, 3_600_000)),
             },
             batch: BatchLimit {
                 records: self.plan.batch_records,

@@ -13,7 +13,7 @@ use super::{
     engine::{Engine, EngineError, Op, Pair, StateStore},
     frame::{self, Space},
     gaps::Gaps,
-    pack::Packs,
+    pack::{Pack, Packs},
     runs::RunSet,
     state::{ChainStart, LastId, SpoolState},
 };
@@ -301,6 +301,7 @@ impl<E: Engine, S: StateStore> Spool for DurableSpool<E, S> {
         SpoolStats {
             waiting: self.waiting,
             urgent: self.urgent,
+            packed: self.packs.values().map(Pack::count).sum(),
             gaps_waiting: self.gaps.waiting_len(),
             in_flight: self.state.links.len() as u64,
             stubs: self.state.links.iter().filter(|link| link.stub.is_some()).count() as u64,

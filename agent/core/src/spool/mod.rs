@@ -138,6 +138,8 @@ pub struct SpoolStats {
     pub waiting: u64,
     /// Of these, urgent ones.
     pub urgent: u64,
+    /// Of those waiting, how many are in packs.
+    pub packed: u64,
     /// Declared losses that are in no batch yet.
     pub gaps_waiting: u64,
     /// Links cut and not yet acknowledged.

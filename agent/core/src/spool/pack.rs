@@ -195,7 +195,8 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
         for from in 0..records.len() {
             let Some(rest) = records.get(from..) else { break };
             // One that fits no pack stays where it is.
-            let Some((pack, put, count)) = largest(rest)? else { continue };
+            let fits = rest.get(..1).map(Pack::of).transpose()?.flatten().is_some();
+            let Some((pack, put, count)) = (if fits { largest(rest)? } else { None }) else { continue };
             let packed: Vec<&Waiting> = page.iter().skip(from).take(count).collect();
             let before: u64 = packed.iter().map(|w| w.bytes).sum();
             if pack.bytes >= before {
@@ -239,6 +240,9 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
     /// At most `max` of the oldest ordinary records: whole packs, where at least one fits.
     pub(super) fn oldest_of(&self, max: usize) -> Result<Vec<Waiting>, SpoolError> {
         let mut oldest: Vec<Waiting> = Vec::new();
+        if max == 0 {
+            return Ok(oldest);
+        }
         for pack in self.packs.values() {
             let more = usize::try_from(pack.count()).unwrap_or(usize::MAX);
             if !oldest.is_empty() && oldest.len().saturating_add(more) > max {

@@ -73,6 +73,8 @@ pub struct Load {
     next: u64,
     /// Where calls fail on purpose: what fails is tried again later, as the agent does.
     tolerant: bool,
+    /// Records were seen in packs.
+    packed: bool,
 }
 
 type Done = Result<(), String>;
@@ -89,6 +91,7 @@ impl Load {
             reference: Reference::default(),
             next: 1,
             tolerant: false,
+            packed: false,
         }
     }
 
@@ -116,6 +119,9 @@ impl Load {
         }?;
         if let (Some(fault), false) = (self.reference.faults.first(), self.tolerant) {
             return Err(fault.clone());
+        }
+        if self.shape == Shape::Packing && !self.packed {
+            return Err("the run never packed".to_owned());
         }
         if self.dice.percent(30) { self.close() } else { Ok(()) }
     }
@@ -213,6 +219,7 @@ impl Load {
         if let Some(Some(run)) = self.ask("append", |spool| spool.append(&observations))? {
             self.say(&Word::Appended { run, n });
         }
+        self.packed |= self.spool.as_ref().is_some_and(|spool| spool.stats().packed > 0);
         Ok(())
     }
 
