@@ -170,7 +170,9 @@ fn waiting<E: Engine>(engine: &E, survey: &Survey) -> Result<Vec<Waiting>, Spool
     let mut kinds = Kinds::new();
     for pack in survey.packs.values() {
         let records = engine.get(&pack.key)?.and_then(|value| pack.unpack(&value)).unwrap_or_default();
-        records.iter().for_each(|record| count(record, Class::Ordinary, &mut kinds));
+        for record in &records {
+            count(record, Class::Ordinary, &mut kinds);
+        }
     }
     for class in Class::ALL {
         let (mut from, to) = frame::records_of(class);

@@ -54,6 +54,10 @@ impl World<'_> {
                 if self.collector.restore(&mut cx) {
                     self.rows.note(Row::CollectorRestored);
                 }
+                // What was filed since the backup is filed again.
+                for (place, _) in self.approved.clone() {
+                    self.at(self.now + down + self.plan.interval, Event::Approve { place });
+                }
                 self.at(self.now + down, Event::CollectorUp);
             }
             Fault::Consent { place, consent } => {
