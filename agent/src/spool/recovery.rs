@@ -148,13 +148,13 @@ fn attempt<D: Store>(
     let (root, lock) = (config.dir.clone(), Arc::clone(lock));
     let cap_bytes = config.room.cap_bytes;
     let cap_bytes = cap_bytes.saturating_sub(quarantined_bytes(&root)).max(cap_bytes / 4);
-    let room = Room { cap_bytes, ..config.room };
+    let left = Room { cap_bytes, ..config.room };
     within_deadline(move |revocation| {
         let states = StateFile::new(&root, revocation.clone());
         let engine = House::<D>::open(&root, number, revocation, lock)?;
         let spool = match trust {
-            Trust::Whole => DurableSpool::open_whole(engine, states, start, room)?,
-            Trust::AsItIs => DurableSpool::open(engine, states, start, room)?,
+            Trust::Whole => DurableSpool::open_whole(engine, states, start, left)?,
+            Trust::AsItIs => DurableSpool::open(engine, states, start, left)?,
         };
         Ok(Box::new(spool) as Box<dyn Spool>)
     })
