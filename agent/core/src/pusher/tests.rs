@@ -193,9 +193,9 @@ fn a_hole_is_sent_again_and_a_deeper_one_asks_for_resume() {
 fn an_alarm_waits_seconds_after_a_long_outage_unless_patience_is_asked_for() {
     let mut p = pusher();
     let failed = Outcome::Failed { retry_after: None };
-    let wait = |p: &Pusher, view| match p.poll(NOW, &view) {
-        PushStep::Wait(wait) => wait,
-        step => panic!("{step:?} without a wait"),
+    let wait = |p: &Pusher, view| {
+        let PushStep::Wait(wait) = p.poll(NOW, &view) else { panic!("must wait") };
+        wait
     };
     let mut longest = Duration::ZERO;
     for _ in 0..50 {
