@@ -96,8 +96,8 @@ impl Run {
         let disk = self.scratch.path().join("disk");
         faults.extend(match subject {
             Subject::Spool(engine) => {
-                let cap_bytes = Shape::Fixed.cap_bytes();
-                spool::check::faults(&disk, engine, cap_bytes, &said::words(&said), false)
+                let room = Shape::Fixed.room();
+                spool::check::faults(&disk, engine, room, &said::words(&said), false)
             }
             Subject::Store => store::check::faults(&disk, &said),
         });

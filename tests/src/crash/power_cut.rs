@@ -125,8 +125,8 @@ fn tried(
 fn check(subject: Subject, seed: u64, disk: &Path, bytes: &[u8]) -> Vec<String> {
     match subject {
         Subject::Spool(engine) => {
-            let cap_bytes = Shape::of(seed).cap_bytes();
-            spool::check::faults(disk, engine, cap_bytes, &said::words(bytes), false)
+            let room = Shape::of(seed).room();
+            spool::check::faults(disk, engine, room, &said::words(bytes), false)
         }
         Subject::Store => store::check::faults(disk, bytes),
     }

@@ -16,7 +16,7 @@ use tenken_agent_core::{
     device_clock::DeviceClock,
     invariant,
     pusher::{Halt, Outcome, PushEffect, PushPolicy, PushStep, PushView, Pusher},
-    spool::{BatchLimit, ChainStart, Cut, CutContext, DurableSpool, Spool, SpoolError, Standing},
+    spool::{BatchLimit, ChainStart, Cut, CutContext, DurableSpool, Room, Spool, SpoolError, Standing},
 };
 use tenken_common::{
     ack::{Ack, Reject, RejectReason, ResumeReply, ResumeRequest, SignedTime},
@@ -50,7 +50,7 @@ pub struct Settings {
     /// How long a spool that cannot be used is left alone.
     pub disk_retry: Duration,
     pub batch: BatchLimit,
-    pub cap_bytes: u64,
+    pub room: Room,
     pub ack_key: PublicKey,
     pub hospital_key: PublicKey,
     pub certificate_life_ms: Option<u64>,
@@ -236,9 +236,9 @@ impl Device {
         let open = |whole: bool| {
             let (engine, states) = (self.disk.engine(), self.disk.states());
             if whole {
-                DurableSpool::open_whole(engine, states, self.start, self.settings.cap_bytes)
+                DurableSpool::open_whole(engine, states, self.start, self.settings.room)
             } else {
-                DurableSpool::open(engine, states, self.start, self.settings.cap_bytes)
+                DurableSpool::open(engine, states, self.start, self.settings.room)
             }
         };
         let mut opened = match open(true) {

@@ -5,6 +5,7 @@
 //! once a day meets the same troubles as one that reports every minute.
 
 use super::{dice::Dice, disk::Target, net::Weather};
+use tenken_agent_core::spool::Room;
 use tenken_common::limit;
 
 mod fault;
@@ -34,6 +35,8 @@ pub struct Plan {
     pub faults: Vec<(u64, Fault)>,
 }
 
+/// Not so small that what is packed is evicted.
+const PACKING_CAP: u64 = 1 << 20;
 const SECOND: u64 = 1_000;
 const HOUR: u64 = 3_600 * SECOND;
 const DAY: u64 = 24 * HOUR;
@@ -124,7 +127,7 @@ impl Plan {
             observations_max: dice.pick(&[1, 3, 8]),
             urgent: dice.pick(&[0, 20, 200]),
             poison: if dice.chance(150) { 8 } else { 0 },
-            cap_bytes: dice.pick(&[6_000, 20_000, 1 << 20, 1 << 26, 1 << 26, 1 << 26]),
+            cap_bytes: dice.pick(&[6_000, 20_000, PACKING_CAP, 1 << 26, 1 << 26, 1 << 26]),
             batch_records: dice.pick(&[120, 300, limit::BATCH_RECORDS_MAX]),
             certificate_life: dice.chance(300).then(|| span / dice.between(2, 5)),
             rejoins: dice.chance(700),
@@ -246,6 +249,12 @@ impl Plan {
             wall_offset_us: 0,
             faults: Vec::new(),
         }
+    }
+
+    /// Of each spool; those with a middling cap pack nearly all that waits.
+    pub fn room(&self) -> Room {
+        let room = Room::from(self.cap_bytes);
+        if self.cap_bytes == PACKING_CAP { Room { loose_bytes: 1_000, ..room } } else { room }
     }
 
     /// Whether no record is given up on purpose (for room, for consent, or as poison), and none that

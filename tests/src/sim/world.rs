@@ -233,6 +233,7 @@ impl<'a> World<'a> {
                 interval: Duration::from_millis(t),
                 retry_first: Duration::from_secs(2),
                 retry_max: Duration::from_millis((t / 3).clamp(30_000, 6 * 3_600_000)),
+                alarm_retry_max: Duration::from_millis((t / 20).clamp(3_000, 3_600_000)),
             },
             // The agent's own two seconds, over days of a full disk, would show the same again.
             disk_retry: Duration::from_millis((t / 60).max(2_000)),
@@ -241,7 +242,7 @@ impl<'a> World<'a> {
                 bytes: limit::PLAIN_BYTES_MAX,
                 in_flight: limit::IN_FLIGHT_MAX,
             },
-            cap_bytes: self.plan.cap_bytes,
+            room: self.plan.room(),
             ack_key: self.collector.ack_key(),
             hospital_key: self.hospital.public(),
             certificate_life_ms: self.plan.certificate_life,

@@ -10,7 +10,7 @@ pub mod reference;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use std::path::Path;
-use tenken_agent::spool::{ChainStart, EngineKind, OpenError, SpoolConfig};
+use tenken_agent::spool::{ChainStart, EngineKind, OpenError, Room, SpoolConfig};
 use tenken_agent_core::spool::{BatchLimit, CutContext, Spool};
 use tenken_common::{
     batch::RecRun,
@@ -49,8 +49,8 @@ pub fn start() -> ChainStart {
 }
 
 /// Opens the spool as the product does.
-pub fn open(disk: &Path, engine: EngineKind, cap_bytes: u64) -> Result<Box<dyn Spool>, OpenError> {
-    tenken_agent::spool::open(&SpoolConfig { dir: disk.join(FOLDER), engine, cap_bytes }, start())
+pub fn open(disk: &Path, engine: EngineKind, room: Room) -> Result<Box<dyn Spool>, OpenError> {
+    tenken_agent::spool::open(&SpoolConfig { dir: disk.join(FOLDER), engine, room }, start())
 }
 
 pub fn moment(n: u64) -> Moment {

@@ -52,6 +52,10 @@ impl World<'_> {
                     self.rows.note(Row::CollectorRestored);
                     self.approve_again(down);
                 }
+                // What was filed since the backup is filed again.
+                for (place, _) in self.approved.clone() {
+                    self.at(self.now + down + self.plan.interval, Event::Approve { place });
+                }
                 self.at(self.now + down, Event::CollectorUp);
             }
             Fault::Consent { place, consent } => {
