@@ -278,6 +278,16 @@ impl Pusher {
         PushEffect::Release
     }
 
+    /// What came of [`PushEffect::Release`]: how many links the spool let go. None for an
+    /// acknowledgement of links in flight says that they are others' there: a second device has the
+    /// same identity. Sending again would be answered in the same way, without end.
+    pub fn on_released(&mut self, now: Monotonic, view: &PushView, ack: &Ack, links: u64) {
+        if links == 0 && ack.acked_seq > view.acked_seq {
+            self.resumed = false;
+            self.wait(now, Some(Duration::from_secs(ack.retry_after_s.into())));
+        }
+    }
+
     /// The network or the collector may have changed (a new address, a local command).
     pub fn retry_now(&mut self) {
         self.not_before = Monotonic(0);

@@ -408,6 +408,9 @@ impl<'a> World<'a> {
 
     fn send(&mut self, ask: &Ask) {
         let (place, life, number) = (ask.place, ask.life, ask.number);
+        if self.net.is_storm(place, self.now) {
+            self.oracle.busy(place);
+        }
         self.trace.say(self.now, || format!("device {place} asks {:?} ({number})", ask.path));
         if ask.path == Path::Batch {
             let envelope = Envelope::from_bytes(&ask.bytes).expect("a device sends envelopes");

@@ -180,6 +180,20 @@ fn an_answer_beyond_the_own_chain_leads_to_a_resume_and_not_to_a_busy_loop() {
 }
 
 #[test]
+fn another_chain_s_acknowledgement_within_the_own_links_leads_to_a_resume() {
+    for (links, step) in [(0, PushStep::Resume), (1, PushStep::Send)] {
+        let (mut p, flight) = (ready(), view(0, 0, 2));
+        assert_eq!(p.on_outcome(NOW, &flight, &Outcome::Acked(&ack(4, None))), PushEffect::Release);
+        p.on_released(NOW, &flight, &ack(4, None), links);
+        let at = match p.poll(NOW, &flight) {
+            PushStep::Wait(wait) => NOW.plus(wait),
+            _ => NOW,
+        };
+        assert_eq!((p.poll(at, &flight), at > NOW), (step, links == 0));
+    }
+}
+
+#[test]
 fn a_hole_is_sent_again_and_a_deeper_one_asks_for_resume() {
     for (acked, need, step) in [(3, 4, PushStep::Send), (1, 2, PushStep::Resume)] {
         let mut p = ready();
