@@ -35,10 +35,11 @@ use tenken_collector_core::{
     },
     predict::forecast::Outcome,
     sla::{
-        contract::ContractHistory,
+        contract::{Contract, ContractHistory},
         heartbeat::{HeartbeatRuns, Run},
+        history::{History, Version},
         indicator::{Indicator, IndicatorName, Verdict},
-        month::{self, Month, SlaInput, SlaMonth},
+        month::{Month, SlaMonth},
         response::{IncidentEvent, IncidentEventKind, IncidentHistory},
     },
 };
@@ -249,38 +250,33 @@ pub async fn sla(store: &Store, month: Month, as_of: Timestamp) -> Result<Vec<Co
         })
     });
     let mut out = Vec::new();
-    for history in desk::histories(store).await? {
-        let figures = figures(&history, &heartbeats, &incidents, month, as_of);
-        let Some(newest) = history.versions().last() else { continue };
+    for versions in desk::histories(store).await? {
+        let history = history(&versions, &heartbeats, &incidents);
+        let known = history.known(as_of);
+        let Some(newest) = versions.versions().last() else { continue };
         out.push(ContractMonth {
             contract: newest.id.clone(),
             hospital: newest.hospital.id.clone(),
             service_name: newest.service_name.clone(),
-            figures,
+            figures: known.month(month),
         });
     }
     Ok(out)
 }
 
-fn figures(
-    history: &ContractHistory,
-    heartbeats: &HeartbeatRuns,
-    incidents: &[Incident],
-    month: Month,
-    as_of: Timestamp,
-) -> SlaMonth {
-    let hospital = history.versions().last().map(|c| &c.hospital.id);
-    let of_hospital: Vec<IncidentHistory> =
-        incidents.iter().filter(|i| Some(&i.hospital) == hospital).map(incident_history).collect();
-    let outages = &[];
-    month::evaluate(&SlaInput {
-        contracts: history,
-        heartbeats,
-        outages,
-        incidents: &of_hospital,
-        month,
-        as_of,
-    })
+/// What the store knows about one contract.
+fn history(versions: &ContractHistory, heartbeats: &HeartbeatRuns, incidents: &[Incident]) -> History {
+    let hospital = versions.versions().last().map(|c| &c.hospital.id);
+    let loaded = |contract: &Contract| {
+        let approved = Some(Timestamp::MIN);
+        Version { contract: contract.clone(), vendor: approved, hospital: approved }
+    };
+    History {
+        versions: versions.versions().iter().map(loaded).collect(),
+        heartbeats: Some(heartbeats.clone()),
+        incidents: incidents.iter().filter(|i| Some(&i.hospital) == hospital).map(incident_history).collect(),
+        ..History::default()
+    }
 }
 
 /// An incident as the response clock sees it. An escalation is a detection of the new severity.
