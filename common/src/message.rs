@@ -378,6 +378,26 @@ catalogue! {
     // SLA: indicators and verdicts.
     SlaUptime { ja: "サービス稼働率", en: "service uptime" }
     SlaResponse { ja: "障害対応時間（期限内達成率）", en: "incident response (share in time)" }
+    SlaPatternFile { ja: "ウイルス対策パターンファイル", en: "antivirus pattern file" }
+    SlaOsPatch { ja: "OSのセキュリティパッチ", en: "security patches of the system" }
+    SlaMiddlewarePatch { ja: "ミドルウェアのセキュリティパッチ", en: "security patches of middleware" }
+    SlaCurrencyProvider { ja: "パターンファイル・パッチの対応（乙の管理分）", en: "pattern files and patches (provider's devices)" }
+    SlaCurrencyCustomer { ja: "パターンファイル・パッチの対応（甲の管理分）", en: "pattern files and patches (hospital's devices)" }
+    SlaChecklist { ja: "巻末に示す事項の実施", en: "items at the contract's end" }
+    SlaFaultHandling { ja: "故障時の対応", en: "fault handling" }
+    SlaScheduledMaintenance { ja: "定期保守", en: "scheduled maintenance" }
+    SlaPeriodicMonitoring { ja: "定期監視", en: "periodic monitoring" }
+    SlaSoftwareRevision { ja: "ソフトウェアの改訂", en: "software revision" }
+    SlaAccessNoRequest { ja: "甲の依頼・承認の記録がない", en: "no request or approval of the hospital on record" }
+    SlaAccessBeforeApproval { ja: "承認前に開始した", en: "began before it was approved" }
+    SlaAccessNotConfirmed { ja: "緊急（事後承認待ち）", en: "emergency, not confirmed yet" }
+    SlaExclusionInForce { ja: "適用", en: "in force" }
+    SlaExclusionNotAgreed { ja: "甲の合意なし（適用しない）", en: "not agreed by the hospital (no effect)" }
+    SlaExclusionShortNotice { ja: "告知期限を過ぎている（適用しない）", en: "announced too late (no effect)" }
+    SlaExclusionNoRule { ja: "契約に該当する規則がない（適用しない）", en: "the contract has no such rule (no effect)" }
+    SlaNoCounting { ja: "契約に未達成件数の計算方法がありません", en: "the contract does not say what counts as a miss" }
+    SlaNoThresholds { ja: "契約に評価の基準がありません", en: "the contract does not say which count gives which grade" }
+    SlaNoContract { ja: "有効な契約がありません", en: "no contract was in force" }
     SlaMet { ja: "達成", en: "met" }
     SlaMissed { ja: "未達成", en: "missed" }
     SlaUnknown { ja: "判定不能", en: "cannot be told" }
@@ -386,12 +406,29 @@ catalogue! {
     SlaNoServiceTime { ja: "対象期間にサービス提供時間がありません", en: "the period has no service time" }
     SlaNoMeasurement { ja: "サービス提供時間の全体にわたり測定データがありません", en: "nothing was measured in all of the service time" }
     SlaNoCase { ja: "対象となる障害がありません", en: "there was no incident to respond to" }
+    SlaNoDevice { ja: "対象となる機器がありません", en: "there is no device to look after" }
+    SlaNoReport { ja: "機器からの報告がありません", en: "no device reported" }
+    SlaNoItem { ja: "期限を迎える事項がありません", en: "no item is due" }
     SlaNothingDue { ja: "期限の到来した障害対応がまだありません", en: "no response was due yet" }
     // SLA: state of a response clock.
     SlaResponseRunning { ja: "対応中（期限 {deadline}）", en: "open (due {deadline})" }
     SlaResponseMet { ja: "期限内に第一次対応済み", en: "first response in time" }
     SlaResponseBreached { ja: "期限超過（期限 {deadline}）", en: "overdue (was due {deadline})" }
     // SLA: the calendar.
+    HolidaysEstimated { ja: "{year}年以降の祝日は推定です（官報公示前）。", en: "Holidays from {year} on are estimated; they are not announced yet." }
+    SlaRecordsEntered { ja: "{count}件を登録しました（うち病院の同意が必要なもの {wanting}件）", en: "Entered: {count} (of which {wanting} need the hospital's agreement)" }
+    SlaNoRecords { ja: "登録された記録はありません", en: "nothing was entered" }
+    RecordAgreed { ja: "次の記録に同意する署名をしました。このファイルを保守会社へ送ってください: {path}\n{record}", en: "Signed: this hospital agrees to this record. Send this file to the vendor: {path}\n{record}" }
+    AgreementRecord { ja: "契約に関する記録", en: "a record about a contract" }
+    SlaYear { ja: "年次評価 {from} ～ {to}: {grade}（未達成 {misses} 件）", en: "year {from} to {to}: {grade} (misses: {misses})" }
+    SlaYearOpen { ja: "年次評価 {from} ～ {to}（途中経過）: {grade}（未達成 {misses} 件）", en: "year {from} to {to}, so far: {grade} (misses: {misses})" }
+    SlaNoGrade { ja: "評価なし", en: "no grade" }
+    SlaMissCount { ja: "未達成 {count} 件（ほかに未確定 {open} 件）", en: "misses: {count} (and {open} not certain)" }
+    SlaUnexplained { ja: "事由と改善策の記載がありません", en: "no reason and plan are given" }
+    SlaTriggerNoImprovement { ja: "契約解除の申し入れ要件: {item}が{last}まで12か月続けて未達成です（A7.2）", en: "right to ask for the end: {item} was missed in 12 months in a row up to {last} (A7.2)" }
+    SlaTriggerC { ja: "契約解除の申し入れ要件: 評価Cの翌年度（{year}～）も{grade}です（A7.2）", en: "right to ask for the end: the year after a C, from {year}, is graded {grade} (A7.2)" }
+    SlaTriggerD { ja: "契約解除の申し入れ要件: {year}からの年度の評価がDです（A7.2）", en: "right to ask for the end: the year from {year} is graded D (A7.2)" }
+    SlaTriggerNotCorrected { ja: "契約解除の申し入れ要件: 巻末の事項「{item}」が期限（{until}）までに改善されていません（A7.2）", en: "right to ask for the end: item {item} was not corrected by {until} (A7.2)" }
     SlaCalendarAnnounced { ja: "祝日は官報公示済み", en: "holidays as officially announced" }
     SlaCalendarEstimated { ja: "祝日は推定（官報公示前）", en: "holidays estimated (not announced yet)" }
 }

@@ -118,6 +118,12 @@ pub fn jst_minute(at: Timestamp) -> String {
     in_japan(at, "%Y-%m-%d %H:%M")
 }
 
+/// The instant as RFC 3339 with the offset of Japan, `2026-11-23T09:00:00+09:00`, with the fraction
+/// of a second where there is one.
+pub fn jst_instant(at: Timestamp) -> String {
+    in_japan(at, "%Y-%m-%dT%H:%M:%S%.f+09:00")
+}
+
 fn in_japan(at: Timestamp, format: &str) -> String {
     match jiff::Timestamp::from_microsecond(at.0) {
         Ok(t) => jiff::tz::offset(9).to_datetime(t).strftime(format).to_string(),

@@ -3,7 +3,9 @@
 //! Holds: every listing has a `--json` form with the same content. Commands work beside a serving
 //! collector, which takes notice by itself. Exit codes: 0 done, 2 not done and why.
 
+mod calendar;
 pub mod show;
+mod sla;
 
 use crate::{
     app, backup,
@@ -25,7 +27,6 @@ use tenken_collector_core::{
         incident::{Incident, Phase},
         notice::IncidentId,
     },
-    sla::month::Month,
     stream::IncidentStep,
 };
 use tenken_common::{
@@ -66,14 +67,10 @@ enum Command {
     #[command(subcommand)]
     Contract(ContractCommand),
     /// How the contracts were kept
-    Sla {
-        /// Month in Japan, e.g. 2026-11 (default: the present one)
-        #[arg(long)]
-        month: Option<Month>,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Sla(sla::SlaArgs),
+    /// Holidays, deadlines and open time as a contract counts them
+    #[command(subcommand)]
+    Calendar(calendar::CalendarCommand),
     /// Incidents, and what people did about them
     #[command(subcommand)]
     Incident(IncidentCommand),
@@ -238,14 +235,8 @@ async fn run(command: Command, config: CollectorConfig, language: Language) -> a
         Command::Contract(command) => {
             with_store(&config, async |store| contract(command, store, language).await).await
         }
-        Command::Sla { month, json } => {
-            with_store(&config, async |store| {
-                let now = SystemClock::new().wall();
-                let months = overview::sla(store, month.unwrap_or_else(|| Month::of(now)), now).await?;
-                if json { print_json(&months) } else { say(&show::sla(&months, language)) }
-            })
-            .await
-        }
+        Command::Sla(args) => sla::run(args, &config, language).await,
+        Command::Calendar(command) => calendar::run(command, language),
         Command::Incident(command) => {
             with_store(&config, async |store| incident(command, store, language).await).await
         }

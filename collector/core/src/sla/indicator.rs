@@ -11,8 +11,16 @@ use tenken_common::{message::Message, unit::Unit};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IndicatorName {
+    /// サービス稼働率.
     Uptime,
+    /// 障害対応時間.
     Response,
+    /// パターンファイル・セキュリティパッチ, where 乙 has to see to it.
+    CurrencyProvider,
+    /// The same, where 甲 has to.
+    CurrencyCustomer,
+    /// 巻末に示す事項.
+    Checklist,
 }
 
 /// Whether the target was reached (達成・未達成).
@@ -37,8 +45,23 @@ pub enum NullReason {
     NoData,
     /// There was no incident to respond to.
     NoCase,
-    /// There were incidents, and no response is due or given yet.
+    /// There were incidents or items, and none of them is due or done yet.
     NothingDue,
+    /// The contract names no device that this party has to see to.
+    NoDevice,
+    /// No item of the contract's end is due in the period.
+    NoItem,
+    /// No device reported, or none of the reports could tell.
+    NoReport,
+}
+
+/// How many things were judged how, where every one of them has to be met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    pub met: u32,
+    pub missed: u32,
+    /// Not known, or not due.
+    pub open: u32,
 }
 
 /// A ratio's value with its bounds.
@@ -83,6 +106,61 @@ impl Estimate {
     }
 }
 
+impl Tally {
+    /// All of them.
+    pub const TARGET: f64 = 1.0;
+
+    pub fn of(verdicts: impl IntoIterator<Item = Verdict>) -> Self {
+        let mut out = Self::default();
+        for verdict in verdicts {
+            match verdict {
+                Verdict::Met => out.met += 1,
+                Verdict::Missed => out.missed += 1,
+                Verdict::Unknown => out.open += 1,
+                Verdict::NotApplicable => {}
+            }
+        }
+        out
+    }
+
+    pub fn all(self) -> u32 {
+        self.met + self.missed + self.open
+    }
+
+    /// The part that was judged; `None` where there is nothing.
+    pub fn coverage(self) -> Option<f64> {
+        share(self.met + self.missed, self.all())
+    }
+
+    /// The share that was met among those judged; the bounds take the open ones as missed and as
+    /// met. `nothing` is the reason where there is none, `open` where none is judged.
+    pub fn indicator(self, name: IndicatorName, nothing: NullReason, open: NullReason) -> Indicator {
+        let estimate = if self.all() == 0 {
+            Estimate::nothing(nothing)
+        } else {
+            let judged = self.met + self.missed;
+            Estimate {
+                value: share(self.met, judged),
+                min: share(self.met, self.all()),
+                max: share(self.met + self.open, self.all()),
+                reason_for_null: (judged == 0).then_some(open),
+            }
+        };
+        Indicator {
+            name,
+            estimate,
+            target: Some(Self::TARGET),
+            verdict: estimate.verdict(Self::TARGET),
+            coverage: None,
+            unit: Unit::Ratio,
+        }
+    }
+}
+
+fn share(part: u32, whole: u32) -> Option<f64> {
+    (whole > 0).then(|| f64::from(part) / f64::from(whole))
+}
+
 impl Verdict {
     pub fn message(self) -> Message {
         match self {
@@ -105,10 +183,27 @@ impl Verdict {
 }
 
 impl IndicatorName {
+    pub const ALL: [Self; 5] =
+        [Self::Uptime, Self::Response, Self::CurrencyProvider, Self::CurrencyCustomer, Self::Checklist];
+
+    /// As it stands in JSON and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Uptime => "uptime",
+            Self::Response => "response",
+            Self::CurrencyProvider => "currency_provider",
+            Self::CurrencyCustomer => "currency_customer",
+            Self::Checklist => "checklist",
+        }
+    }
+
     pub fn message(self) -> Message {
         match self {
             Self::Uptime => Message::SlaUptime,
             Self::Response => Message::SlaResponse,
+            Self::CurrencyProvider => Message::SlaCurrencyProvider,
+            Self::CurrencyCustomer => Message::SlaCurrencyCustomer,
+            Self::Checklist => Message::SlaChecklist,
         }
     }
 }
@@ -120,6 +215,9 @@ impl NullReason {
             Self::NoData => Message::SlaNoMeasurement,
             Self::NoCase => Message::SlaNoCase,
             Self::NothingDue => Message::SlaNothingDue,
+            Self::NoDevice => Message::SlaNoDevice,
+            Self::NoItem => Message::SlaNoItem,
+            Self::NoReport => Message::SlaNoReport,
         }
     }
 }

@@ -5,14 +5,25 @@
 //! without a denominator is null with a reason, never 1. What is not known widens the bounds of a
 //! figure instead of being taken as good or bad.
 //!
-//! Does not: approve exclusions, attribute causes, count breaches or grade a year.
+//! A [`history::History`] is all that figures are made from, be it from a store or from a file that
+//! somebody wrote; what of it is known at an instant makes months, years and their consequences.
 
+pub mod agreed;
 pub mod availability;
 pub mod calendar;
+pub mod checklist;
+pub mod consequence;
 pub mod contract;
+pub mod currency;
+pub mod exclusion;
 pub mod heartbeat;
+pub mod history;
 pub mod indicator;
+pub mod job;
+pub mod miss;
 pub mod month;
+pub mod outage;
 pub mod partition;
 pub mod response;
 pub mod span;
+pub mod year;

@@ -9,17 +9,30 @@
 
 use super::{
     availability,
-    calendar::{BadDay, Certainty, Day},
-    contract::{Contract, ContractHistory},
-    heartbeat::HeartbeatRuns,
-    indicator::{Indicator, Verdict},
+    calendar::{BadDay, BusinessDuration, Certainty, Day},
+    checklist::{self, ChecklistMonth},
+    contract::{Contract, ExclusionClass, Party},
+    currency::{self, CurrencyMonth},
+    exclusion::{Exclusion, ExclusionState},
+    history::Known,
+    indicator::{Indicator, IndicatorName, Verdict},
+    job::{self, JobMonth},
+    miss::{self, Explanation, Miss},
+    outage::{Cause, Extent, Outage},
     partition::{Labelled, Partition, partition},
-    response::{self, IncidentHistory, ResponseClock, ResponseSummary},
+    response::{ResponseClock, ResponseSummary},
     span::Span,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use std::{fmt, str::FromStr};
-use tenken_common::{id::ContractId, time::Timestamp};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    fmt,
+    str::FromStr,
+};
+use tenken_common::{
+    id::{ContractId, Name},
+    time::Timestamp,
+};
 
 /// A calendar month in Japan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,6 +68,17 @@ impl Month {
     pub fn year(self) -> i16 {
         self.first.year()
     }
+
+    /// The one after it; `None` at the calendar's end.
+    pub fn next(self) -> Option<Self> {
+        let first = Day::of(self.span().to);
+        (first < Day::END).then_some(Self { first })
+    }
+
+    /// Every month from this to `last`, both included.
+    pub fn to(self, last: Self) -> impl Iterator<Item = Self> {
+        std::iter::successors(Some(self), |month| month.next()).take_while(move |month| *month <= last)
+    }
 }
 
 impl fmt::Display for Month {
@@ -84,19 +108,7 @@ impl<'de> Deserialize<'de> for Month {
     }
 }
 
-/// Everything that the figures of a month are made from.
-#[derive(Debug, Clone, Copy)]
-pub struct SlaInput<'a> {
-    pub contracts: &'a ContractHistory,
-    pub heartbeats: &'a HeartbeatRuns,
-    /// Stops and exclusions that people entered.
-    pub outages: &'a [Labelled],
-    pub incidents: &'a [IncidentHistory],
-    pub month: Month,
-    pub as_of: Timestamp,
-}
-
-/// A month's figures. Instants and durations are in microseconds.
+/// A month's figures.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SlaMonth {
     pub month: Month,
@@ -111,6 +123,17 @@ pub struct SlaMonth {
     pub indicators: Vec<Indicator>,
     pub responses: ResponseSummary,
     pub partition: Partition,
+    pub outages: Vec<OutageMonth>,
+    pub exclusions: Vec<ExclusionMonth>,
+    pub currency: Vec<CurrencyMonth>,
+    pub checklist: Vec<ChecklistMonth>,
+    pub jobs: JobMonth,
+    /// By item; `None` where the contract does not say what counts.
+    pub misses: Option<Vec<Miss>>,
+    /// Reasons and plans for what was missed.
+    pub explanations: Vec<Explanation>,
+    /// Missed for certain, without a reason and a plan: such a month cannot be sealed (A7.2).
+    pub unexplained: Vec<IndicatorName>,
 }
 
 /// A part of a month under one contract version.
@@ -122,76 +145,189 @@ pub struct SlaSegment {
     pub indicators: Vec<Indicator>,
     pub responses: ResponseSummary,
     pub clocks: Vec<ResponseClock>,
+    pub currency: Vec<CurrencyMonth>,
+    pub checklist: Vec<ChecklistMonth>,
     pub partition: Partition,
 }
 
+/// A stop that touches a month.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OutageMonth {
+    pub id: Name,
+    /// All of it, as far as it was known.
+    pub span: Span,
+    pub cause: Cause,
+    /// Its service time in the month.
+    pub in_service: BusinessDuration,
+    /// Partial, and left out because this person approved that it did no serious harm.
+    pub harmless: Option<Name>,
+}
+
+/// An exclusion that touches a month.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ExclusionMonth {
+    pub id: Name,
+    pub span: Span,
+    pub class: Option<ExclusionClass>,
+    pub reason: Option<String>,
+    pub state: ExclusionState,
+}
+
+impl SlaMonth {
+    /// The month's verdict on an item; `None` where it was not judged.
+    pub fn verdict(&self, item: IndicatorName) -> Option<Verdict> {
+        self.indicators.iter().find(|i| i.name == item).map(|i| i.verdict)
+    }
+}
+
 /// See the module's head.
-pub fn evaluate(input: &SlaInput) -> SlaMonth {
-    let span = input.month.span();
-    let mut claims = input.heartbeats.labels(input.as_of);
-    claims.extend_from_slice(input.outages);
-    let clocks = clocks(input);
-    let segments: Vec<SlaSegment> = input
+pub fn evaluate(known: &Known<'_>, month: Month) -> SlaMonth {
+    let (span, as_of, history) = (month.span(), known.as_of, known.history);
+    let claims: Vec<Labelled> = known
+        .claims
+        .iter()
+        .filter_map(|claim| Some(Labelled { span: claim.span.intersect(span)?, label: claim.label }))
+        .collect();
+    let segments: Vec<SlaSegment> = known
         .contracts
         .segments(span)
-        .map(|(span, contract)| segment(span, contract, &claims, &clocks, input.as_of))
+        .map(|(span, contract)| segment(known, span, contract, &claims))
         .collect();
     let mut whole = Partition::default();
     for segment in &segments {
         whole.extend(&segment.partition);
     }
     let responses = ResponseSummary::of(segments.iter().flat_map(|segment| &segment.clocks));
-    SlaMonth {
-        month: input.month,
-        as_of: input.as_of,
-        ended: span.to <= input.as_of,
-        calendar: Certainty::of_year(input.month.year()),
-        indicators: in_all(&segments, &whole, &responses),
+    let last = Span::new(Timestamp::MIN, span.to.min(as_of)).to.plus_micros(-1);
+    let rules = known.contracts.in_force(last).map(|contract| &contract.rules);
+    let mut out = SlaMonth {
+        month,
+        as_of,
+        ended: span.to <= as_of,
+        calendar: history.holidays.certainty(month.year()),
+        indicators: Vec::new(),
         responses,
+        outages: outages(known, span),
+        exclusions: exclusions(known, span),
+        currency: currency_of(&segments),
+        checklist: segments.iter().flat_map(|segment| segment.checklist.clone()).collect(),
+        jobs: job::month(&history.jobs, &history.accesses, span, as_of),
+        misses: None,
+        explanations: history.explanations.iter().filter(|e| e.month == month).cloned().collect(),
+        unexplained: Vec::new(),
         partition: whole,
         segments,
-    }
+    };
+    out.indicators = in_all(&out);
+    out.misses = rules.and_then(|rules| rules.counting).map(|counting| miss::of_month(&out, counting));
+    let explained = |item: IndicatorName| out.explanations.iter().any(|e| e.item == item);
+    let missed = out.misses.iter().flatten().filter(|miss| miss.count > 0).map(|miss| miss.item);
+    out.unexplained = missed.filter(|item| !explained(*item)).collect();
+    out
 }
 
-/// The clocks of all incidents, in the order of their start.
-fn clocks(input: &SlaInput) -> Vec<ResponseClock> {
-    let of = |incident| response::clock(incident, input.contracts, input.as_of);
-    let mut clocks: Vec<ResponseClock> = input.incidents.iter().filter_map(of).collect();
-    clocks.sort_unstable_by_key(|clock| (clock.start, clock.incident));
-    clocks
-}
-
-fn segment(
-    span: Span,
-    contract: &Contract,
-    claims: &[Labelled],
-    clocks: &[ResponseClock],
-    as_of: Timestamp,
-) -> SlaSegment {
+fn segment(known: &Known<'_>, span: Span, contract: &Contract, claims: &[Labelled]) -> SlaSegment {
+    let (history, as_of) = (known.history, known.as_of);
     let partition = partition(contract.service_hours.open_spans(span), claims, as_of);
-    let clocks: Vec<_> = clocks.iter().filter(|clock| span.contains(clock.start)).copied().collect();
+    let clocks: Vec<_> = known.clocks.iter().filter(|clock| span.contains(clock.start)).copied().collect();
     let responses = ResponseSummary::of(&clocks);
+    let mut indicators =
+        vec![availability::indicator(&partition, contract.targets.uptime), responses.indicator()];
+    let known_span = Span::new(span.from, span.to.min(as_of));
+    let mut currency = Vec::new();
+    if let Some(terms) = contract.rules.currency.as_ref().filter(|_| !known_span.is_empty()) {
+        for device in history.covered(contract) {
+            currency.extend(currency::device_months(&device, terms, known_span));
+        }
+        indicators.extend(Party::ALL.map(|party| currency::indicator(&currency, party)));
+    }
+    let checklist = checklist::due_in(&contract.rules, &history.checklist, span, as_of);
+    if !contract.rules.checklist.is_empty() {
+        indicators.push(checklist::indicator(&checklist));
+    }
     SlaSegment {
         contract: contract.id.clone(),
         version: contract.version,
         span,
-        indicators: vec![availability::indicator(&partition, contract.targets.uptime), responses.indicator()],
+        indicators,
         responses,
         clocks,
+        currency,
+        checklist,
         partition,
     }
 }
 
-/// Values of the whole, verdicts of the segments; none without a segment.
-fn in_all(segments: &[SlaSegment], whole: &Partition, responses: &ResponseSummary) -> Vec<Indicator> {
-    let Some(first) = segments.first() else { return Vec::new() };
-    let over_all = |one: &Indicator, whole: Indicator| {
-        let same_kind = || segments.iter().flat_map(|s| &s.indicators).filter(|i| i.name == one.name);
-        let target = one.target.filter(|_| same_kind().all(|i| i.target == one.target));
-        Indicator { target, verdict: Verdict::of_segments(same_kind().map(|i| i.verdict)), ..whole }
+/// One device and kind over all segments; apart where another party answers for it.
+fn currency_of(segments: &[SlaSegment]) -> Vec<CurrencyMonth> {
+    let mut all: BTreeMap<_, CurrencyMonth> = BTreeMap::new();
+    for part in segments.iter().flat_map(|segment| &segment.currency) {
+        match all.entry((part.device.clone(), part.kind, part.responsible)) {
+            Entry::Vacant(place) => {
+                place.insert(part.clone());
+            }
+            Entry::Occupied(mut place) => {
+                let whole = place.get_mut();
+                whole.verdict = Verdict::of_segments([whole.verdict, part.verdict]);
+                whole.overdue.extend(&part.overdue);
+                whole.unknown.extend(&part.unknown);
+                whole.last = part.last;
+            }
+        }
+    }
+    all.into_values().collect()
+}
+
+fn outages(known: &Known<'_>, span: Span) -> Vec<OutageMonth> {
+    let of = |outage: &Outage| {
+        let all = outage.span(known.as_of);
+        let here = all.intersect(span)?;
+        let in_service = known.contracts.segments(here).map(|(here, c)| c.service_hours.measure(here)).sum();
+        Some(OutageMonth {
+            id: outage.id.clone(),
+            span: all,
+            cause: outage.cause(known.as_of),
+            in_service,
+            harmless: match &outage.extent {
+                Extent::Partial { no_serious_impact } => no_serious_impact.clone(),
+                Extent::Full => None,
+            },
+        })
     };
-    let wholes = [availability::indicator(whole, 1.0), responses.indicator()];
-    first.indicators.iter().zip(wholes).map(|(one, whole)| over_all(one, whole)).collect()
+    known.history.outages.iter().filter_map(of).collect()
+}
+
+fn exclusions(known: &Known<'_>, span: Span) -> Vec<ExclusionMonth> {
+    let here = |exclusion: &&Exclusion| exclusion.span().intersect(span).is_some();
+    let of = |exclusion: &Exclusion| {
+        let rule = exclusion.rule(&known.contracts);
+        ExclusionMonth {
+            id: exclusion.id.clone(),
+            span: exclusion.span(),
+            class: rule.map(|rule| rule.class),
+            reason: rule.map(|rule| rule.reason.clone()),
+            state: exclusion.state(&known.contracts, known.as_of),
+        }
+    };
+    known.history.exclusions.iter().filter(here).map(of).collect()
+}
+
+/// Values of the whole, verdicts of the segments; none without a segment.
+fn in_all(month: &SlaMonth) -> Vec<Indicator> {
+    let of_name = |name: IndicatorName| -> Option<Indicator> {
+        let parts = || month.segments.iter().flat_map(|s| &s.indicators).filter(|i| i.name == name);
+        let first = parts().next()?;
+        let whole = match name {
+            IndicatorName::Uptime => availability::indicator(&month.partition, 1.0),
+            IndicatorName::Response => month.responses.indicator(),
+            IndicatorName::CurrencyProvider => currency::indicator(&month.currency, Party::Provider),
+            IndicatorName::CurrencyCustomer => currency::indicator(&month.currency, Party::Customer),
+            IndicatorName::Checklist => checklist::indicator(&month.checklist),
+        };
+        let target = first.target.filter(|_| parts().all(|i| i.target == first.target));
+        Some(Indicator { target, verdict: Verdict::of_segments(parts().map(|i| i.verdict)), ..whole })
+    };
+    IndicatorName::ALL.into_iter().filter_map(of_name).collect()
 }
 
 #[cfg(test)]
@@ -200,11 +336,13 @@ mod tests {
     use crate::{
         desk::notice::{IncidentId, Severity},
         sla::{
-            calendar::BusinessDuration,
             contract::EXAMPLE,
-            indicator::{IndicatorName, NullReason},
+            heartbeat::HeartbeatRuns,
+            history::{History, Version},
+            indicator::NullReason,
+            outage::{Attribution, OutageSource},
             partition::Label,
-            response::{IncidentEvent, IncidentEventKind},
+            response::{IncidentEvent, IncidentEventKind, IncidentHistory},
         },
     };
     use std::time::Duration;
@@ -214,12 +352,18 @@ mod tests {
     }
 
     /// Version 2 begins on 16 September and promises less.
-    fn contracts() -> ContractHistory {
+    fn versions() -> Vec<Version> {
         let second = EXAMPLE
             .replace("version = 1", "version = 2")
             .replace("2026-04-01", "2026-09-16")
             .replace("uptime = 0.99", "uptime = 0.95");
-        ContractHistory::new([EXAMPLE, &second].map(|text| Contract::parse(text).unwrap())).unwrap()
+        let agreed = Some(at("03-01T00:00:00"));
+        let version = |text: &str| Version {
+            contract: Contract::parse(text).unwrap(),
+            vendor: agreed,
+            hospital: agreed,
+        };
+        vec![version(EXAMPLE), version(&second)]
     }
 
     /// Beats every minute, but for the stretches without.
@@ -236,10 +380,17 @@ mod tests {
         runs
     }
 
+    fn history(heartbeats: &HeartbeatRuns, incidents: &[IncidentHistory]) -> History {
+        History {
+            versions: versions(),
+            heartbeats: Some(heartbeats.clone()),
+            incidents: incidents.to_vec(),
+            ..History::default()
+        }
+    }
+
     fn month(heartbeats: &HeartbeatRuns, incidents: &[IncidentHistory], as_of: &str) -> SlaMonth {
-        let contracts = contracts();
-        let (month, as_of) = ("2026-09".parse().unwrap(), at(as_of));
-        evaluate(&SlaInput { contracts: &contracts, heartbeats, outages: &[], incidents, month, as_of })
+        history(heartbeats, incidents).known(at(as_of)).month("2026-09".parse().unwrap())
     }
 
     fn verdicts(indicators: &[Indicator], name: IndicatorName) -> Verdict {
@@ -296,26 +447,32 @@ mod tests {
                 event("09-16T13:00:00", IncidentEventKind::FirstResponseReported),
             ],
         };
-        let outages = [Labelled {
-            span: Span::new(at("09-02T09:00:00"), at("09-02T10:00:00")),
-            label: Label::DownCustomer,
+        let by = Name::new("w-1").unwrap();
+        let agreed = crate::sla::agreed::Agreed { at: at("09-03T00:00:00"), by: "甲".into() };
+        let judged =
+            Attribution { at: at("09-02T12:00:00"), cause: Cause::Customer, by, agreed: Some(agreed) };
+        let mut history = history(&runs, &[late]);
+        history.outages = vec![Outage {
+            id: Name::new("o-1").unwrap(),
+            from: at("09-02T09:00:00"),
+            to: Some(at("09-02T10:00:00")),
+            source: OutageSource::Manual,
+            extent: Extent::Full,
+            attributions: vec![judged],
+            note: String::new(),
         }];
-        let contracts = contracts();
-        let input = SlaInput {
-            contracts: &contracts,
-            heartbeats: &runs,
-            outages: &outages,
-            incidents: &[late],
-            month: "2026-09".parse().unwrap(),
-            as_of: at("10-01T00:00:00"),
-        };
-        let got = evaluate(&input);
+        let known = history.known(at("10-01T00:00:00"));
+        let got = known.month("2026-09".parse().unwrap());
         assert_eq!(got.partition.total(Label::DownCustomer), BusinessDuration::from_secs(3600));
         assert_eq!(got.indicators[0].estimate.value, Some(1.0));
         assert_eq!((got.segments[0].clocks.len(), got.segments[1].clocks.len()), (1, 0));
         assert_eq!(got.responses.worst, Some((IncidentId(1), BusinessDuration::from_secs(5 * 3600))));
         assert_eq!(verdicts(&got.indicators, IndicatorName::Response), Verdict::Missed);
-        assert_eq!(got, evaluate(&input));
+        assert_eq!(got, evaluate(&known, got.month));
+        assert_eq!(
+            got.outages.first().map(|o| (o.cause, o.in_service)),
+            Some((Cause::Customer, BusinessDuration::from_secs(3600)))
+        );
         let json = serde_json::to_value(&got).unwrap();
         assert_eq!(json["month"], "2026-09");
         assert_eq!(json["indicators"][0]["name"], "uptime");
@@ -324,18 +481,26 @@ mod tests {
 
     #[test]
     fn without_a_contract_nothing_is_judged() {
-        let (contracts, heartbeats) = (contracts(), beats("08-31T00:00:00", "08-31T01:00:00", &[]));
-        let input = SlaInput {
-            contracts: &contracts,
-            heartbeats: &heartbeats,
-            outages: &[],
-            incidents: &[],
-            month: "2028-01".parse().unwrap(),
-            as_of: at("10-01T00:00:00"),
+        let history = history(&beats("08-31T00:00:00", "08-31T01:00:00", &[]), &[]);
+        let known = history.known(at("10-01T00:00:00"));
+        assert_eq!(known.month("2028-01".parse().unwrap()).calendar, Certainty::Estimated);
+        let before = known.month("2026-03".parse().unwrap());
+        assert!(before.segments.is_empty() && before.indicators.is_empty() && before.misses.is_none());
+    }
+
+    #[test]
+    fn a_draft_is_never_used() {
+        let runs = beats("08-31T00:00:00", "10-01T00:00:00", &[]);
+        let mut history = history(&runs, &[]);
+        history.versions[1].hospital = Some(at("09-20T00:00:00"));
+        let versions = |as_of| {
+            let month = history.known(at(as_of)).month("2026-09".parse().unwrap());
+            month.segments.iter().map(|s| s.version).collect::<Vec<_>>()
         };
-        assert_eq!(evaluate(&input).calendar, Certainty::Estimated);
-        let before = evaluate(&SlaInput { month: "2026-03".parse().unwrap(), ..input });
-        assert!(before.segments.is_empty() && before.indicators.is_empty());
+        assert_eq!(versions("09-19T00:00:00"), [1]);
+        assert_eq!(versions("09-21T00:00:00"), [1, 2]);
+        history.versions[0].vendor = None;
+        assert_eq!(history.known(at("09-21T00:00:00")).month("2026-09".parse().unwrap()).segments.len(), 1);
     }
 
     #[test]

@@ -4,14 +4,13 @@
 //! in force at that instant names, and that version's budget and business hours give the deadline.
 //! It stops at the first-response report: neither an acknowledgement nor a recovery nor closing
 //! stops it. A report at the deadline is in time, one after it is not. What happened after `as_of` is
-//! not known.
-//!
-//! Does not: lower a severity; a downgrade needs an approval that this version does not know.
+//! not known. A downgrade to a severity without a promise ends the clock only if a named approver
+//! stands for it, before its report and before its deadline: what was late stays late.
 
 use super::{
     calendar::BusinessDuration,
     contract::{Contract, ContractHistory},
-    indicator::{Estimate, Indicator, IndicatorName, NullReason},
+    indicator::{Indicator, IndicatorName, NullReason, Tally},
     span::Span,
 };
 use crate::{
@@ -19,29 +18,36 @@ use crate::{
     stream::IncidentStep,
 };
 use serde::{Deserialize, Serialize};
-use tenken_common::{message::Message, time::Timestamp, unit::Unit};
+use tenken_common::{id::Name, message::Message, time::Timestamp};
 
 /// What happened to one incident, in any order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct IncidentHistory {
     pub incident: IncidentId,
     pub events: Vec<IncidentEvent>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct IncidentEvent {
     pub at: Timestamp,
     pub kind: IncidentEventKind,
 }
 
 /// See [`IncidentEvent`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IncidentEventKind {
     /// 乙 detected it, or found it worse.
     Detected(Severity),
     /// 甲 reported it.
     Contacted(Severity),
+    /// It is less severe than was thought; counts with a named approver only.
+    Downgraded {
+        to: Severity,
+        approver: Option<Name>,
+    },
     Acknowledged,
     FirstResponseReported,
     Recovered,
@@ -116,6 +122,10 @@ pub fn clock(
         .filter(|e| e.kind == IncidentEventKind::FirstResponseReported && e.at <= as_of)
         .map(|e| e.at.max(start))
         .min();
+    let still_due = deadline.min(reported.unwrap_or(deadline)).min(as_of);
+    if downgraded(history, contract, Span::new(start, still_due.plus_micros(1))) {
+        return None;
+    }
     let took = hours.measure(Span::new(start, reported.unwrap_or(as_of)));
     let state = match reported {
         Some(at) if at <= deadline => ResponseState::Met { at, took },
@@ -126,17 +136,33 @@ pub fn clock(
     Some(ResponseClock { incident: history.incident, contract_version, start, budget, deadline, state })
 }
 
+/// Whether somebody approved within this time that the contract promises no response to it.
+fn downgraded(history: &IncidentHistory, contract: &Contract, within: Span) -> bool {
+    history.events.iter().any(|event| match &event.kind {
+        IncidentEventKind::Downgraded { to, approver: Some(_) } => {
+            within.contains(event.at) && !contract.targets.response.severities.contains(to)
+        }
+        IncidentEventKind::Downgraded { approver: None, .. }
+        | IncidentEventKind::Detected(_)
+        | IncidentEventKind::Contacted(_)
+        | IncidentEventKind::Acknowledged
+        | IncidentEventKind::FirstResponseReported
+        | IncidentEventKind::Recovered
+        | IncidentEventKind::Closed => false,
+    })
+}
+
 fn started<'c>(
     history: &IncidentHistory,
     contracts: &'c ContractHistory,
 ) -> Option<(Timestamp, &'c Contract)> {
     let start = |event: &IncidentEvent| {
-        let (IncidentEventKind::Detected(severity) | IncidentEventKind::Contacted(severity)) = event.kind
+        let (IncidentEventKind::Detected(severity) | IncidentEventKind::Contacted(severity)) = &event.kind
         else {
             return None;
         };
         let contract = contracts.in_force(event.at)?;
-        contract.targets.response.severities.contains(&severity).then_some((event.at, contract))
+        contract.targets.response.severities.contains(severity).then_some((event.at, contract))
     };
     history.events.iter().filter_map(start).min_by_key(|(at, _)| *at)
 }
@@ -152,9 +178,6 @@ impl ResponseState {
 }
 
 impl ResponseSummary {
-    /// Every response counts; the ratio that is to be reached.
-    pub const TARGET: f64 = 1.0;
-
     pub fn of<'a>(clocks: impl IntoIterator<Item = &'a ResponseClock>) -> Self {
         let mut out = Self::default();
         for clock in clocks {
@@ -182,41 +205,28 @@ impl ResponseSummary {
     /// The share of responses in time among those met or breached; the bounds take the running
     /// ones as breached and as met.
     pub fn indicator(&self) -> Indicator {
-        let (due, all) = (self.met + self.breached, self.met + self.breached + self.running);
-        let share = |part: u32, whole: u32| (whole > 0).then(|| f64::from(part) / f64::from(whole));
-        let estimate = if all == 0 {
-            Estimate::nothing(NullReason::NoCase)
-        } else {
-            Estimate {
-                value: share(self.met, due),
-                min: share(self.met, all),
-                max: share(self.met + self.running, all),
-                reason_for_null: (due == 0).then_some(NullReason::NothingDue),
-            }
-        };
-        Indicator {
-            name: IndicatorName::Response,
-            estimate,
-            target: Some(Self::TARGET),
-            verdict: estimate.verdict(Self::TARGET),
-            coverage: None,
-            unit: Unit::Ratio,
-        }
+        let tally = Tally { met: self.met, missed: self.breached, open: self.running };
+        tally.indicator(IndicatorName::Response, NullReason::NoCase, NullReason::NothingDue)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sla::{contract::EXAMPLE, indicator::Verdict};
-    use IncidentEventKind::{Acknowledged, Contacted, Detected, FirstResponseReported, Recovered};
+    use crate::sla::{
+        contract::EXAMPLE,
+        indicator::{Estimate, Verdict},
+    };
+    use IncidentEventKind::{
+        Acknowledged, Contacted, Detected, Downgraded, FirstResponseReported, Recovered,
+    };
 
     fn at(text: &str) -> Timestamp {
         format!("2026-{text}+09:00").parse().unwrap()
     }
 
     fn incident(events: &[(&str, IncidentEventKind)]) -> IncidentHistory {
-        let events = events.iter().map(|(t, kind)| IncidentEvent { at: at(t), kind: *kind }).collect();
+        let events = events.iter().map(|(t, kind)| IncidentEvent { at: at(t), kind: kind.clone() }).collect();
         IncidentHistory { incident: IncidentId(7), events }
     }
 
@@ -268,7 +278,7 @@ mod tests {
         let clock = clock(&incident(&contacted), &contracts(), at("05-01T17:00:00")).unwrap();
         assert_eq!((clock.start, clock.deadline), (at("05-01T10:00:00"), at("05-01T14:00:00")));
         let warning = ("05-01T10:00:00", Detected(Severity::Warning));
-        assert_eq!(state(&[warning], "05-01T17:00:00"), None);
+        assert_eq!(state(&[warning.clone()], "05-01T17:00:00"), None);
         // It got worse: from then on the promise holds.
         assert_eq!(state(&[warning, DETECTED], "05-01T17:00:00"), state(&[DETECTED], "05-01T17:00:00"));
         assert_eq!(state(&[DETECTED], "05-01T16:00:00"), None, "it has not begun");
@@ -283,6 +293,26 @@ mod tests {
         let (old, new) = (of("09-30T16:00:00"), of("10-01T09:00:00"));
         assert_eq!((old.contract_version, old.deadline), (1, at("10-01T12:00:00")));
         assert_eq!((new.contract_version, new.deadline), (2, at("10-01T10:00:00")));
+    }
+
+    #[test]
+    fn a_downgrade_needs_an_approver_and_comes_before_the_deadline() {
+        let lower = |t, approver: Option<&str>| {
+            let approver = approver.map(|name| Name::new(name).unwrap());
+            (t, Downgraded { to: Severity::Warning, approver })
+        };
+        let end = "05-09T00:00:00";
+        assert_eq!(state(&[DETECTED, lower("05-07T12:30:00", Some("w-9"))], end), None);
+        assert!(state(&[DETECTED, lower("05-07T12:30:00", None)], end).is_some(), "nobody approved");
+        let late = [DETECTED, lower("05-07T12:30:00.000001", Some("w-9"))];
+        assert!(matches!(state(&late, end), Some(ResponseState::Breached { .. })));
+        let reported = ("05-07T10:00:00", FirstResponseReported);
+        let after = [DETECTED, reported.clone(), lower("05-07T11:00:00", Some("w-9"))];
+        assert!(matches!(state(&after, end), Some(ResponseState::Met { .. })));
+        assert!(state(&[DETECTED, lower("05-07T12:00:00", Some("w-9"))], "05-07T11:00:00").is_some());
+        let to_critical =
+            ("05-07T10:00:00", Downgraded { to: Severity::Critical, approver: Name::new("w-9").ok() });
+        assert!(state(&[DETECTED, to_critical], end).is_some(), "that is no downgrade");
     }
 
     #[test]

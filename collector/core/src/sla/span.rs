@@ -36,6 +36,14 @@ impl Span {
         let both = Self::new(self.from.max(other.from), self.to.min(other.to));
         (!both.is_empty()).then_some(both)
     }
+
+    /// What of it lies outside of `other`: up to two stretches, in order.
+    pub fn without(self, other: Self) -> impl Iterator<Item = Self> {
+        let before = Self::new(self.from, self.to.min(other.from));
+        let after = Self::new(self.from.max(other.to), self.to);
+        let rest = if other.is_empty() { [self, Self::new(self.to, self.to)] } else { [before, after] };
+        rest.into_iter().filter(|span| !span.is_empty())
+    }
 }
 
 #[cfg(test)]
@@ -50,6 +58,10 @@ mod tests {
         assert!(
             span(1, 5).contains(Timestamp::from_secs(1)) && !span(1, 5).contains(Timestamp::from_secs(5))
         );
+        let rest = |other| span(1, 5).without(other).collect::<Vec<_>>();
+        assert_eq!(rest(span(2, 3)), [span(1, 2), span(3, 5)]);
+        assert_eq!((rest(span(0, 9)), rest(span(0, 2))), (vec![], vec![span(2, 5)]));
+        assert_eq!((rest(span(3, 3)), rest(span(7, 9))), (vec![span(1, 5)], vec![span(1, 5)]));
         assert!(span(5, 1).is_empty() && span(5, 1).len_us() == 0);
     }
 }

@@ -144,7 +144,8 @@ fn replay(stream: &[Stored], faults: &mut Vec<String>) -> BTreeMap<DeviceId, (De
             | Entry::Rejoined(_)
             | Entry::Restored { .. }
             | Entry::CloneSuspected { .. }
-            | Entry::FactsChanged { .. } => {
+            | Entry::FactsChanged { .. }
+            | Entry::SlaRecord { .. } => {
                 faults.push(format!("position {}: {:?} of an honest device", stored.position, stored.entry));
             }
         }

@@ -41,7 +41,7 @@ impl Certainty {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Holiday {
     pub day: Day,
-    /// The law's own name; `休日` for a day off by article 3.
+    /// As the Cabinet Office lists it; `休日` for a day off by article 3.
     pub name: &'static str,
     pub certainty: Certainty,
 }
@@ -101,7 +101,8 @@ const RULES: &[(&str, i16, i16, When)] = &[
     ("敬老の日", 2003, LAST, Monday(9, 3)),
     ("秋分の日", 1948, LAST, AutumnalEquinox),
     ("体育の日", 1966, 1999, On(10, 10)),
-    ("体育の日", 2000, 2019, Monday(10, 2)),
+    ("体育の日", 2000, 2018, Monday(10, 2)),
+    ("体育の日（スポーツの日）", 2019, 2019, Monday(10, 2)),
     ("スポーツの日", 2020, 2020, On(7, 24)),
     ("スポーツの日", 2021, 2021, On(7, 23)),
     ("スポーツの日", 2022, LAST, Monday(10, 2)),
@@ -109,12 +110,12 @@ const RULES: &[(&str, i16, i16, When)] = &[
     ("勤労感謝の日", 1948, LAST, On(11, 23)),
     ("天皇誕生日", 1989, 2018, On(12, 23)),
     // One-off laws of the imperial house.
-    ("皇太子明仁親王の結婚の儀", 1959, 1959, On(4, 10)),
-    ("昭和天皇の大喪の礼", 1989, 1989, On(2, 24)),
+    ("結婚の儀", 1959, 1959, On(4, 10)),
+    ("大喪の礼", 1989, 1989, On(2, 24)),
     ("即位礼正殿の儀", 1990, 1990, On(11, 12)),
-    ("皇太子徳仁親王の結婚の儀", 1993, 1993, On(6, 9)),
-    ("天皇の即位の日", 2019, 2019, On(5, 1)),
-    ("即位礼正殿の儀", 2019, 2019, On(10, 22)),
+    ("結婚の儀", 1993, 1993, On(6, 9)),
+    ("休日（祝日扱い）", 2019, 2019, On(5, 1)),
+    ("休日（祝日扱い）", 2019, 2019, On(10, 22)),
 ];
 
 /// The first day on which a Sunday's holiday was made up for (law 1973 No. 10).

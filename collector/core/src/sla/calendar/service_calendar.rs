@@ -8,7 +8,7 @@
 
 use super::{
     day::{Day, Weekday},
-    holiday_jp,
+    holiday_list::HolidayList,
 };
 use crate::sla::span::Span;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -16,6 +16,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     str::FromStr,
+    sync::Arc,
 };
 use tenken_common::time::Timestamp;
 
@@ -155,6 +156,9 @@ pub struct ServiceCalendar {
     pub extra_closed: BTreeSet<Day>,
     /// Days open besides, with their hours, even if they are holidays.
     pub extra_open: BTreeMap<Day, OpenHours>,
+    /// Of the country and not of the contract, so it is no part of its text.
+    #[serde(skip)]
+    pub holidays: Arc<HolidayList>,
 }
 
 impl Default for ServiceCalendar {
@@ -164,6 +168,7 @@ impl Default for ServiceCalendar {
             closed_on_national_holidays: true,
             extra_closed: BTreeSet::new(),
             extra_open: BTreeMap::new(),
+            holidays: Arc::default(),
         }
     }
 }
@@ -180,7 +185,7 @@ impl ServiceCalendar {
             return &extra.0;
         }
         let closed = self.extra_closed.contains(&day)
-            || (self.closed_on_national_holidays && holiday_jp::holiday(day).is_some());
+            || (self.closed_on_national_holidays && self.holidays.name(day).is_some());
         if closed { &[] } else { &self.weekly.on(day.weekday()).0 }
     }
 

@@ -6,10 +6,15 @@
 //!
 //! Does not: say which version is in force, nor whether both parties approved it.
 
-use super::terms::{Contacts, ContactsFile, Targets, TargetsFile, accept, required};
-use crate::sla::calendar::{Day, ServiceCalendar};
+use super::{
+    rules::{
+        ChecklistFile, CountingFile, CurrencyFile, ExclusionRuleFile, GradesFile, MonthDay, Rules, RulesFile,
+    },
+    terms::{Contacts, ContactsFile, Targets, TargetsFile, accept, required},
+};
+use crate::sla::calendar::{Day, HolidayList, ServiceCalendar};
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 use tenken_common::{
     config::{self, Check, Problems},
     id::{ContractId, HospitalId, Name, unhex},
@@ -37,7 +42,12 @@ pub struct Contract {
     pub service_hours: ServiceCalendar,
     /// 通常業務時間 (A4.4(2)): what responses are measured in.
     pub response_hours: ServiceCalendar,
+    /// サポート対応時間 (A6.6(1)②): when inquiries are taken.
+    pub support_hours: ServiceCalendar,
     pub targets: Targets,
+    /// The last day that was agreed; the version stays in force after it (A2.3).
+    pub term_ends: Option<Day>,
+    pub rules: Rules,
 }
 
 /// 甲, and the key with which it signs.
@@ -82,6 +92,14 @@ impl Contract {
         file.read(&mut problems).ok_or(problems)
     }
 
+    /// The same with an official list of holidays in all of its calendars.
+    pub fn with_holidays(mut self, holidays: &Arc<HolidayList>) -> Self {
+        for calendar in [&mut self.service_hours, &mut self.response_hours, &mut self.support_hours] {
+            calendar.holidays = Arc::clone(holidays);
+        }
+        self
+    }
+
     /// When it takes effect.
     pub fn starts(&self) -> Timestamp {
         self.effective_from.start()
@@ -100,6 +118,8 @@ struct ContractFile {
     id: Option<ContractId>,
     version: Option<u32>,
     effective_from: Option<Day>,
+    /// May be said; there is one only.
+    time_zone: Option<String>,
     service_name: Option<String>,
     hospital: HospitalFile,
     vendor: PartyFile,
@@ -110,7 +130,15 @@ struct ContractFile {
     contacts: ContactsFile,
     service_hours: ServiceCalendar,
     response_hours: Option<ServiceCalendar>,
+    support_hours: Option<ServiceCalendar>,
     targets: TargetsFile,
+    term_ends: Option<Day>,
+    evaluation_year_starts: Option<MonthDay>,
+    exclusion_rules: Vec<ExclusionRuleFile>,
+    currency: Option<CurrencyFile>,
+    checklist: Vec<ChecklistFile>,
+    counting: Option<CountingFile>,
+    grades: Option<GradesFile>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -142,6 +170,12 @@ impl ContractFile {
         let version = required(self.version, "version", problems)
             .filter(|v| accept(*v > 0, "version", "counts from 1", problems));
         let effective_from = required(self.effective_from, "effective_from", problems);
+        accept(
+            self.time_zone.is_none_or(|zone| zone == TIME_ZONE),
+            "time_zone",
+            "is not known; contracts are judged in Asia/Tokyo only",
+            problems,
+        );
         let service_name = text(self.service_name, "service_name", problems);
         let hospital = self.hospital.read(problems);
         let vendor = text(self.vendor.name, "vendor.name", problems);
@@ -151,6 +185,19 @@ impl ContractFile {
         let contacts = self.contacts.read(problems);
         let targets = self.targets.read(problems);
         let response_hours = self.response_hours.unwrap_or_else(|| self.service_hours.clone());
+        let support_hours = self.support_hours.unwrap_or_else(|| self.service_hours.clone());
+        let rules = RulesFile {
+            evaluation_year_starts: self.evaluation_year_starts,
+            exclusion_rules: self.exclusion_rules,
+            currency: self.currency,
+            checklist: self.checklist,
+            counting: self.counting,
+            grades: self.grades,
+        };
+        let rules = rules.read(problems);
+        if let (Some(from), Some(ends)) = (effective_from, self.term_ends) {
+            accept(from < ends, "term_ends", "is not after effective_from", problems);
+        }
         if let (Some(from), Some(targets)) = (effective_from, &targets) {
             let calendars = [("service_hours", &self.service_hours), ("response_hours", &response_hours)];
             for (key, calendar) in calendars {
@@ -159,7 +206,12 @@ impl ContractFile {
                 }
             }
         }
-        for (key, calendar) in [("service_hours", &self.service_hours), ("response_hours", &response_hours)] {
+        let calendars = [
+            ("service_hours", &self.service_hours),
+            ("response_hours", &response_hours),
+            ("support_hours", &support_hours),
+        ];
+        for (key, calendar) in calendars {
             for day in calendar.extra_open.keys().filter(|day| calendar.extra_closed.contains(day)) {
                 problems.push(format!("{key}.extra_open.{day}"), "is named in extra_closed too");
             }
@@ -176,7 +228,10 @@ impl ContractFile {
             contacts: contacts?,
             service_hours: self.service_hours,
             response_hours,
+            support_hours,
             targets: targets?,
+            term_ends: self.term_ends,
+            rules: rules?,
         };
         problems.is_empty().then_some(contract)
     }
@@ -228,10 +283,13 @@ fn devices(
     }
 }
 
+/// The only zone (SLA A1.3 is of Japan).
+const TIME_ZONE: &str = "Asia/Tokyo";
+
 /// The longest name that fits on a report's line.
 const TEXT_CHARS_MAX: usize = 200;
 
-fn text(value: Option<String>, key: &str, problems: &mut Problems) -> Option<String> {
+pub(super) fn text(value: Option<String>, key: &str, problems: &mut Problems) -> Option<String> {
     required(value.filter(|t| !t.trim().is_empty()), key, problems).filter(|t| {
         let good = t.chars().count() <= TEXT_CHARS_MAX && !t.chars().any(char::is_control);
         accept(good, key, "is one line of at most 200 characters", problems)
@@ -292,6 +350,8 @@ pub(crate) mod tests {
         for (from, to, key) in [
             ("service_name = \"", "service_nam = \"", "service_nam"),
             ("version = 1", "version = 0", "version"),
+            ("version = 1", "version = 1\ntime_zone = \"Asia/Seoul\"", "time_zone"),
+            ("version = 1", "version = 1\nterm_ends = \"2026-04-01\"", "term_ends"),
             ("effective_from = \"2026-04-01\"", "effective_from = \"2026-04-31\"", "effective_from"),
             ("uptime = 0.99", "uptime = 99", "targets.uptime"),
             ("budget = \"4h\"", "budget = \"4 hours\"", "targets.response.budget"),

@@ -1,0 +1,250 @@
+//! Whether pattern files and security patches were kept up (SLA A7.1(1)①), per device, and per the
+//! party that has to see to it (A4.1(2)①).
+//!
+//! Holds: every instant of a device's month is good, overdue or not known. A report counts until
+//! the next, and no longer than the contract says: what was good then is not taken to be good now.
+//! A device that never reported is not known (不明), and so is one whose report says so. Overdue is
+//! everything past `since + limit`.
+
+use super::{
+    contract::{CurrencyKind, CurrencyTerms, Party},
+    indicator::{Indicator, IndicatorName, NullReason, Tally, Verdict},
+    span::Span,
+};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use tenken_common::{id::Name, time::Timestamp};
+
+/// What a device said, in any order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceReports {
+    /// Its label.
+    pub device: Name,
+    #[serde(default)]
+    pub group: Option<Name>,
+    #[serde(default)]
+    pub reports: Vec<CurrencyReport>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CurrencyReport {
+    pub at: Timestamp,
+    pub kind: CurrencyKind,
+    #[serde(flatten)]
+    pub state: CurrencyState,
+}
+
+/// What a report says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum CurrencyState {
+    /// No patch is pending.
+    UpToDate,
+    /// Definitions of this time; or the oldest pending patch was published then.
+    Since { since: Timestamp },
+    /// It could not be told, such as with a stale package index.
+    Unknown,
+}
+
+/// One device and kind in a month.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CurrencyMonth {
+    pub device: Name,
+    pub kind: CurrencyKind,
+    pub responsible: Party,
+    pub verdict: Verdict,
+    /// When it was over its limit, in order.
+    pub overdue: Vec<Span>,
+    /// When nothing was known, in order.
+    pub unknown: Vec<Span>,
+    /// The newest report in or before the month; `None`: there never was one.
+    pub last: Option<CurrencyReport>,
+}
+
+/// All kinds that the contract limits, of one device, in `span`.
+pub fn device_months(reports: &DeviceReports, terms: &CurrencyTerms, span: Span) -> Vec<CurrencyMonth> {
+    let responsible = terms.responsible(&reports.device);
+    let of_kind = |(kind, limit): (&CurrencyKind, &Duration)| {
+        let mut known: Vec<CurrencyReport> =
+            reports.reports.iter().filter(|r| r.kind == *kind && r.at < span.to).copied().collect();
+        // Of two at one instant the worse counts, in whatever order they came.
+        known.sort_unstable_by_key(|r| (r.at, r.state));
+        let mut out = CurrencyMonth {
+            device: reports.device.clone(),
+            kind: *kind,
+            responsible,
+            verdict: Verdict::Met,
+            overdue: Vec::new(),
+            unknown: Vec::new(),
+            last: known.last().copied(),
+        };
+        let mut known_until = span.from;
+        let nexts = known.iter().skip(1).map(|r| r.at).chain([Timestamp::MAX]);
+        for (report, next) in known.iter().zip(nexts) {
+            let until = next.min(report.at.plus(terms.report_max_age));
+            let Some(here) = Span::new(report.at, until).intersect(span) else { continue };
+            push(&mut out.unknown, Span::new(known_until, here.from));
+            match report.state {
+                CurrencyState::UpToDate => {}
+                CurrencyState::Since { since } => {
+                    let due = since.plus(*limit);
+                    push(&mut out.overdue, Span::new(here.from.max(due), here.to));
+                }
+                CurrencyState::Unknown => push(&mut out.unknown, here),
+            }
+            known_until = here.to;
+        }
+        push(&mut out.unknown, Span::new(known_until, span.to));
+        out.verdict = match (out.overdue.is_empty(), out.unknown.is_empty()) {
+            _ if span.is_empty() => Verdict::NotApplicable,
+            (false, _) => Verdict::Missed,
+            (true, false) => Verdict::Unknown,
+            (true, true) => Verdict::Met,
+        };
+        out
+    };
+    terms.limits.iter().map(of_kind).collect()
+}
+
+/// Adds a stretch, joined with one that it touches.
+fn push(spans: &mut Vec<Span>, span: Span) {
+    if span.is_empty() {
+        return;
+    }
+    match spans.last_mut() {
+        Some(last) if last.to == span.from => last.to = span.to,
+        Some(_) | None => spans.push(span),
+    }
+}
+
+/// The share of one party's devices and kinds that were never over a limit; all have to.
+pub fn indicator(months: &[CurrencyMonth], party: Party) -> Indicator {
+    let tally = Tally::of(months.iter().filter(|m| m.responsible == party).map(|m| m.verdict));
+    let name = match party {
+        Party::Provider => IndicatorName::CurrencyProvider,
+        Party::Customer => IndicatorName::CurrencyCustomer,
+    };
+    let indicator = tally.indicator(name, NullReason::NoDevice, NullReason::NoReport);
+    Indicator { coverage: tally.coverage(), ..indicator }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const DAY_S: i64 = 86_400;
+
+    fn at(s: i64) -> Timestamp {
+        Timestamp::from_secs(s)
+    }
+
+    fn terms() -> CurrencyTerms {
+        CurrencyTerms {
+            limits: [(CurrencyKind::PatternFile, Duration::from_hours(7 * 24))].into(),
+            report_max_age: Duration::from_hours(48),
+            provider_devices: [Name::new("vpn-1").unwrap()].into(),
+        }
+    }
+
+    fn month(device: &str, reports: &[(i64, CurrencyState)], span: Span) -> CurrencyMonth {
+        let reports = reports
+            .iter()
+            .map(|(s, state)| CurrencyReport { at: at(*s), kind: CurrencyKind::PatternFile, state: *state })
+            .collect();
+        let device = DeviceReports { device: Name::new(device).unwrap(), group: None, reports };
+        device_months(&device, &terms(), span).remove(0)
+    }
+
+    fn since(s: i64) -> CurrencyState {
+        CurrencyState::Since { since: at(s) }
+    }
+
+    /// A report a day, all of definitions from the beginning.
+    fn daily(days: i64) -> Vec<(i64, CurrencyState)> {
+        (0..days).map(|d| (d * DAY_S, since(0))).collect()
+    }
+
+    #[test]
+    fn overdue_from_the_deadline_on_and_not_before() {
+        let until = |s: i64| month("ct-1", &daily(9), Span::new(at(0), at(s)));
+        assert_eq!(until(7 * DAY_S).verdict, Verdict::Met, "seven days are in time");
+        let over = until(7 * DAY_S + 1);
+        assert_eq!(
+            (over.verdict, over.overdue),
+            (Verdict::Missed, vec![Span::new(at(7 * DAY_S), at(7 * DAY_S + 1))])
+        );
+        assert_eq!(until(8 * DAY_S).overdue, [Span::new(at(7 * DAY_S), at(8 * DAY_S))]);
+    }
+
+    #[test]
+    fn what_is_not_reported_is_not_known() {
+        let span = Span::new(at(0), at(10 * DAY_S));
+        let never = month("ct-1", &[], span);
+        assert_eq!((never.verdict, never.unknown.clone(), never.last), (Verdict::Unknown, vec![span], None));
+        let once = month("ct-1", &[(DAY_S, since(DAY_S))], span);
+        assert_eq!(once.verdict, Verdict::Unknown);
+        assert_eq!(once.unknown, [Span::new(at(0), at(DAY_S)), Span::new(at(3 * DAY_S), span.to)]);
+        let stale = month("ct-1", &[(-DAY_S, since(-DAY_S))], Span::new(at(0), at(DAY_S)));
+        assert_eq!(stale.verdict, Verdict::Met, "a report from before the month still counts");
+        let cannot_tell = month("ct-1", &[(0, CurrencyState::Unknown)], Span::new(at(0), at(DAY_S)));
+        assert_eq!(cannot_tell.verdict, Verdict::Unknown);
+        let blank = month("ct-1", &[], Span::new(at(5), at(5)));
+        assert_eq!(blank.verdict, Verdict::NotApplicable);
+    }
+
+    #[test]
+    fn each_party_answers_for_its_own() {
+        let span = Span::new(at(0), at(DAY_S));
+        let months = [
+            month("vpn-1", &[(0, since(-9 * DAY_S))], span),
+            month("ct-1", &[(0, since(0))], span),
+            month("ct-2", &[], span),
+        ];
+        let provider = indicator(&months, Party::Provider);
+        assert_eq!((provider.estimate.value, provider.verdict), (Some(0.0), Verdict::Missed));
+        let customer = indicator(&months, Party::Customer);
+        assert_eq!(
+            (customer.estimate.value, customer.estimate.min, customer.verdict),
+            (Some(1.0), Some(0.5), Verdict::Unknown)
+        );
+        assert_eq!(customer.coverage, Some(0.5));
+        let none = indicator(&months[1..], Party::Provider);
+        assert_eq!(
+            (none.verdict, none.estimate.reason_for_null),
+            (Verdict::NotApplicable, Some(NullReason::NoDevice))
+        );
+    }
+
+    proptest! {
+        /// Good, overdue and not known are all there is; the order of the reports does not matter.
+        #[test]
+        fn every_second_is_judged_as_its_newest_report_says(
+            reports in prop::collection::vec((0i64..40, 0i64..60, 0u8..3), 0..12),
+        ) {
+            let hour = 6 * 3600;
+            let made: Vec<(i64, CurrencyState)> = reports.iter().map(|(t, s, kind)| {
+                let state = match kind { 0 => CurrencyState::UpToDate, 1 => since((s - 40) * hour), _ => CurrencyState::Unknown };
+                (t * hour, state)
+            }).collect();
+            let span = Span::new(at(0), at(40 * hour));
+            let got = month("ct-1", &made, span);
+            let mut turned = made.clone();
+            turned.reverse();
+            prop_assert_eq!(&got, &month("ct-1", &turned, span));
+            for step in 0..40 {
+                let t = at(step * hour);
+                let newest = made.iter().filter(|(s, _)| at(*s) <= t).max_by_key(|(s, state)| (*s, *state));
+                let known = newest.filter(|(s, _)| t < at(*s).plus(terms().report_max_age));
+                let (overdue, unknown) = match known {
+                    None | Some((_, CurrencyState::Unknown)) => (false, true),
+                    Some((_, CurrencyState::UpToDate)) => (false, false),
+                    Some((_, CurrencyState::Since { since })) => (t >= since.plus(Duration::from_hours(7 * 24)), false),
+                };
+                let within = |spans: &[Span]| spans.iter().any(|s| s.contains(t));
+                prop_assert_eq!((within(&got.overdue), within(&got.unknown)), (overdue, unknown), "at {}", t);
+            }
+        }
+    }
+}
