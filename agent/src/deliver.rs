@@ -335,7 +335,7 @@ impl Delivery {
         let said: Ack = (*ack).clone();
         match self.shared.spool.release(ack, envelope).await {
             Ok(links) => self.pusher.on_released(self.shared.clock.mono(), view, &said, links),
-            Err(e) => self.spool_failed(&e),
+            Err(e) => drop(self.spool_failed(&e)),
         }
     }
 
