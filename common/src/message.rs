@@ -420,6 +420,8 @@ catalogue! {
     SlaNoRecords { ja: "登録された記録はありません", en: "nothing was entered" }
     RecordAgreed { ja: "次の記録に同意する署名をしました。このファイルを保守会社へ送ってください: {path}\n{record}", en: "Signed: this hospital agrees to this record. Send this file to the vendor: {path}\n{record}" }
     AgreementRecord { ja: "契約に関する記録", en: "a record about a contract" }
+    SlaNoChange { ja: "改定案によって変わる評価はありません", en: "the draft would have changed nothing" }
+    SlaChange { ja: "{month} {item}: {before} → {draft}（未達成 {misses_before} 件 → {misses_draft} 件）", en: "{month} {item}: {before} -> {draft} (misses: {misses_before} -> {misses_draft})" }
     SlaYear { ja: "年次評価 {from} ～ {to}: {grade}（未達成 {misses} 件）", en: "year {from} to {to}: {grade} (misses: {misses})" }
     SlaYearOpen { ja: "年次評価 {from} ～ {to}（途中経過）: {grade}（未達成 {misses} 件）", en: "year {from} to {to}, so far: {grade} (misses: {misses})" }
     SlaNoGrade { ja: "評価なし", en: "no grade" }

@@ -35,6 +35,7 @@ mod restore;
 mod secret;
 mod seed;
 pub mod sim;
+pub mod sla;
 mod wait;
 mod webhook;
 pub mod wiretap;

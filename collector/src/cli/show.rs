@@ -17,8 +17,10 @@ use tenken_collector_core::{
         contract::{Contract, Grade},
         history::Evaluation,
         indicator::{Indicator, Verdict},
+        miss::Evidence,
         month::SlaMonth,
         partition::Label,
+        what_if::{Change, Judged},
         year::SlaYear,
     },
 };
@@ -311,6 +313,45 @@ pub fn evaluation(e: &Evaluation, language: Language) -> String {
         let _ = writeln!(out, "{}", trigger_line(trigger, language));
     }
     if out.is_empty() { Message::NoContracts.text(language).to_owned() } else { out }
+}
+
+/// What a draft would have changed.
+pub fn changes(changes: &[Change], language: Language) -> String {
+    if changes.is_empty() {
+        return Message::SlaNoChange.text(language).to_owned();
+    }
+    let count = |j: &Judged| j.misses.map_or_else(|| "-".to_owned(), |n| n.to_string());
+    let verdict = |j: &Judged| j.verdict.map_or("-", |v| v.message().text(language)).to_owned();
+    let mut out = String::new();
+    for c in changes {
+        let values = [
+            ("month", c.month.to_string()),
+            ("item", c.item.message().text(language).to_owned()),
+            ("before", verdict(&c.before)),
+            ("draft", verdict(&c.draft)),
+            ("misses_before", count(&c.before)),
+            ("misses_draft", count(&c.draft)),
+        ];
+        let values: Vec<(&str, &str)> = values.iter().map(|(k, v)| (*k, v.as_str())).collect();
+        let _ = writeln!(out, "{}", Message::SlaChange.fill(language, &values));
+        let marked = c.added.iter().map(|e| ("+", e)).chain(c.removed.iter().map(|e| ("-", e)));
+        for (mark, e) in marked {
+            let _ = writeln!(out, "  {mark} {}", evidence(e, language));
+        }
+    }
+    out
+}
+
+fn evidence(evidence: &Evidence, language: Language) -> String {
+    match evidence {
+        Evidence::Time(part) => {
+            let (from, to) = (jst_minute(part.span.from), jst_minute(part.span.to));
+            format!("{from} – {to}  {}", part.label.message().text(language))
+        }
+        Evidence::Incident { incident } => incident.to_string(),
+        Evidence::Device { device, what } => format!("{device}  {}", what.message().text(language)),
+        Evidence::Item { item, due } => format!("{item}  {due}"),
+    }
 }
 
 fn year_line(year: &SlaYear, language: Language) -> String {

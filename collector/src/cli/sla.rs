@@ -2,13 +2,20 @@
 //! somebody wrote down.
 
 use super::{overview, print_json, read, say, show, with_store};
-use crate::{config::CollectorConfig, desk, store::Store};
+use crate::{
+    config::CollectorConfig,
+    desk::{self, DeskError},
+    history,
+    store::Store,
+};
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
 use tenken_collector_core::sla::{
+    contract::Contract,
     history::{History, Record},
     month::Month,
+    what_if,
 };
 use tenken_common::{
     file::{self, Access},
@@ -50,6 +57,27 @@ enum SlaCommand {
         #[arg(long)]
         json: bool,
     },
+    /// What a draft of the contract would have changed
+    WhatIf {
+        /// The draft's file
+        #[arg(long, value_name = "DRAFT")]
+        contract: PathBuf,
+        /// First month, e.g. 2026-04
+        #[arg(long)]
+        from: Month,
+        /// Last month
+        #[arg(long)]
+        to: Month,
+        /// A history in a file instead of the store's
+        #[arg(long, value_name = "FILE")]
+        history: Option<PathBuf>,
+        /// As it was known at this instant (default: now)
+        #[arg(long, value_name = "RFC3339")]
+        as_of: Option<Timestamp>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Every figure of a history that is written in a file; needs no store
     Evaluate {
         /// The history, a JSON document of the form tenken-sla-history/1
@@ -87,15 +115,42 @@ pub async fn run(args: SlaArgs, config: &CollectorConfig, language: Language) ->
             })
             .await
         }
-        Some(SlaCommand::Evaluate { history, as_of, json }) => {
-            let text = read(&history)?;
-            let history = match History::parse(&text) {
-                Ok(read) => read,
-                Err(problems) => bail!("{} has {problems}", history.display()),
+        Some(SlaCommand::WhatIf { contract, from, to, history, as_of, json }) => {
+            if to < from {
+                bail!("--to {to} is before --from {from}");
+            }
+            let draft = match Contract::parse(&read(&contract)?) {
+                Ok(draft) => draft,
+                Err(problems) => bail!("{} has {problems}", contract.display()),
             };
+            let changes = |history: &History| {
+                let changes = what_if::compare(history, &draft, (from, to), as_of.unwrap_or(now));
+                if json { print_json(&changes) } else { say(&show::changes(&changes, language)) }
+            };
+            match history {
+                Some(path) => changes(&load(&path)?),
+                None => {
+                    with_store(config, async |store| {
+                        let histories = history::histories(store).await?;
+                        let found = histories.get(&draft.id);
+                        changes(found.ok_or_else(|| DeskError::NoContract(draft.id.clone()))?)
+                    })
+                    .await
+                }
+            }
+        }
+        Some(SlaCommand::Evaluate { history, as_of, json }) => {
+            let history = load(&history)?;
             let evaluation = history.known(as_of.unwrap_or(now)).evaluate();
             if json { print_json(&evaluation) } else { say(&show::evaluation(&evaluation, language)) }
         }
+    }
+}
+
+fn load(path: &Path) -> anyhow::Result<History> {
+    match History::parse(&read(path)?) {
+        Ok(history) => Ok(history),
+        Err(problems) => bail!("{} has {problems}", path.display()),
     }
 }
 

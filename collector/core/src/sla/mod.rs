@@ -26,4 +26,5 @@ pub mod outage;
 pub mod partition;
 pub mod response;
 pub mod span;
+pub mod what_if;
 pub mod year;

@@ -14,6 +14,7 @@ mod kill;
 mod offline;
 mod restore;
 mod sim;
+mod sla;
 
 use clap::Parser;
 use std::{
@@ -73,6 +74,8 @@ const CAMPAIGNS: &[(&str, u32, Campaign)] = &[
     ("offline", 30, |plan| offline::run(plan.n, plan.seed)),
     ("vectors", 1_000, |plan| adversary::vectors(plan.n, plan.seed)),
     ("suites", 1, |plan| adversary::suites(plan.n, plan.seed)),
+    ("sla", 100_000, |plan| sla::run(plan.n, plan.seed)),
+    ("sla-load", 1, |plan| sla::load(plan.n, plan.seed)),
     ("fuzz", 600, |plan| adversary::fuzz(plan.n, plan.seed)),
 ];
 
