@@ -13,7 +13,6 @@ use tenken_collector_core::{
     intake::device_state::Liveness,
     sla::{
         calendar::BusinessDuration,
-        consequence::Trigger,
         contract::{Contract, Grade},
         history::Evaluation,
         indicator::{Indicator, Verdict},
@@ -282,7 +281,7 @@ pub fn evaluation(e: &Evaluation, language: Language) -> String {
         let _ = writeln!(out, "{}", year_line(year, language));
     }
     for trigger in &e.triggers {
-        let _ = writeln!(out, "{}", trigger_line(trigger, language));
+        let _ = writeln!(out, "{}", trigger.sentence(language));
     }
     if out.is_empty() { Message::NoContracts.text(language).to_owned() } else { out }
 }
@@ -305,21 +304,6 @@ fn year_line(year: &SlaYear, language: Language) -> String {
     let (from, to) = (year.first.to_string(), year.last.to_string());
     let message = if year.ended { Message::SlaYear } else { Message::SlaYearOpen };
     message.fill(language, &[("from", &from), ("to", &to), ("grade", &grade), ("misses", &misses)])
-}
-
-fn trigger_line(trigger: &Trigger, language: Language) -> String {
-    match trigger {
-        Trigger::NoImprovement { item, last } => {
-            let item = item.message().text(language);
-            Message::SlaTriggerNoImprovement.fill(language, &[("item", item), ("last", &last.to_string())])
-        }
-        Trigger::CNotImproved { year, grade } => {
-            Message::SlaTriggerC.fill(language, &[("year", &year.to_string()), ("grade", grade.as_str())])
-        }
-        Trigger::GradeD { year } => Message::SlaTriggerD.fill(language, &[("year", &year.to_string())]),
-        Trigger::NotCorrected { item, until } => Message::SlaTriggerNotCorrected
-            .fill(language, &[("item", item.as_str()), ("until", &jst_minute(*until))]),
-    }
 }
 
 fn figures(out: &mut String, month: &SlaMonth, language: Language) {

@@ -15,6 +15,7 @@ use crate::sla::{
     job::{Access, Job},
     miss::Explanation,
     outage::Outage,
+    report::{annual::AnnualDelivery, event::Event},
     response::{IncidentEventKind, IncidentHistory},
     span::Span,
 };
@@ -62,6 +63,10 @@ struct HistoryFile {
     accesses: Vec<Access>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     explanations: Vec<Explanation>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    events: Vec<Event>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    annual: Vec<AnnualDelivery>,
 }
 
 /// A contract version: the text of a contract file, and when each party approved it.
@@ -147,6 +152,8 @@ impl HistoryFile {
             jobs: self.jobs,
             accesses: self.accesses,
             explanations: self.explanations,
+            events: self.events,
+            annual: self.annual,
         };
         check(&history, &fitting, problems);
         history
@@ -230,6 +237,7 @@ fn check(history: &History, contracts: &ContractHistory, problems: &mut Problems
     once("jobs", "id", history.jobs.iter().map(|j| &j.id), problems);
     once("accesses", "id", history.accesses.iter().map(|a| &a.id), problems);
     let explained = history.explanations.iter().map(|e| format!("{} {}", e.month, e.item.as_str()));
+    once("events", "id", history.events.iter().map(|e| &e.id), problems);
     once("explanations", "item", explained, problems);
 }
 
