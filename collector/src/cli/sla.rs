@@ -1,7 +1,7 @@
 //! `tenken-collector sla`: how the contracts were kept, from the store, or from a history that
 //! somebody wrote down.
 
-use super::{overview, print_json, read, say, show, with_store};
+use super::{overview, print_json, read, report, say, show, with_store};
 use crate::config::CollectorConfig;
 use anyhow::bail;
 use clap::{Args, Subcommand};
@@ -39,6 +39,8 @@ enum SlaCommand {
         #[arg(long)]
         json: bool,
     },
+    /// A report of a history that is written in a file; needs no store
+    Report(report::ReportArgs),
 }
 
 pub async fn run(args: SlaArgs, config: &CollectorConfig, language: Language) -> anyhow::Result<()> {
@@ -51,6 +53,7 @@ pub async fn run(args: SlaArgs, config: &CollectorConfig, language: Language) ->
             })
             .await
         }
+        Some(SlaCommand::Report(args)) => report::run(&args, now, language),
         Some(SlaCommand::Evaluate { history, as_of, json }) => {
             let text = read(&history)?;
             let history = match History::parse(&text) {

@@ -17,12 +17,12 @@ catalogue! { ReportText:
     Cases { ja: "{n} 件", en: "{n}" }
     Minutes { ja: "{n} 分", en: "{n} min" }
     Version { ja: "第{version}版", en: "version {version}" }
-    AtLeast { ja: "{value} 以上", en: "{value} or more" }
-    Within { ja: "{value} 以内", en: "within {value}" }
+    AtLeast { ja: "{value}以上", en: "{value} or more" }
+    Within { ja: "{value}以内", en: "within {value}" }
     None { ja: "該当なし", en: "none" }
     NotInContract { ja: "契約に定めなし", en: "not in the contract" }
     Missing { ja: "未記載", en: "missing" }
-    Total { ja: "合計", en: "total" }
+    Total { ja: "合計", en: "Total" }
     Colon { ja: "{what}：{text}", en: "{what}: {text}" }
 
     // The head of every report.
@@ -118,7 +118,7 @@ catalogue! { ReportText:
     Stretches { ja: "稼働以外の時間の明細", en: "Every stretch that was not up" }
     Outages { ja: "サービスの停止", en: "Stops of the service" }
     OutagesNone { ja: "この月に登録された停止はありません。", en: "No stop was recorded in this month." }
-    OutageHarmless { ja: "部分停止（業務への重大な影響なし、承認者 {by}）。停止時間に含めません。", en: "Partial, without serious impact (approved by {by}); not counted as stopped." }
+    OutageHarmless { ja: "部分停止（業務への重大な影響なし、承認者 {by}。停止時間に含めない）", en: "partial, without serious impact (approved by {by}; not counted as stopped)" }
     OutagePartial { ja: "部分停止", en: "partial" }
     CauseProvider { ja: "乙", en: "provider" }
     CauseCustomer { ja: "甲", en: "hospital" }
@@ -214,6 +214,7 @@ catalogue! { ReportText:
     PatientSecurity { ja: "この期間に、情報セキュリティに関する事故の報告が {n} 件ありました。", en: "In this period, information security incidents were reported this often: {n}" }
     PatientNothingReported { ja: "この期間に、医療情報の参照・持出し、情報セキュリティに関する事故の報告はありませんでした。", en: "In this period, no medical information was reported to have been seen or taken out, and no information security incident was reported." }
     PatientMeasures { ja: "安全のための対策", en: "What is done for safety" }
+    PatientMeasuresText { ja: "点検の記録は暗号化した通信で送られ、途中で書き換えられていないことを確かめられます。この点検の仕組みには、保守会社から機器へ命令を送る機能はありません。", en: "The records travel encrypted, and it can be checked that nobody changed them on the way. The system that sends them cannot carry orders from the company to a device." }
     PatientAccesses { ja: "保守会社による遠隔からの作業は {n} 件でした。", en: "The maintenance company worked on our equipment from afar this often: {n}" }
     PatientAllRequested { ja: "すべて、当院の依頼または承認にもとづく作業です。", en: "All of it was at our request or with our approval." }
     PatientFlagged { ja: "このうち {n} 件は、当院で依頼・承認の記録を確認中です。", en: "Our request or approval is still being checked for this many: {n}" }

@@ -220,6 +220,7 @@ pub fn evaluate(known: &Known<'_>, month: Month) -> SlaMonth {
     };
     out.indicators = in_all(&out);
     out.misses = rules.and_then(|rules| rules.counting).map(|counting| miss::of_month(&out, counting));
+    out.explanations.sort_by_key(|e| e.item);
     let explained = |item: IndicatorName| out.explanations.iter().any(|e| e.item == item);
     let missed = out.misses.iter().flatten().filter(|miss| miss.count > 0).map(|miss| miss.item);
     out.unexplained = missed.filter(|item| !explained(*item)).collect();
@@ -294,7 +295,9 @@ fn outages(known: &Known<'_>, span: Span) -> Vec<OutageMonth> {
             },
         })
     };
-    known.history.outages.iter().filter_map(of).collect()
+    let mut out: Vec<OutageMonth> = known.history.outages.iter().filter_map(of).collect();
+    out.sort_unstable_by(|a, b| (a.span.from, &a.id).cmp(&(b.span.from, &b.id)));
+    out
 }
 
 fn exclusions(known: &Known<'_>, span: Span) -> Vec<ExclusionMonth> {
@@ -309,7 +312,9 @@ fn exclusions(known: &Known<'_>, span: Span) -> Vec<ExclusionMonth> {
             state: exclusion.state(&known.contracts, known.as_of),
         }
     };
-    known.history.exclusions.iter().filter(here).map(of).collect()
+    let mut out: Vec<ExclusionMonth> = known.history.exclusions.iter().filter(here).map(of).collect();
+    out.sort_unstable_by(|a, b| (a.span.from, &a.id).cmp(&(b.span.from, &b.id)));
+    out
 }
 
 /// Values of the whole, verdicts of the segments; none without a segment.

@@ -13,6 +13,8 @@ pub mod event;
 pub mod html;
 pub mod monthly;
 pub mod patient;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use super::{contract::Contract, history::Known, span::Span};

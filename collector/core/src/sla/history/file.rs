@@ -21,6 +21,7 @@ use crate::sla::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fmt::Display,
     sync::Arc,
@@ -73,9 +74,26 @@ struct HistoryFile {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct VersionFile {
-    text: String,
+    text: TextFile,
     #[serde(default)]
     approved: ApprovedFile,
+}
+
+/// A text, or its lines, which a person can read in JSON.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a text, or a list of its lines")]
+enum TextFile {
+    Whole(String),
+    Lines(Vec<String>),
+}
+
+impl TextFile {
+    fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Whole(text) => Cow::Borrowed(text),
+            Self::Lines(lines) => Cow::Owned(lines.iter().flat_map(|line| [line, "\n"]).collect()),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
@@ -114,7 +132,7 @@ impl HistoryFile {
         let holidays = Arc::new(HolidayList::of_days(self.holidays));
         let mut versions = Vec::new();
         for (i, version) in self.contracts.iter().enumerate() {
-            match Contract::parse(&version.text) {
+            match Contract::parse(&version.text.text()) {
                 Ok(contract) => versions.push(Version {
                     contract: contract.with_holidays(&holidays),
                     vendor: version.approved.vendor,

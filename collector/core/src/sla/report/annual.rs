@@ -134,6 +134,7 @@ impl AnnualReport {
             title: words.text(ReportText::AnnualTitle).to_owned(),
             subtitle: words.days(self.head.period),
             mark: self.head.mark(words),
+            large: false,
             facts: self.head.facts(words),
             sections: vec![
                 self.grade(words),
@@ -284,10 +285,12 @@ fn delivered(known: &Known<'_>, year: i16, item: AnnualItem) -> Option<AnnualDel
 
 fn by_month(names: &[IndicatorName], words: Words) -> Table {
     let mut table = Table::new([words.column(ReportText::ColumnMonth, ColumnKind::Word)]);
-    table.columns.extend(names.iter().map(|name| super::document::Column {
-        title: words.message(name.message()).to_owned(),
-        kind: ColumnKind::Number,
-    }));
+    table.columns.extend(
+        names.iter().map(|name| super::document::Column {
+            title: words.name(name.message()),
+            kind: ColumnKind::Number,
+        }),
+    );
     table
 }
 

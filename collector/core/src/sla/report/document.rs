@@ -13,6 +13,8 @@ pub struct Document {
     pub subtitle: String,
     /// What stands across the page, such as that it is a draft.
     pub mark: Option<String>,
+    /// In large print.
+    pub large: bool,
     pub facts: Vec<(String, Cell)>,
     pub sections: Vec<Section>,
     pub foot: String,

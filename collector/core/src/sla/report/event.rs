@@ -174,6 +174,7 @@ impl EventReport {
             title: words.text(ReportText::EventTitle).to_owned(),
             subtitle: event.subject.clone(),
             mark: self.head.mark(words),
+            large: false,
             facts,
             sections: vec![
                 Section::new(words.text(ReportText::EventCourse), [course]),

@@ -8,6 +8,9 @@ use tenken_common::message::Language;
 
 const STYLE: &str = include_str!("report.css");
 
+/// A table of this many rows is not parted by the end of a page.
+const ROWS_TOGETHER: usize = 14;
+
 /// The whole file.
 pub fn html(document: &Document) -> String {
     let mut out = Html(String::new());
@@ -19,7 +22,8 @@ pub fn html(document: &Document) -> String {
     out.raw("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n");
     out.raw("<meta name=\"viewport\" content=\"width=device-width\">\n<title>");
     out.text(&document.title).raw(" ").text(&document.subtitle);
-    out.raw("</title>\n<style>\n").raw(STYLE).raw("</style>\n</head>\n<body>\n");
+    out.raw("</title>\n<style>\n").raw(STYLE).raw("</style>\n</head>\n");
+    out.open("body", if document.large { "large" } else { "" }).raw("\n");
     if let Some(mark) = &document.mark {
         out.element("div", "mark", mark);
     }
@@ -29,7 +33,7 @@ pub fn html(document: &Document) -> String {
     for section in &document.sections {
         out.section(section);
     }
-    out.raw("<footer>").text(&document.foot).raw("</footer>\n</body>\n</html>\n");
+    out.raw("<footer>").prose(&document.foot).raw("</footer>\n</body>\n</html>\n");
     out.0
 }
 
@@ -62,8 +66,37 @@ impl Html {
         self
     }
 
+    /// Text in which neither a date, nor a number and its unit, is parted by the end of a line.
+    fn prose(&mut self, text: &str) -> &mut Self {
+        let mut rest = text;
+        while let Some(first) = rest.chars().next() {
+            let run = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "-:.".contains(c)));
+            let (word, after) = rest.split_at(run.unwrap_or(rest.len()));
+            if word.is_empty() {
+                let (one, after) = rest.split_at(first.len_utf8());
+                self.text(one);
+                rest = after;
+                continue;
+            }
+            let is_number = word.starts_with(|c: char| c.is_ascii_digit());
+            if is_number && word.contains('-') {
+                self.raw("<span class=\"n\">").text(word).raw("</span>");
+            } else {
+                self.text(word);
+            }
+            rest = after;
+            // What follows is its unit, or its time.
+            let follows = after.strip_prefix(' ').and_then(|unit| unit.chars().next());
+            if is_number && follows.is_some_and(|c| c.is_alphanumeric() || c == '%') {
+                self.raw("&nbsp;");
+                rest = after.strip_prefix(' ').unwrap_or(after);
+            }
+        }
+        self
+    }
+
     fn element(&mut self, name: &str, class: &str, text: &str) -> &mut Self {
-        self.open(name, class).text(text).raw("</").raw(name).raw(">\n")
+        self.open(name, class).prose(text).raw("</").raw(name).raw(">\n")
     }
 
     fn open(&mut self, name: &str, class: &str) -> &mut Self {
@@ -77,9 +110,9 @@ impl Html {
     fn cell(&mut self, name: &str, class: &str, cell: &Cell) -> &mut Self {
         self.open(name, class);
         if cell.tone == Tone::Plain {
-            self.text(&cell.text);
+            self.prose(&cell.text);
         } else {
-            self.open("span", tone(cell.tone)).text(&cell.text).raw("</span>");
+            self.open("span", tone(cell.tone)).prose(&cell.text).raw("</span>");
         }
         self.raw("</").raw(name).raw(">")
     }
@@ -113,7 +146,9 @@ impl Html {
     }
 
     fn table(&mut self, table: &Table) -> &mut Self {
-        self.raw("<table>\n<thead><tr>");
+        // A short table stays on one page.
+        let whole = table.rows.len() <= ROWS_TOGETHER;
+        self.open("table", if whole { "whole" } else { "" }).raw("\n<thead><tr>");
         for column in &table.columns {
             self.open("th", class(column.kind)).text(&column.title).raw("</th>");
         }

@@ -80,6 +80,7 @@ impl PatientReport {
             title: words.text(ReportText::PatientTitle).to_owned(),
             subtitle: words.month(self.month),
             mark: self.head.mark(words),
+            large: true,
             facts: Vec::new(),
             sections: vec![
                 Section::new("", first),
@@ -111,7 +112,10 @@ impl PatientReport {
 
     fn measures(&self, words: Words) -> Vec<Block> {
         let count = |text: ReportText, n: String| Block::text(words.fill_all(text, &[("n", n)]));
-        let mut blocks = vec![count(ReportText::PatientAccesses, self.accesses.to_string())];
+        let mut blocks = vec![
+            Block::text(words.text(ReportText::PatientMeasuresText)),
+            count(ReportText::PatientAccesses, self.accesses.to_string()),
+        ];
         match (self.accesses, self.flagged) {
             (0, _) => {}
             (_, 0) => blocks.push(Block::text(words.text(ReportText::PatientAllRequested))),

@@ -36,6 +36,15 @@ impl Words {
         message.text(self.language)
     }
 
+    /// As the name of a row or a heading.
+    pub(super) fn name(self, message: Message) -> String {
+        let mut text = self.message(message).to_owned();
+        if let Some(first) = text.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        text
+    }
+
     pub(super) fn fill(self, text: ReportText, values: &[(&str, &str)]) -> String {
         text.fill(self.language, values)
     }
@@ -57,10 +66,6 @@ impl Words {
         let text = jst_instant(at).replace('T', " ");
         let text = text.strip_suffix("+09:00").unwrap_or(&text);
         text.strip_suffix(":00").unwrap_or(text).to_owned()
-    }
-
-    pub(super) fn maybe_at(self, at: Option<Timestamp>) -> String {
-        at.map_or_else(|| NOTHING.to_owned(), |at| self.at(at))
     }
 
     /// A stretch with both of its ends.

@@ -52,6 +52,7 @@ impl MonthlyReport {
             title: words.text(ReportText::MonthlyTitle).to_owned(),
             subtitle: words.month(self.month),
             mark: self.head.mark(words),
+            large: false,
             facts,
             sections,
             foot: self.head.foot(words),
@@ -71,7 +72,7 @@ impl MonthlyReport {
             ],
         );
         for name in IndicatorName::ALL {
-            let title = Cell::plain(words.message(name.message()));
+            let title = Cell::plain(words.name(name.message()));
             let row = match self.figures.indicators.iter().find(|i| i.name == name) {
                 Some(indicator) => indicator_row(title, indicator, words),
                 None => {
@@ -90,9 +91,9 @@ impl MonthlyReport {
         // A value that is missing says why.
         for indicator in &self.figures.indicators {
             if let Some(reason) = indicator.estimate.reason_for_null {
-                let what = words.message(indicator.name.message());
+                let what = words.name(indicator.name.message());
                 let text = words.message(reason.message());
-                blocks.push(Block::text(words.fill(ReportText::Colon, &[("what", what), ("text", text)])));
+                blocks.push(Block::text(words.fill(ReportText::Colon, &[("what", &what), ("text", text)])));
             }
         }
         if self.figures.segments.len() > 1 {
@@ -139,7 +140,7 @@ impl MonthlyReport {
         };
         let mut whole = table(words, &columns);
         for label in Label::ALL {
-            whole.rows.push(row(words.message(label.message()), partition.total(label)));
+            whole.rows.push(row(&words.name(label.message()), partition.total(label)));
         }
         whole.total = Some(row(words.text(ReportText::ColumnServiceTime), service));
         let mut blocks = vec![Block::text(words.text(ReportText::PartitionNote)), Block::Table(whole)];
@@ -306,7 +307,7 @@ impl MonthlyReport {
         );
         vec![
             Cell::plain(state.device.as_str()),
-            Cell::plain(words.message(state.kind.message())),
+            Cell::plain(words.name(state.kind.message())),
             Cell::plain(words.text(party(state.responsible))),
             Cell::plain(limit),
             last_report(state.last.as_ref(), words),

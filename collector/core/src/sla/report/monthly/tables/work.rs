@@ -35,8 +35,8 @@ impl MonthlyReport {
                 u64::from(counts.get(&service).copied().unwrap_or(0))
             };
             let minutes = jobs.minutes.get(&service).copied().unwrap_or(0);
-            let name = words.message(service.message());
-            by_type.rows.push(row(name, of(&jobs.jobs), of(&jobs.accesses), minutes));
+            let name = words.name(service.message());
+            by_type.rows.push(row(&name, of(&jobs.jobs), of(&jobs.accesses), minutes));
         }
         let sum = |counts: &std::collections::BTreeMap<ServiceType, u32>| {
             counts.values().map(|n| u64::from(*n)).sum::<u64>()
@@ -101,7 +101,7 @@ impl MonthlyReport {
         for miss in misses {
             let evidence: Vec<String> = miss.evidence.iter().map(|e| self.evidence(e, words)).collect();
             table.rows.push(vec![
-                Cell::plain(words.message(miss.item.message())),
+                Cell::plain(words.name(miss.item.message())),
                 count(miss.count, words, Cell::bad),
                 count(miss.open, words, Cell::open),
                 joined(&evidence, words),
@@ -122,7 +122,7 @@ impl MonthlyReport {
                 let missing = || Cell::bad(words.text(ReportText::Missing));
                 (words.text(name).to_owned(), text.map_or_else(missing, Cell::plain))
             };
-            blocks.push(Block::Heading(words.message(miss.item.message()).to_owned()));
+            blocks.push(Block::Heading(words.name(miss.item.message())));
             blocks.push(Block::Facts(vec![
                 fact(ReportText::Reason, explanation.map(|e| e.reason.as_str())),
                 fact(ReportText::Plan, explanation.map(|e| e.plan.as_str())),
@@ -198,7 +198,7 @@ fn access_row(row: &AccessRow, words: Words) -> Vec<Cell> {
     let worker = [("name", access.worker.as_str()), ("role", access.employer.as_str())];
     vec![
         Cell::plain(access.id.as_str()),
-        Cell::plain(words.message(access.service.message())),
+        Cell::plain(words.name(access.service.message())),
         Cell::plain(words.fill(ReportText::NameAndRole, &worker)),
         Cell::plain(access.target.as_str()),
         Cell::plain(words.period(crate::sla::span::Span::new(access.from, access.to))),
