@@ -117,7 +117,7 @@ catalogue! { ReportText:
     PartitionFormula { ja: "稼働率 ＝ 1 － 停止（乙の責） ÷（サービス提供時間 － 算定除外（事前合意） － データなし）＝ 1 － {down} ÷ {denominator} ＝ {value}", en: "uptime = 1 − down (provider) ÷ (service time − excluded (agreed in advance) − no data) = 1 − {down} ÷ {denominator} = {value}" }
     Stretches { ja: "稼働以外の時間の明細", en: "Every stretch that was not up" }
     Outages { ja: "サービスの停止", en: "Stops of the service" }
-    OutagesNone { ja: "この月に登録された停止はありません。", en: "No stop was recorded in this month." }
+    OutagesNone { ja: "回線の監視または人の手で登録された停止はありません。サービスセンター自身が動いていなかった時間は「稼働以外の時間の明細」に示します。", en: "No stop was found by a lost link or entered by hand. Time in which the service centre itself did not run is among the stretches above." }
     OutageHarmless { ja: "部分停止（業務への重大な影響なし、承認者 {by}。停止時間に含めない）", en: "partial, without serious impact (approved by {by}; not counted as stopped)" }
     OutagePartial { ja: "部分停止", en: "partial" }
     CauseProvider { ja: "乙", en: "provider" }
@@ -220,9 +220,9 @@ catalogue! { ReportText:
     PatientFlagged { ja: "このうち {n} 件は、当院で依頼・承認の記録を確認中です。", en: "Our request or approval is still being checked for this many: {n}" }
     PatientOperation { ja: "遠隔保守の運用状況", en: "How the service ran" }
     PatientNoStop { ja: "予定した時間に、遠隔保守が止まったことはありませんでした。", en: "Remote maintenance did not stop in its planned hours." }
-    PatientStopped { ja: "予定した {service} のうち、遠隔保守が止まった時間は {down} でした。", en: "Of the planned {service}, remote maintenance was stopped for {down}." }
-    PatientPlanned { ja: "このほか、前もって決めた保守作業などで止めた時間は {excluded} です。", en: "Besides, it was stopped for {excluded} for reasons such as planned work." }
-    PatientUnknown { ja: "動いていたかどうかを確かめられない時間が {unknown} ありました。", en: "For {unknown} it is not known whether it ran." }
+    PatientStopped { ja: "予定した {service}のうち、遠隔保守が止まった時間は {down}でした。", en: "Of the planned {service}, remote maintenance was stopped for {down}." }
+    PatientPlanned { ja: "このほか、前もって決めた保守作業などで止めた時間は {excluded}です。", en: "Besides, it was stopped for {excluded} for reasons such as planned work." }
+    PatientUnknown { ja: "動いていたかどうかを確かめられない時間が {unknown}ありました。", en: "For {unknown} it is not known whether it ran." }
     PatientNotDevices { ja: "これは遠隔保守サービスの状況です。検査や診療に使う機器が止まっていたという意味ではありません。", en: "This is about the maintenance service; it does not mean that the equipment used for your care was stopped." }
     PatientImprove { ja: "目標に届かなかった点については、保守会社から理由と改善策の報告を受け、当院が確かめています。", en: "Where a goal was not reached, the maintenance company has to report the reason and its improvement, and we check it." }
     PatientGoalsMet { ja: "当院と保守会社が決めた目標は、すべて達成されました。", en: "All goals that we and the maintenance company agreed on were reached." }

@@ -211,7 +211,7 @@ impl AnnualReport {
     fn monthly_verdicts(&self, words: Words) -> Section {
         let mut table = by_month(&IndicatorName::ALL, words);
         for column in table.columns.iter_mut().skip(1) {
-            column.kind = ColumnKind::Word;
+            column.kind = ColumnKind::Text;
         }
         for (month, verdicts) in &self.verdicts {
             let mut row = vec![Cell::plain(words.month(*month))];

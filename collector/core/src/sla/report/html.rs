@@ -68,6 +68,7 @@ impl Html {
 
     /// Text in which neither a date, nor a number and its unit, is parted by the end of a line.
     fn prose(&mut self, text: &str) -> &mut Self {
+        let is_digit = |c: char| c.is_ascii_digit();
         let mut rest = text;
         while let Some(first) = rest.chars().next() {
             let run = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "-:.".contains(c)));
@@ -78,14 +79,19 @@ impl Html {
                 rest = after;
                 continue;
             }
-            let is_number = word.starts_with(|c: char| c.is_ascii_digit());
+            let is_number = word.starts_with(is_digit);
             if is_number && word.contains('-') {
-                self.raw("<span class=\"n\">").text(word).raw("</span>");
-            } else {
-                self.text(word);
+                let time = after.strip_prefix(' ').filter(|time| time.starts_with(is_digit));
+                let end = time
+                    .map_or(0, |time| 1 + time.find(|c| !(is_digit(c) || c == ':')).unwrap_or(time.len()));
+                let (time, after) = after.split_at(end);
+                self.raw("<span class=\"n\">").text(word).text(time).raw("</span>");
+                rest = after;
+                continue;
             }
+            self.text(word);
             rest = after;
-            // What follows is its unit, or its time.
+            // What follows is its unit.
             let follows = after.strip_prefix(' ').and_then(|unit| unit.chars().next());
             if is_number && follows.is_some_and(|c| c.is_alphanumeric() || c == '%') {
                 self.raw("&nbsp;");

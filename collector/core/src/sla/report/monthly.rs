@@ -55,11 +55,13 @@ pub struct VersionTerms {
     pub version: u32,
     pub span: Span,
     pub uptime: f64,
+    #[serde(rename = "response_us")]
     pub response: BusinessDuration,
     pub severities: BTreeSet<Severity>,
     /// Service time of the part, also what lies after `as_of`.
+    #[serde(rename = "service_us")]
     pub service: BusinessDuration,
-    #[serde(serialize_with = "limits")]
+    #[serde(rename = "currency_seconds", serialize_with = "limits")]
     pub currency: BTreeMap<CurrencyKind, Duration>,
 }
 
@@ -198,7 +200,6 @@ fn events(all: &[Event], span: Span, as_of: Timestamp) -> Vec<EventRow> {
     rows
 }
 
-/// Seconds, as every length in JSON that is not service time.
 fn limits<S: serde::Serializer>(limits: &BTreeMap<CurrencyKind, Duration>, s: S) -> Result<S::Ok, S::Error> {
     s.collect_map(limits.iter().map(|(kind, limit)| (kind, limit.as_secs())))
 }

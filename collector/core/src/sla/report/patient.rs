@@ -27,10 +27,14 @@ pub struct PatientReport {
     #[serde(flatten)]
     pub head: Head,
     pub month: Month,
+    #[serde(rename = "service_us")]
     pub service: BusinessDuration,
+    #[serde(rename = "down_us")]
     pub down: BusinessDuration,
+    #[serde(rename = "excluded_us")]
     pub excluded: BusinessDuration,
     /// Undetermined or without data.
+    #[serde(rename = "unknown_us")]
     pub unknown: BusinessDuration,
     pub accesses: u32,
     pub flagged: usize,

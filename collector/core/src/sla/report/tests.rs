@@ -173,7 +173,7 @@ fn the_example_gives_the_stated_figures() {
     assert_eq!(uptime("2026-11"), "100.0000 %", "a planned stop");
     assert_eq!(uptime("2026-12"), "100.0000 %", "what is not known widens the range only");
     assert_eq!(uptime("2027-01"), "100.0000 %", "the hospital's own stop");
-    assert_eq!(uptime("2026-07"), "99.5758 %");
+    assert_eq!(uptime("2026-07"), "99.5754 %");
     assert_eq!(uptime("2027-02"), "99.6547 %", "announced too late");
 }
 
@@ -191,6 +191,29 @@ fn the_states_sum_to_the_service_time() {
     }
     let page = monthly(&history, "2026-09", AFTER).document(Language::En);
     assert_eq!(table(&page, ReportText::Partition).total.as_ref().unwrap()[1].text, "152 h 0 min");
+}
+
+#[test]
+fn without_a_contract_nothing_is_judged() {
+    let before = monthly(&example(), "2026-03", AFTER).document(Language::En);
+    let titles: Vec<&str> = before.sections.iter().map(|s| s.title.as_str()).collect();
+    let expected =
+        [ReportText::Indicators, ReportText::Jobs, ReportText::Events].map(|t| t.text(Language::En));
+    assert_eq!(titles, expected);
+    let [Block::Text(said)] = before.sections[0].blocks.as_slice() else { panic!("one sentence") };
+    assert_eq!(said.text, ReportText::NoContract.text(Language::En));
+}
+
+#[test]
+fn a_change_of_version_within_a_month_shows_both_targets() {
+    let mut history = example();
+    history.versions[1].contract.effective_from = "2026-09-16".parse().unwrap();
+    let page = monthly(&history, "2026-09", AFTER).document(Language::En);
+    let targets: Vec<&str> =
+        table(&page, ReportText::Contracts).rows.iter().map(|row| row[2].text.as_str()).collect();
+    assert_eq!(targets, ["99.0000 %", "99.5000 %"]);
+    assert_eq!(table(&page, ReportText::Indicators).rows[0][1].text, NOTHING, "no single target");
+    assert!(csv(&page).contains(ReportText::SegmentsJudged.text(Language::En)));
 }
 
 #[test]

@@ -31,19 +31,13 @@ impl MonthlyReport {
         let mut facts = self.head.facts(words);
         let calendar = words.message(self.figures.calendar.message());
         facts.push((words.text(ReportText::Calendar).to_owned(), Cell::plain(calendar)));
-        let mut sections = vec![
-            self.indicators(words),
-            self.misses(words),
-            self.contracts(words),
-            self.partition(words),
-            self.outages(words),
-            self.exclusions(words),
-            self.responses(words),
-            self.currency(words),
-            self.checklist(words),
-            self.jobs(words),
-            self.events(words),
-        ];
+        let mut sections = if self.figures.segments.is_empty() {
+            let none = Block::Text(Cell::bad(words.text(ReportText::NoContract)));
+            vec![Section::new(words.text(ReportText::Indicators), [none])]
+        } else {
+            self.judged(words)
+        };
+        sections.extend([self.jobs(words), self.events(words)]);
         if let Some(last) = sections.last_mut() {
             last.blocks.push(event::boxes(words));
         }
@@ -57,6 +51,21 @@ impl MonthlyReport {
             sections,
             foot: self.head.foot(words),
         }
+    }
+
+    /// What a contract was needed for.
+    fn judged(&self, words: Words) -> Vec<Section> {
+        vec![
+            self.indicators(words),
+            self.misses(words),
+            self.contracts(words),
+            self.partition(words),
+            self.outages(words),
+            self.exclusions(words),
+            self.responses(words),
+            self.currency(words),
+            self.checklist(words),
+        ]
     }
 
     fn indicators(&self, words: Words) -> Section {
@@ -83,11 +92,7 @@ impl MonthlyReport {
             };
             table.rows.push(row);
         }
-        let mut blocks = Vec::new();
-        if self.figures.segments.is_empty() {
-            blocks.push(Block::Text(Cell::bad(words.text(ReportText::NoContract))));
-        }
-        blocks.push(Block::Table(table));
+        let mut blocks = vec![Block::Table(table)];
         // A value that is missing says why.
         for indicator in &self.figures.indicators {
             if let Some(reason) = indicator.estimate.reason_for_null {
@@ -115,12 +120,7 @@ impl MonthlyReport {
             ],
         );
         table.rows.extend(self.versions.iter().map(|version| version_row(version, words)));
-        let blocks = if table.rows.is_empty() {
-            vec![Block::text(words.text(ReportText::NoContract))]
-        } else {
-            vec![Block::Table(table)]
-        };
-        Section::new(words.text(ReportText::Contracts), blocks)
+        Section::new(words.text(ReportText::Contracts), [Block::Table(table)])
     }
 
     fn partition(&self, words: Words) -> Section {
