@@ -151,6 +151,7 @@ catalogue! { ReportText:
     AccessFlagged { ja: "確認を要するアクセスが {n} 件あります。", en: "Accesses that have to be settled: {n}" }
     AccessAllRequested { ja: "すべてのアクセスに甲の依頼または承認の記録があります。", en: "Every access has the hospital's request or approval on record." }
     Emergency { ja: "緊急", en: "emergency" }
+    Confirmed { ja: "事後承認 {at}", en: "approved afterwards, {at}" }
     Misses { ja: "未達成件数・事由・改善策（A7.1(1)②、A7.2）", en: "Misses, reasons, improvement (A7.1(1)②, A7.2)" }
     MissesNone { ja: "未達成はありません。", en: "Nothing was missed." }
     MissesTotal { ja: "未達成 {count} 件（ほかに未確定 {open} 件）", en: "Misses: {count} (and {open} not certain)" }

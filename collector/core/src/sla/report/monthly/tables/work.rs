@@ -194,7 +194,8 @@ fn access_row(row: &AccessRow, words: Words) -> Vec<Cell> {
         let values = [("by", asked.reference.clone()), ("at", words.at(asked.at))];
         request.push(words.fill_all(ReportText::ByAt, &values));
     }
-    request.extend(access.confirmed_at.map(|at| words.at(at)));
+    let confirmed = |at| words.fill_all(ReportText::Confirmed, &[("at", words.at(at))]);
+    request.extend(access.confirmed_at.map(confirmed));
     let worker = [("name", access.worker.as_str()), ("role", access.employer.as_str())];
     vec![
         Cell::plain(access.id.as_str()),
