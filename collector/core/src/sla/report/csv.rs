@@ -6,6 +6,9 @@
 
 use super::document::{Block, Cell, Document, Table};
 
+/// What a formula begins with; Excel in Japanese takes the wide signs too.
+const FORMULA: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
+
 /// The whole file.
 pub fn csv(document: &Document) -> String {
     let mut out = Csv("\u{feff}".to_owned());
@@ -48,7 +51,7 @@ impl Csv {
     }
 
     fn field(&mut self, text: &str) {
-        let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+        let formula = text.starts_with(FORMULA);
         let quoted = formula || text.contains(['"', ',', '\n', '\r']);
         if quoted {
             self.0.push('"');

@@ -259,6 +259,11 @@ fn every_verdict_has_its_word_on_the_page() {
 
 #[test]
 fn hostile_names_stay_text() {
+    for wide in ["\u{ff1d}1", "\u{ff0b}1", "\u{ff0d}1", "\u{ff20}a", "-1", "+1", "@a"] {
+        let rows = records(&csv(&documents(&in_ascii(wide), Language::En)[0]));
+        assert!(rows.iter().flatten().all(|field| !field.starts_with(wide)), "{wide}");
+        assert!(rows.iter().flatten().any(|field| field.starts_with(&format!("'{wide}"))), "{wide}");
+    }
     let evil = "=1+1\"><script>alert('x')</script>&\u{202e}";
     let (plain, hostile) = (in_ascii("x1"), in_ascii(evil));
     for language in BOTH {
