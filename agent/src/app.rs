@@ -35,7 +35,7 @@ use std::{
 };
 use tenken_agent_core::{
     consent_gate::ConsentGate,
-    pusher::{PushPolicy, Pusher},
+    pusher::{ALARM_RETRY_MAX, PushPolicy, Pusher},
     schedule::Schedule,
 };
 use tenken_common::{
@@ -87,7 +87,7 @@ async fn live(
     let spool_config = SpoolConfig {
         dir: config.state_dir.join("spool"),
         engine: config.spool.engine,
-        cap_bytes: config.spool.cap.0,
+        room: config.spool.cap.0.into(),
     };
     let start = ChainStart { device: enrolled.device, epoch: enrolled.epoch, genesis: enrolled.genesis };
     let spool = SpoolHandle::open(spool_config, start).await.context("the spool cannot be opened")?;
@@ -128,6 +128,7 @@ async fn live(
         interval: config.push.interval.0,
         retry_first: config.push.retry_first.0,
         retry_max: config.push.retry_max.0,
+        alarm_retry_max: ALARM_RETRY_MAX,
     };
     let conversation = Conversation::new(shared.clone(), way, seed)?;
     tracing::info!(device = %shared.enrolled.device, version = VERSION, "agent started");

@@ -309,11 +309,8 @@ impl Delivery {
         match asked.await {
             Ok((_, Ok(Said::Acked(ack, envelope)))) => {
                 tracing::debug!(seq = seq.0, acked = ack.acked_seq.0, "acknowledged");
-                let effect = self.outcome(view, &Outcome::Acked(&ack));
-                if effect == PushEffect::Release
-                    && let Err(e) = self.shared.spool.release(ack, envelope).await
-                {
-                    self.spool_failed(&e);
+                if self.outcome(view, &Outcome::Acked(&ack)) == PushEffect::Release {
+                    self.release(view, ack, envelope).await;
                 }
             }
             Ok((answer, Ok(Said::Rejected(reject)))) => {
@@ -331,6 +328,14 @@ impl Delivery {
             Ok((answer, Ok(Said::Resumed(_)))) => self.silence(view, Some(&answer), &Silence::OtherSubject),
             Ok((answer, Err(silence))) => self.silence(view, Some(&answer), &silence),
             Err(silence) => self.silence(view, None, &silence),
+        }
+    }
+
+    async fn release(&mut self, view: &PushView, ack: Verified<Ack>, envelope: Vec<u8>) {
+        let said: Ack = (*ack).clone();
+        match self.shared.spool.release(ack, envelope).await {
+            Ok(links) => self.pusher.on_released(self.shared.clock.mono(), view, &said, links),
+            Err(e) => drop(self.spool_failed(&e)),
         }
     }
 

@@ -46,7 +46,7 @@ impl Offline {
         let spool_config = SpoolConfig {
             dir: config.state_dir.join("spool"),
             engine: config.spool.engine,
-            cap_bytes: config.spool.cap.0,
+            room: config.spool.cap.0.into(),
         };
         let start = ChainStart { device: enrolled.device, epoch: enrolled.epoch, genesis: enrolled.genesis };
         let spool = match spool::open(&spool_config, start) {

@@ -4,11 +4,17 @@
 //! of it by itself, also when another process made the entry. What cannot be accepted is refused
 //! with its reason and changes nothing.
 
-use crate::store::{FileError, Store, StoreError};
+use crate::{
+    history,
+    store::{FileError, Store, StoreError},
+};
 use std::collections::BTreeMap;
 use tenken_collector_core::{
     desk::notice::IncidentId,
-    sla::contract::{Contract, ContractHistory, HistoryError},
+    sla::{
+        contract::{Contract, ContractHistory, HistoryError},
+        history::Record,
+    },
     stream::{Entry, Hospital, IncidentAction, IncidentStep},
 };
 use tenken_common::{
@@ -29,6 +35,10 @@ pub enum DeskError {
         "the contract's hospital key differs from the one on file; a key is succeeded by the hospital's own statement only"
     )]
     HospitalKey,
+    #[error("no contract {0}; `tenken-collector contract list` shows them")]
+    NoContract(ContractId),
+    #[error("record {number} has {problems}\n  (nothing was entered)")]
+    Record { number: usize, problems: Problems },
     #[error("no incident {0}; `tenken-collector incident list` shows them")]
     NoIncident(IncidentId),
     #[error("no device {0}; `tenken-collector device list` shows them")]
@@ -84,6 +94,24 @@ pub async fn histories(store: &Store) -> Result<Vec<ContractHistory>, StoreError
         history.add(contract).map_err(|_| StoreError::Value("contract"))?;
     }
     Ok(by_id.into_values().collect())
+}
+
+/// Enters records about a contract, all of them or none; answers their texts, as they are kept and
+/// agreed to.
+pub async fn enter_records(
+    store: &Store,
+    contract: &ContractId,
+    records: &[Record],
+) -> Result<Vec<String>, DeskError> {
+    let mut histories = history::histories(store).await?;
+    let history = histories.get_mut(contract).ok_or_else(|| DeskError::NoContract(contract.clone()))?;
+    let texts: Vec<String> = records.iter().map(Record::text).collect();
+    for (text, number) in texts.iter().zip(1..) {
+        history.enter(text, &[]).map_err(|problems| DeskError::Record { number, problems })?;
+    }
+    let entry = |text: &String| Entry::SlaRecord { contract: contract.clone(), text: text.clone() };
+    store.append(texts.iter().map(entry).collect()).await?;
+    Ok(texts)
 }
 
 /// Files a statement of a hospital; `false` where it was on file already.

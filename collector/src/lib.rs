@@ -8,6 +8,7 @@ pub mod backup;
 pub mod cli;
 pub mod config;
 pub mod desk;
+pub mod history;
 pub mod ingest;
 pub mod keys;
 pub mod metrics;

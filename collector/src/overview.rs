@@ -7,7 +7,7 @@ mod consent;
 pub use consent::{ConsentOverview, ConsentStanding};
 
 use crate::{
-    desk,
+    history,
     metrics::{
         Metrics,
         snapshot::{
@@ -24,10 +24,7 @@ use consent::Consents;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use tenken_collector_core::{
-    desk::{
-        incident::{Incident, Step},
-        notice::Severity,
-    },
+    desk::{incident::Incident, notice::Severity},
     evaluation::ForecastResult,
     intake::{
         device_state::{DeviceState, Stretch, Uptime, judge},
@@ -35,12 +32,9 @@ use tenken_collector_core::{
     },
     predict::forecast::Outcome,
     sla::{
-        contract::{Contract, ContractHistory},
-        heartbeat::{HeartbeatRuns, Run},
-        history::{History, Version},
+        history::History,
         indicator::{Indicator, IndicatorName, Verdict},
         month::{Month, SlaMonth},
-        response::{IncidentEvent, IncidentEventKind, IncidentHistory},
     },
 };
 use tenken_common::{
@@ -233,68 +227,17 @@ fn probe_of<'a>(probes: &'a mut Vec<ProbeOverview>, name: &Name) -> &'a mut Prob
 
 /// A month of every contract.
 pub async fn sla(store: &Store, month: Month, as_of: Timestamp) -> Result<Vec<ContractMonth>, StoreError> {
-    let runs = store.heartbeat_runs().await?;
-    let runs = runs.iter().map(|run| Run { first: run.first, last: run.last });
-    let heartbeats = HeartbeatRuns::of_runs(runs);
-    let mut incidents: Vec<Incident> = store
-        .incidents()
-        .await?
-        .iter()
-        .map(|row| serde_json::from_str(&row.json).map_err(|_| StoreError::Value("incident")))
-        .collect::<Result<_, _>>()?;
-    // Nobody knows whose device it was that an incident during a quarantine speaks of.
-    let doubtful = store.quarantines().await?;
-    incidents.retain(|i| {
-        !doubtful.iter().any(|(device, from, to)| {
-            *device == i.device && *from <= i.first_seen && to.is_none_or(|to| i.first_seen < to)
-        })
-    });
-    let mut out = Vec::new();
-    for versions in desk::histories(store).await? {
-        let history = history(&versions, &heartbeats, &incidents);
-        let known = history.known(as_of);
-        let Some(newest) = versions.versions().last() else { continue };
-        out.push(ContractMonth {
+    let histories = history::histories(store).await?;
+    let of = |history: &History| {
+        let newest = &history.versions.last()?.contract;
+        Some(ContractMonth {
             contract: newest.id.clone(),
             hospital: newest.hospital.id.clone(),
             service_name: newest.service_name.clone(),
-            figures: known.month(month),
-        });
-    }
-    Ok(out)
-}
-
-/// What the store knows about one contract.
-fn history(versions: &ContractHistory, heartbeats: &HeartbeatRuns, incidents: &[Incident]) -> History {
-    let hospital = versions.versions().last().map(|c| &c.hospital.id);
-    let loaded = |contract: &Contract| {
-        let approved = Some(Timestamp::MIN);
-        Version { contract: contract.clone(), vendor: approved, hospital: approved }
+            figures: history.known(as_of).month(month),
+        })
     };
-    History {
-        versions: versions.versions().iter().map(loaded).collect(),
-        heartbeats: Some(heartbeats.clone()),
-        incidents: incidents.iter().filter(|i| Some(&i.hospital) == hospital).map(incident_history).collect(),
-        ..History::default()
-    }
-}
-
-/// An incident as the response clock sees it. An escalation is a detection of the new severity.
-fn incident_history(incident: &Incident) -> IncidentHistory {
-    let escalated = incident.last(Step::Escalated).is_some();
-    let at_first = if escalated { Severity::Warning } else { incident.worst };
-    let events = incident.events.iter().map(|event| {
-        let kind = match event.step {
-            Step::Detected | Step::Reopened => IncidentEventKind::Detected(at_first),
-            Step::Escalated => IncidentEventKind::Detected(incident.worst),
-            Step::Acknowledged => IncidentEventKind::Acknowledged,
-            Step::FirstResponseReported => IncidentEventKind::FirstResponseReported,
-            Step::Recovered => IncidentEventKind::Recovered,
-            Step::Closed => IncidentEventKind::Closed,
-        };
-        IncidentEvent { at: event.at, kind }
-    });
-    IncidentHistory { incident: incident.id, events: events.collect() }
+    Ok(histories.values().filter_map(of).collect())
 }
 
 /// The outbox as a gauge.
@@ -388,67 +331,11 @@ fn contract_facts(c: &ContractMonth) -> ContractFacts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::tests::{at, incident, name};
     use tenken_collector_core::{
-        desk::{
-            finding::Finding,
-            notice::{Bilingual, IncidentId},
-        },
+        desk::notice::IncidentId,
         predict::forecast::{Crossing, Refusal},
     };
-
-    fn at(s: i64) -> Timestamp {
-        Timestamp::from_secs(1_790_000_000 + s)
-    }
-
-    fn name(text: &str) -> Name {
-        Name::new(text).unwrap()
-    }
-
-    fn incident(severity: Severity) -> Incident {
-        let text = || Bilingual { ja: "満杯".to_owned(), en: "full".to_owned() };
-        let finding = Finding {
-            rule: name("disk-filling"),
-            device: DeviceId([1; 16]),
-            severity,
-            since: at(0),
-            last: at(0),
-            numbers: BTreeMap::new(),
-            finding: text(),
-            action: text(),
-            subject: name("/var"),
-        };
-        Incident::open(&finding, HospitalId(name("minato")), name("ct-1"), at(5))
-    }
-
-    #[test]
-    fn an_escalation_starts_the_clock_of_its_severity_when_it_is_seen() {
-        let mut incident = incident(Severity::Warning);
-        let worse = Finding {
-            rule: incident.rule.clone(),
-            device: incident.device,
-            severity: Severity::Critical,
-            since: at(0),
-            last: at(60),
-            numbers: BTreeMap::new(),
-            finding: incident.finding.clone(),
-            action: incident.action.clone(),
-            subject: incident.subject.clone(),
-        };
-        incident.update(&worse, at(60));
-        let history = incident_history(&incident);
-        let expected = [(at(5), Severity::Warning), (at(60), Severity::Critical)]
-            .map(|(at, severity)| IncidentEvent { at, kind: IncidentEventKind::Detected(severity) });
-        assert_eq!(history.events, expected);
-        assert_eq!(history.incident, incident.id);
-    }
-
-    #[test]
-    fn an_incident_that_came_back_milder_keeps_the_clock_of_its_worst_time() {
-        let mut incident = incident(Severity::Critical);
-        incident.severity = Severity::Warning;
-        let first = incident_history(&incident).events.into_iter().next().unwrap();
-        assert_eq!(first.kind, IncidentEventKind::Detected(Severity::Critical));
-    }
 
     #[test]
     fn open_incidents_are_counted_by_hospital_severity_and_rule() {

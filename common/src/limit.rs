@@ -30,6 +30,9 @@ pub const IN_FLIGHT_MAX: usize = 4;
 pub const REC_ID_BLOCK: u64 = 1_024;
 /// The spool's directory, quarantine included, unless configured otherwise.
 pub const SPOOL_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
+/// Ordinary records that wait in the spool each under its own key; where there are more, the
+/// oldest are packed. A device that is online has less.
+pub const SPOOL_LOOSE_BYTES_MAX: u64 = 512 * 1024;
 /// Newest batch hashes the collector keeps for a device to tell a duplicate from a fork.
 pub const LEDGER_HASHES: usize = 1_024;
 /// Links beyond a hole that the collector holds for one device; an honest one has no more.

@@ -438,6 +438,10 @@ catalogue! { Message:
     SlaResponseBreached { ja: "期限超過（期限 {deadline}）", en: "overdue (was due {deadline})" }
     // SLA: the calendar.
     HolidaysEstimated { ja: "{year}年以降の祝日は推定です（官報公示前）。", en: "Holidays from {year} on are estimated; they are not announced yet." }
+    SlaRecordsEntered { ja: "{count}件を登録しました（うち病院の同意が必要なもの {wanting}件）", en: "Entered: {count} (of which {wanting} need the hospital's agreement)" }
+    SlaNoRecords { ja: "登録された記録はありません", en: "nothing was entered" }
+    RecordAgreed { ja: "次の記録に同意する署名をしました。このファイルを保守会社へ送ってください: {path}\n{record}", en: "Signed: this hospital agrees to this record. Send this file to the vendor: {path}\n{record}" }
+    AgreementRecord { ja: "契約に関する記録", en: "a record about a contract" }
     SlaYear { ja: "年次評価 {from} ～ {to}: {grade}（未達成 {misses} 件）", en: "year {from} to {to}: {grade} (misses: {misses})" }
     SlaYearOpen { ja: "年次評価 {from} ～ {to}（途中経過）: {grade}（未達成 {misses} 件）", en: "year {from} to {to}, so far: {grade} (misses: {misses})" }
     SlaNoGrade { ja: "評価なし", en: "no grade" }

@@ -109,10 +109,13 @@ positional_payload!(Agreement, "agreement");
 pub enum AgreementKind {
     /// A version of a contract, its file as the vendor loads it.
     Contract = 1,
+    /// A record about the contract that needs the hospital's word: an exclusion, who caused a stop,
+    /// an emergency access. Its text, as the vendor entered it.
+    Record = 2,
 }
 
 impl AgreementKind {
-    pub const ALL: [Self; 1] = [Self::Contract];
+    pub const ALL: [Self; 2] = [Self::Contract, Self::Record];
 
     pub fn code(self) -> u8 {
         self as u8

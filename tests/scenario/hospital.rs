@@ -170,7 +170,7 @@ fn nobody_else_signs_in_the_hospital_s_name() {
 
 #[test]
 fn the_hospital_s_program_from_agreement_to_a_new_key() {
-    let bed = Bed::new(BedPlan { categories: vec!["disk"], ..BedPlan::default() });
+    let bed = Bed::new(BedPlan { categories: vec!["disk"], agreed: false, ..BedPlan::default() });
     let _collector = bed.start_collector();
     let home = bed.enroll("ct-1");
     let _agent = bed.start_agent(&home);

@@ -78,6 +78,7 @@ fn load_closed_contract(bed: &Bed) {
     document.insert("service_hours".into(), toml::from_str::<toml::Table>(hours).unwrap().into());
     fs::write(bed.path("closed.toml"), toml::to_string(&document).unwrap()).unwrap();
     stdout(&bed.collector(&["contract", "load", &bed.path("closed.toml")]));
+    bed.agree(&bed.path("closed.toml"));
 }
 
 fn holds(prometheus: &Prometheus, condition: &str) -> PromSample {

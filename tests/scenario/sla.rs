@@ -4,8 +4,8 @@ use std::{fs, time::Duration};
 use tenken_collector_core::sla::month::Month;
 use tenken_common::time::Timestamp;
 use tenken_tests::{
-    bed::{Bed, BedPlan, ROUND_THE_CLOCK},
-    let_pass, wait_until,
+    bed::{Bed, BedPlan, HOSPITAL, ROUND_THE_CLOCK},
+    let_pass, stdout, wait_until,
 };
 
 const BOUND: Duration = Duration::from_secs(30);
@@ -118,4 +118,85 @@ fn seconds(sla: &serde_json::Value, label: &str) -> f64 {
 fn indicator(sla: &serde_json::Value, name: &str) -> serde_json::Value {
     let all = sla[0]["indicators"].as_array().unwrap();
     all.iter().find(|i| i["name"] == name).unwrap_or_else(|| panic!("{sla}")).clone()
+}
+
+#[test]
+fn the_calendar_answers_without_a_store() {
+    let bed = Bed::new(BedPlan::default());
+    let contract = bed.path("contract.toml");
+    let said = |args: &[&str]| stdout(&bed.collector(args));
+    let holidays = said(&["calendar", "holidays", "--from", "2026", "--to", "2027"]);
+    assert!(holidays.starts_with("2026-01-01,元日\n2026-01-12,成人の日\n"), "{holidays}");
+    assert!(holidays.contains("2026-09-22,休日\n") && holidays.contains("2027-03-22,休日\n"), "{holidays}");
+    let deadline = ["calendar", "deadline", "--contract", &contract, "--budget", "4h", "--start"];
+    let start = |t| said(&[&deadline[..], &[t]].concat());
+    assert_eq!(start("2026-05-01T16:30:00+09:00"), "2026-05-07T12:30:00+09:00\n");
+    assert_eq!(start("2026-05-01T07:30:00.5Z"), "2026-05-07T12:30:00.5+09:00\n");
+    let from_to = ["--from", "2026-09-18T16:00:00+09:00", "--to", "2026-09-24T10:30:00+09:00"];
+    assert_eq!(said(&[&["calendar", "measure", "--contract", &contract][..], &from_to].concat()), "9000\n");
+    fs::write(bed.path("list.csv"), "2026-09-18,臨時の休日\n").unwrap();
+    let list = ["--holidays", &bed.path("list.csv")];
+    let measured = said(&[&["calendar", "measure", "--contract", &contract][..], &from_to, &list].concat());
+    assert_eq!(measured, "91800\n", "the list names one holiday of 2026, so it has no other");
+    for bad in [
+        &["calendar", "holidays", "--from", "1954", "--to", "2000"][..],
+        &["calendar", "deadline", "--contract", &contract, "--budget", "4h", "--start", "2026-05-01"],
+        &[
+            "calendar",
+            "deadline",
+            "--contract",
+            "nowhere.toml",
+            "--budget",
+            "4h",
+            "--start",
+            "2026-05-01T00:00:00Z",
+        ],
+        &["sla", "evaluate", "--history", &contract],
+    ] {
+        let refused = bed.collector(bad);
+        assert_eq!(refused.status.code(), Some(2), "{bad:?}");
+        assert!(!refused.stderr.is_empty() && refused.stdout.is_empty(), "{bad:?}");
+    }
+}
+
+#[test]
+fn what_people_enter_counts_once_the_hospital_agreed() {
+    let bed = Bed::new(BedPlan { agreed: false, hours: Some(ROUND_THE_CLOCK), ..BedPlan::default() });
+    let _collector = bed.start_collector();
+    let sla = |bed: &Bed| bed.listing(&["sla"]);
+    assert_eq!(sla(&bed)[0]["segments"].as_array().map(Vec::len), Some(0), "a draft is never used");
+    bed.agree(&bed.path("contract.toml"));
+    assert_eq!(sla(&bed)[0]["segments"].as_array().map(Vec::len), Some(1));
+
+    // Inside of this month, whatever the day is.
+    let month = sla(&bed)[0]["segments"][0]["span"]["from"].as_str().unwrap().to_owned();
+    let begin: Timestamp = month.parse().unwrap();
+    let at = |s: u64| begin.plus(Duration::from_secs(s));
+    let records = serde_json::json!([
+        { "outage": { "id": "o-1", "source": "manual", "from": at(1), "to": at(61) } },
+        { "attribution": { "outage": "o-1", "attribution": { "at": at(70), "cause": "customer", "by": "w-1" } } },
+    ]);
+    fs::write(bed.path("records.json"), records.to_string()).unwrap();
+    let for_hospital = bed.path("for-hospital");
+    let enter = [
+        "sla",
+        "enter",
+        "--contract",
+        "minato-remote",
+        &bed.path("records.json"),
+        "--for-hospital",
+        &for_hospital,
+    ];
+    stdout(&bed.collector(&enter));
+    assert_eq!(bed.collector(&enter).status.code(), Some(2), "o-1 is there already");
+    assert_eq!(sla(&bed)[0]["outages"][0]["cause"], "undetermined");
+    let files: Vec<_> = fs::read_dir(&for_hospital).unwrap().map(|f| f.unwrap().path()).collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    let (record, key, out) =
+        (files[0].display().to_string(), bed.path("hospital/hospital.key"), bed.path("agreed"));
+    bed.hospital(&["agree", "--key", &key, "--hospital", HOSPITAL, "--record", &record, "--out", &out]);
+    stdout(&bed.collector(&["device", "file", &out]));
+    assert_eq!(sla(&bed)[0]["outages"][0]["cause"], "customer");
+    let rows = bed.listing(&["sla", "records", "--contract", "minato-remote"]);
+    assert!(rows[0]["agreed"].is_null() && rows[1]["agreed"].is_string(), "{rows}");
 }

@@ -6,7 +6,7 @@
 use tenken_tests::sim::{Coverage, PLANTED, Plan, PlantedBug, Row, Rows, judge, run};
 
 /// Worlds in which a planted bug is looked for, besides the one in which it is known to show.
-const SEARCHED: u64 = 40;
+const SEARCHED: u64 = 200;
 
 #[test]
 fn a_world_replays_from_its_seed_and_another_differs() {

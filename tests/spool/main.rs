@@ -42,16 +42,16 @@ fn a_power_cut_loses_nothing_at_the_collector() {
 
 #[test]
 fn the_library_that_lets_calls_fail_sees_what_strace_sees() {
-    for engine in EngineKind::ALL {
-        assert_eq!(compare_with_strace(engine, SEED), [""; 0], "{}", engine.as_str());
+    for subject in Subject::ALL {
+        assert_eq!(compare_with_strace(subject, SEED), [""; 0], "{}", subject.as_str());
     }
 }
 
 #[test]
 fn a_failing_call_loses_nothing() {
     hush_the_ladder();
-    for engine in EngineKind::ALL {
-        let tally = syscalls(fault::Plan { engine, points: 12, seed: SEED, only: None });
+    for subject in Subject::ALL {
+        let tally = syscalls(fault::Plan { subject, points: 12, seed: SEED, only: None });
         assert_none_failed(&tally, 40);
     }
 }

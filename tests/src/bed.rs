@@ -29,6 +29,8 @@ pub struct BedPlan {
     pub categories: Vec<&'static str>,
     /// The day from which the contract holds.
     pub effective_from: String,
+    /// Whether the hospital has agreed to the contract.
+    pub agreed: bool,
     /// The contract's service hours as TOML; without it the example's.
     pub hours: Option<&'static str>,
     /// The network namespace in which collector and enrolling agents run, and its address there;
@@ -47,6 +49,7 @@ impl Default for BedPlan {
                     .into(),
             categories: vec!["performance", "disk", "network", "sensor", "clock", "service", "agent"],
             effective_from: "2026-04-01".into(),
+            agreed: true,
             hours: None,
             place: None,
         }
@@ -95,7 +98,27 @@ impl Bed {
         fs::write(bed.path("contract.toml"), contract).unwrap();
         stdout(&bed.collector(&["contract", "load", &bed.path("contract.toml")]));
         stdout(&bed.collector(&["device", "file", &bed.path("consent.statement")]));
+        if bed.plan.agreed {
+            bed.agree(&bed.path("contract.toml"));
+        }
         bed
+    }
+
+    /// The hospital agrees to a contract's text, and the collector files that.
+    pub fn agree(&self, contract: &str) {
+        let (key, out) = (self.path("hospital/hospital.key"), format!("{contract}.agreement"));
+        self.hospital(&[
+            "agree",
+            "--key",
+            &key,
+            "--hospital",
+            HOSPITAL,
+            "--contract",
+            contract,
+            "--out",
+            &out,
+        ]);
+        stdout(&self.collector(&["device", "file", &out]));
     }
 
     pub fn dir(&self) -> &Path {

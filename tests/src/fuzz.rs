@@ -37,16 +37,21 @@ use tenken_common::{
     wire::v1::ReceivedBatch,
 };
 
+mod export;
+
+pub use export::export;
+
 pub type Entry = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Entry); 6] = [
+pub const TARGETS: [(&str, Entry); 7] = [
     ("envelope", envelope),
     ("body", body),
     ("ack", ack),
     ("enrollment", enrollment),
     ("config", configuration),
     ("spool", spool),
+    ("export", export),
 ];
 
 fn key() -> SecretKey {
@@ -339,10 +344,14 @@ pub fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     all
 }
 
+/// An input whose first byte says what the others are.
+fn first(byte: u8, rest: Vec<u8>) -> Vec<u8> {
+    [vec![byte], rest].concat()
+}
+
 /// What the corpus begins with: real messages.
 pub fn seeds(target: &str) -> Vec<Vec<u8>> {
     let mut draw = Draw::new(20_261_125);
-    let first = |byte: u8, rest: Vec<u8>| [vec![byte], rest].concat();
     let batches = |draw: &mut Draw| {
         let all = (0..4).map(|_| ReceivedBatch { batch: content::batch(draw), unknown: vec![] });
         all.filter(|r| r.batch.records.len() < 20).collect::<Vec<_>>()
@@ -408,6 +417,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
                 first(3, statement::to_armour(&approval).into_bytes()),
             ]
         }
+        "export" => export::seeds(&mut draw),
         "config" => {
             let files = [
                 include_str!("../../packaging/config/agent.example.toml"),

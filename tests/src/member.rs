@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use std::time::Duration;
 use tenken_agent::transport::http::HttpTransport;
 use tenken_agent_core::{
-    pusher::{Halt, Outcome, PushEffect, PushPolicy, PushStep, PushView, Pusher},
+    pusher::{ALARM_RETRY_MAX, Halt, Outcome, PushEffect, PushPolicy, PushStep, PushView, Pusher},
     record::{quantity, to_f64},
     spool::{
         BatchLimit, ChainStart, CutContext, DurableSpool, Spool, Standing,
@@ -35,6 +35,7 @@ const POLICY: PushPolicy = PushPolicy {
     interval: Duration::from_secs(60),
     retry_first: Duration::from_millis(100),
     retry_max: Duration::from_secs(2),
+    alarm_retry_max: ALARM_RETRY_MAX,
 };
 const BATCH: BatchLimit = BatchLimit {
     records: limit::BATCH_RECORDS_MAX,

@@ -137,7 +137,7 @@ fn fill(plan: OfflinePlan, home: &Home, result: &mut OfflineResult) {
     let config = SpoolConfig {
         dir: home.state.join("spool"),
         engine: plan.engine,
-        cap_bytes: AgentConfig::default().spool.cap.0,
+        room: AgentConfig::default().spool.cap.0.into(),
     };
     let began = clock.now();
     let offline = Duration::from_secs(3_600 * u64::from(plan.hours));

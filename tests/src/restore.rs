@@ -273,7 +273,8 @@ async fn kept(bed: &Bed, result: &mut RestoreResult) -> BTreeMap<DeviceId, Kept>
                 | Entry::Rules { .. }
                 | Entry::Rejoined(_)
                 | Entry::Restored { .. }
-                | Entry::FactsChanged { .. } => {}
+                | Entry::FactsChanged { .. }
+                | Entry::SlaRecord { .. } => {}
             }
         }
     }

@@ -197,7 +197,8 @@ mod tests {
     #[test]
     fn a_device_behind_goes_on() {
         let second = Duration::from_secs(1);
-        let policy = PushPolicy { interval: second, retry_first: second, retry_max: second };
+        let policy =
+            PushPolicy { interval: second, retry_first: second, retry_max: second, alarm_retry_max: second };
         let mut pusher = Pusher::new(policy, 1);
         pusher.plant(Planted::BehindGoesOn);
         let view =

@@ -7,7 +7,9 @@
 //! Holds: only a signed acknowledgement makes the spool let go. Only a signed reject makes it
 //! give a body up (as a stub, where the collector can never read it) or stops the delivery;
 //! anything else that comes back (a bare status, a timeout, nonsense) means the same batch again,
-//! later, with full jitter. The device never drops what it was not told to drop.
+//! later, with full jitter. The device never drops what it was not told to drop. While an alarm is
+//! not delivered and nobody asked for patience, the next try is never far: after days without a
+//! network an alarm arrives seconds after it is back.
 //!
 //! Does not: open envelopes, know nonces or touch the spool; the shell does, with types that only
 //! verification can make.
@@ -27,6 +29,9 @@ use tenken_common::{
     time::Monotonic,
 };
 
+/// For [`PushPolicy::alarm_retry_max`]: seconds after a network is back its device's alarm is known.
+pub const ALARM_RETRY_MAX: Duration = Duration::from_secs(3);
+
 /// How often and how much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PushPolicy {
@@ -34,6 +39,8 @@ pub struct PushPolicy {
     pub interval: Duration,
     pub retry_first: Duration,
     pub retry_max: Duration,
+    /// To the next try while an alarm waits and nobody asked for patience.
+    pub alarm_retry_max: Duration,
 }
 
 /// What the spool holds at the moment of asking.
@@ -122,6 +129,10 @@ pub struct Pusher {
     backoff: Backoff,
     resumed: bool,
     not_before: Monotonic,
+    /// The same for an alarm, where the last try had no answer that asks for patience.
+    alarm_not_before: Option<Monotonic>,
+    /// What is in flight may hold an alarm.
+    alarm_in_flight: bool,
     last_cut: Option<Monotonic>,
     halt: Option<Halt>,
     failing_since: Option<Monotonic>,
@@ -141,6 +152,9 @@ impl Pusher {
             backoff,
             resumed: false,
             not_before: Monotonic(0),
+            alarm_not_before: None,
+            // Nobody knows what was cut before the start.
+            alarm_in_flight: true,
             last_cut: None,
             halt: None,
             failing_since: None,
@@ -160,8 +174,11 @@ impl Pusher {
 
     /// What to do at `now`.
     pub fn poll(&self, now: Monotonic, view: &PushView) -> PushStep {
-        if now < self.not_before {
-            return PushStep::Wait(self.not_before.saturating_since(now));
+        let alarm = view.urgent > 0 || (view.in_flight > 0 && self.alarm_in_flight);
+        let sooner = self.alarm_not_before.filter(|_| alarm);
+        let not_before = sooner.map_or(self.not_before, |at| at.min(self.not_before));
+        if now < not_before {
+            return PushStep::Wait(not_before.saturating_since(now));
         }
         if !self.resumed || view.awaiting_resume {
             return PushStep::Resume;
@@ -206,6 +223,7 @@ impl Pusher {
             }
             Outcome::Cut | Outcome::NothingCut => {
                 self.last_cut = Some(now);
+                self.alarm_in_flight = view.urgent > 0 || (view.in_flight > 0 && self.alarm_in_flight);
                 PushEffect::None
             }
         }
@@ -260,6 +278,16 @@ impl Pusher {
         PushEffect::Release
     }
 
+    /// What came of [`PushEffect::Release`]: how many links the spool let go. None for an
+    /// acknowledgement of links in flight says that they are others' there: a second device has the
+    /// same identity. Sending again would be answered in the same way, without end.
+    pub fn on_released(&mut self, now: Monotonic, view: &PushView, ack: &Ack, links: u64) {
+        if links == 0 && ack.acked_seq > view.acked_seq {
+            self.resumed = false;
+            self.wait(now, Some(Duration::from_secs(ack.retry_after_s.into())));
+        }
+    }
+
     /// The network or the collector may have changed (a new address, a local command).
     pub fn retry_now(&mut self) {
         self.not_before = Monotonic(0);
@@ -294,6 +322,7 @@ impl Pusher {
         // beginning with a resume.
         self.halt = Some(halt);
         self.resumed = false;
+        self.alarm_not_before = None;
         self.not_before = now.plus(limit::RETRY_AFTER_MAX);
     }
 
@@ -304,13 +333,22 @@ impl Pusher {
         }
         self.halt = None;
         self.backoff.reset();
+        self.alarm_not_before = None;
         self.not_before = Monotonic(0);
     }
 
     fn wait(&mut self, now: Monotonic, at_least: Option<Duration>) {
         let jitter = self.backoff.next().unwrap_or(self.policy.retry_max);
         self.not_before = now.plus(capped(at_least.unwrap_or_default()) + jitter);
+        self.alarm_not_before =
+            at_least.is_none().then(|| now.plus(within(jitter, self.policy.alarm_retry_max)));
     }
+}
+
+/// As random as `jitter`, and at most `max`.
+fn within(jitter: Duration, max: Duration) -> Duration {
+    let ms = jitter.as_millis() % max.as_millis().max(1);
+    if jitter <= max { jitter } else { Duration::from_millis(1 + u64::try_from(ms).unwrap_or_default()) }
 }
 
 fn capped(wait: Duration) -> Duration {

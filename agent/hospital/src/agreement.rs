@@ -1,9 +1,10 @@
-//! What the hospital agrees to: a version of a contract, as its file stands.
+//! What the hospital agrees to: a version of a contract, as its file stands, or a record about one
+//! (an exclusion, who caused a stop, an emergency access), as the vendor entered it.
 //!
 //! Holds: the statement names the SHA-256 of the text, so it speaks of this very text and of no
 //! other. A text that is no contract, or another hospital's, is not agreed to.
 
-use tenken_collector_core::sla::contract::Contract;
+use tenken_collector_core::sla::{contract::Contract, history::Record};
 use tenken_common::{
     codec::CodecError,
     config::Problems,
@@ -19,6 +20,10 @@ use tenken_common::{
 pub enum AgreementError {
     #[error("the contract has {0}")]
     Contract(Problems),
+    #[error("the record has {0}")]
+    Record(Problems),
+    #[error("a record of this kind counts without an agreement; there is nothing to sign")]
+    NotWanted,
     #[error("the contract is with {named}, not with {expected}")]
     OtherHospital { named: HospitalId, expected: HospitalId },
     #[error("the agreement could not be encoded")]
@@ -37,14 +42,36 @@ pub fn agree(
         let (named, expected) = (contract.hospital.id, hospital.clone());
         return Err(AgreementError::OtherHospital { named, expected });
     }
+    Ok((contract, seal(hospital, AgreementKind::Contract, text, (key, now))?))
+}
+
+/// Agrees to the record with this text.
+pub fn agree_record(
+    hospital: &HospitalId,
+    text: &str,
+    key: &SecretKey,
+    now: Timestamp,
+) -> Result<(Record, Envelope), AgreementError> {
+    let record = Record::parse(text).map_err(AgreementError::Record)?;
+    if !record.wants_agreement() {
+        return Err(AgreementError::NotWanted);
+    }
+    Ok((record, seal(hospital, AgreementKind::Record, text, (key, now))?))
+}
+
+fn seal(
+    hospital: &HospitalId,
+    kind: AgreementKind,
+    text: &str,
+    (key, now): (&SecretKey, Timestamp),
+) -> Result<Envelope, AgreementError> {
     let agreement = Agreement {
         hospital: hospital.clone(),
-        kind: AgreementKind::Contract.code(),
+        kind: kind.code(),
         subject: Hash::of(text.as_bytes()),
         agreed_at: now,
     };
-    let envelope = Envelope::seal(&agreement, key).map_err(AgreementError::Encode)?;
-    Ok((contract, envelope))
+    Envelope::seal(&agreement, key).map_err(AgreementError::Encode)
 }
 
 #[cfg(test)]

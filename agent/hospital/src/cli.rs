@@ -52,7 +52,7 @@ enum Command {
     /// Write, sign, show and withdraw the hospital's consent
     #[command(subcommand)]
     Consent(ConsentCommand),
-    /// Agree to a version of a contract
+    /// Agree to a version of a contract, or to a record about one
     Agree(AgreeArgs),
     /// Read any signed statement
     #[command(subcommand)]
@@ -158,8 +158,11 @@ struct AgreeArgs {
     #[command(flatten)]
     signer: Signer,
     /// The contract's file, byte for byte as the vendor loads it
-    #[arg(long, value_name = "FILE")]
-    contract: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "record")]
+    contract: Option<PathBuf>,
+    /// The record's file, byte for byte as the vendor handed it over
+    #[arg(long, value_name = "FILE", conflicts_with = "contract")]
+    record: Option<PathBuf>,
     /// Where the agreement goes
     #[arg(long)]
     out: PathBuf,
@@ -333,9 +336,19 @@ impl Desk<'_> {
 
     fn agree(self, args: &AgreeArgs) -> anyhow::Result<()> {
         let hospital_key = read_secret(&args.signer.key)?;
-        let text = read(&args.contract)?;
-        let (contract, agreement) = agreement::agree(&args.signer.hospital, &text, &hospital_key, self.now)
-            .with_context(|| args.contract.display().to_string())?;
+        let hospital = &args.signer.hospital;
+        if let Some(path) = &args.record {
+            let (record, agreement) =
+                agreement::agree_record(hospital, &read(path)?, &hospital_key, self.now)
+                    .with_context(|| path.display().to_string())?;
+            write(&args.out, &statement::to_armour(&agreement))?;
+            let record = serde_json::to_string_pretty(&record)?;
+            let values = [("record", record), ("path", args.out.display().to_string())];
+            return self.say(Message::RecordAgreed, &values);
+        }
+        let path = args.contract.as_ref().context("--contract or --record says to what")?;
+        let (contract, agreement) = agreement::agree(hospital, &read(path)?, &hospital_key, self.now)
+            .with_context(|| path.display().to_string())?;
         write(&args.out, &statement::to_armour(&agreement))?;
         let values = [
             ("contract", contract.id.to_string()),

@@ -144,6 +144,7 @@ impl Page<'_> {
     fn agreement(&self, a: &Agreement) -> String {
         let kind = match AgreementKind::from_code(a.kind) {
             Some(AgreementKind::Contract) => Message::AgreementContract.text(self.language).to_owned(),
+            Some(AgreementKind::Record) => Message::AgreementRecord.text(self.language).to_owned(),
             None => Message::AgreementUnknown.fill(self.language, &[("code", &a.kind.to_string())]),
         };
         let values = [

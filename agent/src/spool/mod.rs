@@ -4,6 +4,7 @@
 //! ```text
 //! <dir>/lock                  held while a process has the spool open
 //!       state-a state-b       the small state, twice
+//!       last-id               the highest record id in use
 //!       sled-000001/          the store in use; redb-000001/ with the other engine
 //!       quarantine-000001/    a store that could not be opened; newest 2 are kept
 //!       new-…/                being made, or a copy; removed at the next open
@@ -26,7 +27,7 @@ use std::path::PathBuf;
 use tenken_agent_core::spool::{EngineError, Spool, SpoolError};
 
 pub use recovery::inspect;
-pub use tenken_agent_core::spool::ChainStart;
+pub use tenken_agent_core::spool::{ChainStart, Room};
 pub use thread::SpoolHandle;
 
 /// Which engine keeps the records.
@@ -54,8 +55,8 @@ impl EngineKind {
 pub struct SpoolConfig {
     pub dir: PathBuf,
     pub engine: EngineKind,
-    /// Of the whole directory, quarantine included.
-    pub cap_bytes: u64,
+    /// Its cap is for the whole directory, quarantine included.
+    pub room: Room,
 }
 
 /// Why there is no spool. A damaged store is no reason: it is set aside and declared lost.

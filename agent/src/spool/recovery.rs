@@ -14,7 +14,7 @@
 //! one; its files stay in quarantine.
 
 use super::{
-    ChainStart, EngineKind, OpenError, SpoolConfig,
+    ChainStart, EngineKind, OpenError, Room, SpoolConfig,
     copy::Copy,
     house::{self, House, Revocation, Store},
     redb::RedbStore,
@@ -118,7 +118,7 @@ pub fn open<D: Store>(config: &SpoolConfig, start: ChainStart) -> Result<Box<dyn
     drop(copy);
     let aside = root.join(format!("quarantine-{number:06}"));
     fs::rename(&dir, aside).and_then(|()| house::sync_dir(root)).map_err(unusable)?;
-    trim_quarantine(root, config.cap_bytes).map_err(unusable)?;
+    trim_quarantine(root, config.room.cap_bytes).map_err(unusable)?;
     open_next::<D>(config, start, &lock, number + 1, &pairs)
 }
 
@@ -146,13 +146,15 @@ fn attempt<D: Store>(
     (number, trust): (u64, Trust),
 ) -> Result<Box<dyn Spool>, Fault> {
     let (root, lock) = (config.dir.clone(), Arc::clone(lock));
-    let cap_bytes = config.cap_bytes.saturating_sub(quarantined_bytes(&root)).max(config.cap_bytes / 4);
+    let cap_bytes = config.room.cap_bytes;
+    let cap_bytes = cap_bytes.saturating_sub(quarantined_bytes(&root)).max(cap_bytes / 4);
+    let left = Room { cap_bytes, ..config.room };
     within_deadline(move |revocation| {
         let states = StateFile::new(&root, revocation.clone());
         let engine = House::<D>::open(&root, number, revocation, lock)?;
         let spool = match trust {
-            Trust::Whole => DurableSpool::open_whole(engine, states, start, cap_bytes)?,
-            Trust::AsItIs => DurableSpool::open(engine, states, start, cap_bytes)?,
+            Trust::Whole => DurableSpool::open_whole(engine, states, start, left)?,
+            Trust::AsItIs => DurableSpool::open(engine, states, start, left)?,
         };
         Ok(Box::new(spool) as Box<dyn Spool>)
     })

@@ -1,21 +1,24 @@
 //! The spool's small state on disk, in two copies.
 //!
 //! ```text
-//! "TKST" len:u32 crc32c:u32 state
+//! state-a, state-b   "TKST" len:u32 crc32c:u32 state
+//! last-id            len:u32 crc32c:u32 device epoch:u32 id:u64     all integers big-endian
 //! ```
 //!
 //! Holds: a copy is written beside, synced, renamed over the old one; then the directory is
 //! synced. So a crash leaves each copy old or new and whole, and one damaged copy costs nothing.
+//! The last id is written in place and never synced: nothing but the reason of a loss hangs on it.
 
 use super::house::{Revocation, sync_dir};
 use std::{
     fs::{self, File},
-    io::{self, Write},
+    io::{self, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
-use tenken_agent_core::spool::{EngineError, SpoolState, StateStore, frame, state::STATE_BYTES_MAX};
+use tenken_agent_core::spool::{EngineError, LastId, SpoolState, StateStore, frame, state::STATE_BYTES_MAX};
 
 const MAGIC: &[u8] = b"TKST";
+const LAST_ID: &str = "last-id";
 const COPIES: [&str; 2] = ["state-a", "state-b"];
 
 /// See the module's head.
@@ -23,11 +26,23 @@ const COPIES: [&str; 2] = ["state-a", "state-b"];
 pub struct StateFile {
     dir: PathBuf,
     revocation: Revocation,
+    /// Open since the first note.
+    last_id: Option<File>,
 }
 
 impl StateFile {
     pub fn new(dir: &Path, revocation: Revocation) -> Self {
-        Self { dir: dir.to_owned(), revocation }
+        Self { dir: dir.to_owned(), revocation, last_id: None }
+    }
+
+    fn write_note(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let file = match self.last_id.take() {
+            Some(file) => file,
+            None => File::options().create(true).truncate(false).write(true).open(self.dir.join(LAST_ID))?,
+        };
+        let file = self.last_id.insert(file);
+        file.seek(SeekFrom::Start(0))?;
+        file.write_all(bytes)
     }
 
     /// How many copies cannot be used.
@@ -67,5 +82,17 @@ impl StateStore for StateFile {
         bytes.extend_from_slice(&frame::seal(MAGIC, &payload));
         let saved = COPIES.iter().try_for_each(|name| self.write(name, &bytes));
         saved.and_then(|()| sync_dir(&self.dir)).map_err(|e| EngineError::new("save state", e))
+    }
+
+    fn note(&mut self, last: &LastId) {
+        let bytes = frame::seal(LAST_ID.as_bytes(), &last.encode());
+        if self.revocation.check().is_ok() && self.write_note(&bytes).is_err() {
+            self.last_id = None;
+        }
+    }
+
+    fn noted(&mut self) -> Option<LastId> {
+        let bytes = fs::read(self.dir.join(LAST_ID)).ok()?;
+        LastId::decode(frame::unseal(LAST_ID.as_bytes(), &bytes)?)
     }
 }

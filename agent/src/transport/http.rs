@@ -9,6 +9,10 @@ use rustls::{AlertDescription, CertificateError};
 use std::{error::Error, time::Duration};
 use tenken_common::{ack::NONCE_HEADER, id::Nonce, limit};
 
+/// Until there is a connection with TLS: a network that swallows packets must not hold an alarm up
+/// for as long as a whole request may take.
+const CONNECT_MAX: Duration = Duration::from_secs(4);
+
 /// What came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
@@ -66,7 +70,7 @@ impl HttpTransport {
             .no_proxy()
             .http1_only()
             .timeout(timeout)
-            .connect_timeout(timeout)
+            .connect_timeout(timeout.min(CONNECT_MAX))
             .pool_max_idle_per_host(1);
         let builder = match proxy {
             Some(proxy) => builder.proxy(proxy),

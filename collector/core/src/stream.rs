@@ -9,7 +9,7 @@ use serde_bytes::ByteBuf;
 use tenken_common::{
     codec::{self, CodecError},
     enrollment::HostFacts,
-    id::{DeviceId, Epoch, Hash, HospitalId, Name, Seq, SlotId},
+    id::{ContractId, DeviceId, Epoch, Hash, HospitalId, Name, Seq, SlotId},
     limit,
     time::Timestamp,
 };
@@ -88,6 +88,11 @@ pub enum Entry {
     FactsChanged {
         device: DeviceId,
         facts: HostFacts,
+    },
+    /// What somebody entered about a contract, as [`crate::sla::history::Record`]'s text.
+    SlaRecord {
+        contract: ContractId,
+        text: String,
     },
 }
 
@@ -192,6 +197,7 @@ pub enum EntryKind {
     Restored = 16,
     CloneSuspected = 17,
     FactsChanged = 18,
+    SlaRecord = 19,
 }
 
 /// A stored entry that this version cannot read.
@@ -224,6 +230,7 @@ impl Entry {
             Self::Restored { .. } => EntryKind::Restored,
             Self::CloneSuspected { .. } => EntryKind::CloneSuspected,
             Self::FactsChanged { .. } => EntryKind::FactsChanged,
+            Self::SlaRecord { .. } => EntryKind::SlaRecord,
         }
     }
 
@@ -252,6 +259,7 @@ impl Entry {
             Self::Rejoined(r) => (kind, Some(r.device), codec::to_vec(r)?),
             Self::Restored { taken } => (kind, None, codec::to_vec(taken)?),
             Self::FactsChanged { device, facts } => (kind, Some(*device), codec::to_vec(facts)?),
+            Self::SlaRecord { contract, text } => (kind, None, codec::to_vec(&(contract, text))?),
         })
     }
 
@@ -282,6 +290,10 @@ impl Entry {
             16 => Self::Restored { taken: read(body)? },
             17 => Self::CloneSuspected { device: owner?, bytes: body.to_vec() },
             18 => Self::FactsChanged { device: owner?, facts: read(body)? },
+            19 => {
+                let (contract, text) = read(body)?;
+                Self::SlaRecord { contract, text }
+            }
             other => return Err(EntryError::Kind(other)),
         })
     }

@@ -258,6 +258,32 @@ pub fn sla(months: &[ContractMonth], language: Language) -> String {
     out
 }
 
+/// One record about a contract.
+#[derive(Debug, Serialize)]
+pub struct RecordRow {
+    pub entered: Timestamp,
+    pub sha256: Hash,
+    pub wants_agreement: bool,
+    /// When the hospital signed that it agrees.
+    pub agreed: Option<Timestamp>,
+    pub record: serde_json::Value,
+}
+
+pub fn records(rows: &[RecordRow], language: Language) -> String {
+    if rows.is_empty() {
+        return Message::SlaNoRecords.text(language).to_owned();
+    }
+    let line = |r: &RecordRow| {
+        let agreed = match r.agreed {
+            Some(at) => Message::ContractAgreed.fill(language, &[("at", &jst_minute(at))]),
+            None if r.wants_agreement => Message::ContractNotAgreed.text(language).to_owned(),
+            None => String::new(),
+        };
+        format!("{}  {}\n  {agreed}", jst_minute(r.entered), r.record).trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// Months, years and what follows from them.
 pub fn evaluation(e: &Evaluation, language: Language) -> String {
     let mut out = String::new();

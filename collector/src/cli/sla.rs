@@ -2,13 +2,18 @@
 //! somebody wrote down.
 
 use super::{overview, print_json, read, report, say, show, with_store};
-use crate::config::CollectorConfig;
+use crate::{config::CollectorConfig, desk, store::Store};
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use std::path::PathBuf;
-use tenken_collector_core::sla::{history::History, month::Month};
+use std::path::{Path, PathBuf};
+use tenken_collector_core::sla::{
+    history::{History, Record},
+    month::Month,
+};
 use tenken_common::{
-    message::Language,
+    file::{self, Access},
+    id::{ContractId, Hash},
+    message::{Language, Message},
     time::{Clock, SystemClock, Timestamp},
 };
 
@@ -27,6 +32,24 @@ pub struct SlaArgs {
 
 #[derive(Debug, Subcommand)]
 enum SlaCommand {
+    /// Enter what people know about a contract: stops and their causes, exclusions, jobs, accesses
+    Enter {
+        #[arg(long)]
+        contract: ContractId,
+        /// One record or a list of them, as JSON
+        file: PathBuf,
+        /// Where the texts go to which the hospital has to agree, one file each
+        #[arg(long, value_name = "DIR")]
+        for_hospital: Option<PathBuf>,
+    },
+    /// What was entered, and whether the hospital agreed to it
+    Records {
+        #[arg(long)]
+        contract: ContractId,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Every figure of a history that is written in a file; needs no store
     Evaluate {
         /// The history, a JSON document of the form tenken-sla-history/1
@@ -54,6 +77,19 @@ pub async fn run(args: SlaArgs, config: &CollectorConfig, language: Language) ->
             .await
         }
         Some(SlaCommand::Report(args)) => report::run(&args, now, language),
+        Some(SlaCommand::Enter { contract, file, for_hospital }) => {
+            with_store(config, async |store| {
+                enter(store, &contract, (&file, for_hospital.as_deref()), language).await
+            })
+            .await
+        }
+        Some(SlaCommand::Records { contract, json }) => {
+            with_store(config, async |store| {
+                let rows = records(store, &contract).await?;
+                if json { print_json(&rows) } else { say(&show::records(&rows, language)) }
+            })
+            .await
+        }
         Some(SlaCommand::Evaluate { history, as_of, json }) => {
             let text = read(&history)?;
             let history = match History::parse(&text) {
@@ -64,4 +100,44 @@ pub async fn run(args: SlaArgs, config: &CollectorConfig, language: Language) ->
             if json { print_json(&evaluation) } else { say(&show::evaluation(&evaluation, language)) }
         }
     }
+}
+
+async fn enter(
+    store: &Store,
+    contract: &ContractId,
+    (path, for_hospital): (&Path, Option<&Path>),
+    language: Language,
+) -> anyhow::Result<()> {
+    let records = Record::parse_all(&read(path)?)
+        .map_err(|problems| anyhow::anyhow!("{} has {problems}", path.display()))?;
+    let texts = desk::enter_records(store, contract, &records).await?;
+    let mut wanting = 0u32;
+    for (record, text) in records.iter().zip(&texts).filter(|(record, _)| record.wants_agreement()) {
+        wanting += 1;
+        if let Some(folder) = for_hospital {
+            let sha256 = Hash::of(text.as_bytes()).to_string();
+            let name = format!("{}-{}.json", record.kind(), sha256.get(..16).unwrap_or(&sha256));
+            file::write(&folder.join(name), text.as_bytes(), Access::Everyone)?;
+        }
+    }
+    let values = [("count", texts.len().to_string()), ("wanting", wanting.to_string())];
+    let values: Vec<(&str, &str)> = values.iter().map(|(k, v)| (*k, v.as_str())).collect();
+    say(&Message::SlaRecordsEntered.fill(language, &values))
+}
+
+async fn records(store: &Store, contract: &ContractId) -> anyhow::Result<Vec<show::RecordRow>> {
+    let agreements = store.agreements().await?;
+    let mut rows = Vec::new();
+    for row in store.sla_records().await?.into_iter().filter(|row| row.contract == *contract) {
+        let subject = Hash::of(row.text.as_bytes());
+        let signed = agreements.iter().filter(|a| a.agreement.subject == subject);
+        rows.push(show::RecordRow {
+            entered: row.entered,
+            sha256: subject,
+            wants_agreement: Record::parse(&row.text).is_ok_and(|record| record.wants_agreement()),
+            agreed: signed.map(|a| a.agreement.agreed_at).min(),
+            record: serde_json::from_str(&row.text)?,
+        });
+    }
+    Ok(rows)
 }

@@ -11,7 +11,7 @@ use tenken_common::{
     batch::Gap,
     category::Category,
     enrollment::HostFacts,
-    id::{BootId, DeviceId, Epoch, Hash, HospitalId, Name, SlotId},
+    id::{BootId, ContractId, DeviceId, Epoch, Hash, HospitalId, Name, SlotId},
     key::PublicKey,
     observation::{CheckState, ProbeState},
     statement::Agreement,
@@ -106,6 +106,15 @@ pub struct ConsentRow {
     pub version: u64,
     pub filed: Timestamp,
     pub envelope: Vec<u8>,
+}
+
+/// What somebody entered about a contract.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlaRecordRow {
+    pub position: u64,
+    pub entered: Timestamp,
+    pub contract: ContractId,
+    pub text: String,
 }
 
 /// What a hospital agreed to, as it was filed.

@@ -109,7 +109,8 @@ impl Page {
             | Entry::Rejoined(_)
             | Entry::Restored { .. }
             | Entry::CloneSuspected { .. }
-            | Entry::FactsChanged { .. } => Ok(()),
+            | Entry::FactsChanged { .. }
+            | Entry::SlaRecord { .. } => Ok(()),
         }
     }
 

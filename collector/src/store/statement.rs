@@ -59,6 +59,10 @@ pub enum FileError {
         "no contract of this hospital on file has the text that was agreed to (SHA-256 {0}); load that very file first"
     )]
     UnknownContract(Hash),
+    #[error(
+        "no record about a contract of this hospital has the text that was agreed to (SHA-256 {0}); enter that very text first"
+    )]
+    UnknownRecord(Hash),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -169,11 +173,18 @@ impl Tx<'_> {
 
     /// Whether the agreement is new.
     async fn check_agreement(&mut self, agreement: &Agreement) -> Result<bool, FileError> {
-        if AgreementKind::from_code(agreement.kind) != Some(AgreementKind::Contract) {
-            return Err(FileError::AgreementKind(agreement.kind));
-        }
-        if !self.has_contract(&agreement.hospital, agreement.subject).await? {
-            return Err(FileError::UnknownContract(agreement.subject));
+        match AgreementKind::from_code(agreement.kind) {
+            Some(AgreementKind::Contract) => {
+                if !self.has_contract(&agreement.hospital, agreement.subject).await? {
+                    return Err(FileError::UnknownContract(agreement.subject));
+                }
+            }
+            Some(AgreementKind::Record) => {
+                if !self.has_record(&agreement.hospital, agreement.subject).await? {
+                    return Err(FileError::UnknownRecord(agreement.subject));
+                }
+            }
+            None => return Err(FileError::AgreementKind(agreement.kind)),
         }
         Ok(!self.has_agreed(agreement).await?)
     }

@@ -174,7 +174,8 @@ impl State {
                 | Entry::Rejoined(_)
                 | Entry::Restored { .. }
                 | Entry::CloneSuspected { .. }
-                | Entry::FactsChanged { .. } => {}
+                | Entry::FactsChanged { .. }
+                | Entry::SlaRecord { .. } => {}
             }
         }
         actions

@@ -29,7 +29,7 @@ use tenken_common::{
     time::{Clock, SystemClock, Timestamp, jst_date},
 };
 use tenken_hospital::{
-    consent,
+    agreement, consent,
     device::{SlotOrder, approve, make_slot},
 };
 use tokio::sync::{Mutex, oneshot, watch};
@@ -192,6 +192,9 @@ async fn introduce(
     // 乙: the contract, which names 甲's key.
     let contract = demonstration_contract(&hospital_key, now)?;
     collector.load_contract(&contract).await.context("the example contract")?;
+    // 甲 agrees to it.
+    let (_, agreement) = agreement::agree(&hospital, &contract, &hospital_key, now)?;
+    collector.file_statement(&agreement).await?;
     // 甲: a slot for the device; one half for 乙, one carried to the device.
     let order = SlotOrder {
         hospital: hospital.clone(),
@@ -254,6 +257,8 @@ fn demonstration_contract(hospital_key: &SecretKey, now: Timestamp) -> anyhow::R
     document.insert("all_devices".into(), true.into());
     document.remove("devices");
     document.remove("device_groups");
+    // No probe reports these yet.
+    document.remove("currency");
     let days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
     let weekly: toml::Table =
         days.map(|day| (day.to_owned(), vec!["00:00-24:00"].into())).into_iter().collect();

@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     let done = match args.subject {
         Subject::Sled => spool(EngineKind::Sled, said),
         Subject::Redb => spool(EngineKind::Redb, said),
-        Subject::Store => store::load::run(&args.disk, args.seed, said),
+        Subject::Store => store::load::run(&args.disk, args.seed, said, args.fixed),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -9,8 +9,8 @@ use super::{
     dice::Dice,
     model::Film,
     power_cut::{Subject, film},
-    scratch,
-    spool::{self, Word, load::Shape},
+    said, scratch,
+    spool::{self, load::Shape},
     spread,
 };
 use std::{
@@ -90,8 +90,8 @@ fn recorded(plan: Plan, number: usize) -> Tally {
         };
         tally.tried += 1;
         let said: Vec<u8> = film.said_before(cut).flatten().copied().collect();
-        let cap_bytes = Shape::of(seed).cap_bytes();
-        let faults = spool::check::faults(disk.path(), plan.engine, cap_bytes, &Word::all_of(&said), true);
+        let room = Shape::of(seed).room();
+        let faults = spool::check::faults(disk.path(), plan.engine, room, &said::words(&said), true);
         if !faults.is_empty() {
             tally.fail(format!("recording {number} round {round} at {cut}: {what}"), faults);
         }

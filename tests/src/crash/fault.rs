@@ -1,17 +1,19 @@
 //! Failing system calls: one fixed run, whose n-th file call fails in one of four ways.
 //!
-//! Holds: the calls are those that the C library passes on for the spool's folder; that the
-//! preloaded library sees the ones that change something is checked against strace
-//! ([`compare_with_strace`]). The victim goes on as the agent does: a spool that halted is opened
-//! again. In the end its disk is opened without faults and accounted for. A panic that ends a
-//! thread or the process is a failure; one that the ladder or a guard catches is none.
+//! Holds: the calls are those that the C library passes on for the folder of the spool or of the
+//! store; that the preloaded library sees the ones that change something is checked against strace
+//! ([`compare_with_strace`]). The victim goes on as the agent does (a spool that halted is opened
+//! again), and as devices do (what the store refused comes again). In the end its disk is opened
+//! without faults and accounted for. A panic that ends a thread or the process is a failure; one
+//! that the ladder or a guard catches is none.
 
 use super::{
     Tally,
+    power_cut::Subject,
     recording::{Change, record},
-    scratch,
-    spool::{self, Word, load::Shape},
-    spread,
+    said, scratch,
+    spool::{self, load::Shape},
+    spread, store,
 };
 use crate::binary::workspace_bin;
 use std::{
@@ -22,7 +24,6 @@ use std::{
     sync::OnceLock,
 };
 use tempfile::TempDir;
-use tenken_agent::spool::EngineKind;
 
 /// How a call can fail, as `fault.c` names it.
 pub const KINDS: [&str; 4] = ["ENOSPC", "EIO", "EINTR", "SHORT"];
@@ -33,7 +34,7 @@ const GUARDED: [&str; 2] = ["main", "tenken-spool-open"];
 
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
-    pub engine: EngineKind,
+    pub subject: Subject,
     /// Of each kind; spread evenly over the run where it has more calls.
     pub points: usize,
     pub seed: u64,
@@ -63,10 +64,10 @@ struct Run {
 }
 
 impl Run {
-    fn new(engine: EngineKind, seed: u64, kind: &str, at: usize) -> Self {
+    fn new(subject: Subject, seed: u64, kind: &str, at: usize) -> Self {
         let scratch = scratch();
         let mut victim = Command::new(workspace_bin("victim"));
-        let paths = prepare(&mut victim, &scratch, engine, seed);
+        let paths = prepare(&mut victim, &scratch, subject, seed);
         let mut bounded = Command::new("timeout");
         bounded.args([BOUND, "env"]).args(preload(&paths, kind, at));
         let output = bounded.arg(victim.get_program()).args(victim.get_args()).output();
@@ -83,7 +84,7 @@ impl Run {
     }
 
     /// Gives what is not as it must be.
-    fn faults(&self, engine: EngineKind) -> Vec<String> {
+    fn faults(&self, subject: Subject) -> Vec<String> {
         let stderr = String::from_utf8_lossy(&self.output.stderr);
         let mut faults: Vec<String> = panics(&stderr).map(|line| format!("panic: {line}")).collect();
         if !self.output.status.success() {
@@ -92,9 +93,14 @@ impl Run {
             faults.push(format!("the program ended with {}: {}", self.output.status, said.join(" ")));
         }
         let said = fs::read(self.scratch.path().join("said")).unwrap_or_default();
-        let words = Word::all_of(&said);
         let disk = self.scratch.path().join("disk");
-        faults.extend(spool::check::faults(&disk, engine, Shape::Fixed.cap_bytes(), &words, false));
+        faults.extend(match subject {
+            Subject::Spool(engine) => {
+                let room = Shape::Fixed.room();
+                spool::check::faults(&disk, engine, room, &said::words(&said), false)
+            }
+            Subject::Store => store::check::faults(&disk, &said),
+        });
         if !faults.is_empty() {
             faults.extend(stderr.lines().filter(|line| line.starts_with("fault: ")).map(str::to_owned));
         }
@@ -108,11 +114,11 @@ struct Paths {
     count: PathBuf,
 }
 
-fn prepare(victim: &mut Command, scratch: &TempDir, engine: EngineKind, seed: u64) -> Paths {
+fn prepare(victim: &mut Command, scratch: &TempDir, subject: Subject, seed: u64) -> Paths {
     let at = |name| scratch.path().join(name);
     let paths = Paths { disk: at("disk"), said: at("said"), count: at("count") };
     fs::create_dir(&paths.disk).expect("a temporary folder takes a folder");
-    victim.arg(engine.as_str()).args(["--fixed", "--seed", &seed.to_string()]);
+    victim.arg(subject.as_str()).args(["--fixed", "--seed", &seed.to_string()]);
     victim.arg("--disk").arg(&paths.disk).arg("--said").arg(&paths.said);
     paths
 }
@@ -143,7 +149,7 @@ pub fn syscalls(plan: Plan) -> Tally {
     for kind in KINDS {
         // A kind that never strikes counts the calls that it could strike.
         let calls =
-            Run::new(plan.engine, plan.seed, kind, 0).counts().get("calls").copied().unwrap_or_default();
+            Run::new(plan.subject, plan.seed, kind, 0).counts().get("calls").copied().unwrap_or_default();
         notes.push(format!("{kind}: {calls} calls"));
         assert!(calls > 100, "the library sees hardly any call: {calls}");
         let points = plan.points.min(calls);
@@ -154,8 +160,8 @@ pub fn syscalls(plan: Plan) -> Tally {
     }
     let mut tally = spread(jobs.len(), |job| {
         let (kind, at) = jobs.get(job).copied().expect("a job of the list");
-        let run = Run::new(plan.engine, plan.seed, kind, at);
-        let faults = run.faults(plan.engine);
+        let run = Run::new(plan.subject, plan.seed, kind, at);
+        let faults = run.faults(plan.subject);
         let mut tally = Tally { tried: 1, ..Tally::default() };
         if !faults.is_empty() {
             let number = plan.only.unwrap_or(job);
@@ -168,10 +174,10 @@ pub fn syscalls(plan: Plan) -> Tally {
 }
 
 /// Runs once under both recorders; gives where they differ.
-pub fn compare_with_strace(engine: EngineKind, seed: u64) -> Vec<String> {
+pub fn compare_with_strace(subject: Subject, seed: u64) -> Vec<String> {
     let scratch = scratch();
     let mut victim = Command::new(workspace_bin("victim"));
-    let paths = prepare(&mut victim, &scratch, engine, seed);
+    let paths = prepare(&mut victim, &scratch, subject, seed);
     let mut preloaded = Command::new("env");
     preloaded.args(preload(&paths, "none", 0)).arg(victim.get_program()).args(victim.get_args());
     let recording = match record(&mut preloaded, &paths.disk, &paths.said) {

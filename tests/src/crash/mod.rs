@@ -19,6 +19,7 @@ pub mod fault;
 pub mod model;
 pub mod power_cut;
 pub mod recording;
+pub mod said;
 pub mod spool;
 pub mod store;
 mod trace;

@@ -8,8 +8,8 @@ use super::{
     dice::Dice,
     model::{Film, Model},
     recording::record,
-    scratch,
-    spool::{self, Word, load::Shape},
+    said, scratch,
+    spool::{self, load::Shape},
     spread, store,
 };
 use crate::binary::workspace_bin;
@@ -24,6 +24,8 @@ pub enum Subject {
 }
 
 impl Subject {
+    pub const ALL: [Self; 3] = [Self::Spool(EngineKind::Sled), Self::Spool(EngineKind::Redb), Self::Store];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Spool(engine) => engine.as_str(),
@@ -120,12 +122,12 @@ fn tried(
     Some(Failure { place, faults, kept })
 }
 
-fn check(subject: Subject, seed: u64, disk: &Path, said: &[u8]) -> Vec<String> {
+fn check(subject: Subject, seed: u64, disk: &Path, bytes: &[u8]) -> Vec<String> {
     match subject {
         Subject::Spool(engine) => {
-            let cap_bytes = Shape::of(seed).cap_bytes();
-            spool::check::faults(disk, engine, cap_bytes, &Word::all_of(said), false)
+            let room = Shape::of(seed).room();
+            spool::check::faults(disk, engine, room, &said::words(bytes), false)
         }
-        Subject::Store => store::check::faults(disk, said),
+        Subject::Store => store::check::faults(disk, bytes),
     }
 }

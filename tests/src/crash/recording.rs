@@ -148,22 +148,57 @@ impl Reader {
     }
 
     fn take(&mut self, call: &Call, began: usize) -> Result<(), String> {
+        let Some(result) = call.result else { return self.lost(call) };
         match call.name.as_str() {
-            "open" => self.opened(call, None, 0),
-            "openat" => self.opened(call, call.folder(0)?, 1),
+            "open" => self.opened(call, Some(result), (None, 0)),
+            "openat" => self.opened(call, Some(result), (call.folder(0)?, 1)),
             "close" => {
                 self.open.remove(&call.number(0)?);
                 Ok(())
             }
-            "dup" | "dup2" | "dup3" => self.doubled(call),
-            "fcntl" if call.args.get(1).is_some_and(|c| c.starts_with("F_DUPFD")) => self.doubled(call),
+            "dup" | "dup2" | "dup3" => self.doubled(call, result),
+            "fcntl" if call.args.get(1).is_some_and(|c| c.starts_with("F_DUPFD")) => {
+                self.doubled(call, result)
+            }
             "fcntl" | "sync" | "chdir" | "fchdir" => Ok(()),
             "lseek" => {
                 if let Some(opened) = self.open.get_mut(&call.number(0)?) {
-                    opened.at = u64::try_from(call.result).ok();
+                    opened.at = u64::try_from(result).ok();
                 }
                 Ok(())
             }
+            "fsync" | "fdatasync" => {
+                let Some(opened) = self.opened_as(call)? else { return Ok(()) };
+                self.push(Change::Sync { node: opened.node, began });
+                Ok(())
+            }
+            "sync_file_range" => {
+                let Some(opened) = self.opened_as(call)? else { return Ok(()) };
+                let (from, len) = (call.offset(1)?, call.offset(2)?);
+                let to = if len == 0 { u64::MAX } else { from + len };
+                self.push(Change::SyncRange { node: opened.node, from, to, began });
+                Ok(())
+            }
+            "mmap" => self.mapped(call),
+            _ => self.changed(call),
+        }
+    }
+
+    /// A call whose process ended in its middle: its change stands after all others, where no sync
+    /// covers it, so that a cut comes before it or after it. What it would have promised, it did not.
+    fn lost(&mut self, call: &Call) -> Result<(), String> {
+        match call.name.as_str() {
+            "open" => self.opened(call, None, (None, 0)),
+            "openat" => self.opened(call, None, (call.folder(0)?, 1)),
+            "close" | "dup" | "dup2" | "dup3" | "fcntl" | "sync" | "chdir" | "fchdir" | "lseek" | "fsync"
+            | "fdatasync" | "sync_file_range" | "mmap" => Ok(()),
+            _ => self.changed(call),
+        }
+    }
+
+    /// What changes a file or a folder.
+    fn changed(&mut self, call: &Call) -> Result<(), String> {
+        match call.name.as_str() {
             "write" => self.written(call),
             "pwrite64" => {
                 let Some(opened) = self.opened_as(call)? else { return Ok(()) };
@@ -187,18 +222,6 @@ impl Reader {
                 }
                 Ok(())
             }
-            "fsync" | "fdatasync" => {
-                let Some(opened) = self.opened_as(call)? else { return Ok(()) };
-                self.push(Change::Sync { node: opened.node, began });
-                Ok(())
-            }
-            "sync_file_range" => {
-                let Some(opened) = self.opened_as(call)? else { return Ok(()) };
-                let (from, len) = (call.offset(1)?, call.offset(2)?);
-                let to = if len == 0 { u64::MAX } else { from + len };
-                self.push(Change::SyncRange { node: opened.node, from, to, began });
-                Ok(())
-            }
             "mkdir" => self.made(&call.path(0)?, None, true).map(drop),
             "mkdirat" => self.made(&call.path(1)?, call.folder(0)?, true).map(drop),
             "rename" => self.renamed((&call.path(0)?, None), (&call.path(1)?, None)),
@@ -207,7 +230,6 @@ impl Reader {
             }
             "unlink" | "rmdir" => self.removed(&call.path(0)?, None),
             "unlinkat" => self.removed(&call.path(1)?, call.folder(0)?),
-            "mmap" => self.mapped(call),
             _ => self.must_be_elsewhere(call),
         }
     }
@@ -234,10 +256,10 @@ impl Reader {
         Ok(self.open.get(&call.number(0)?).filter(|opened| !opened.said).cloned())
     }
 
-    fn doubled(&mut self, call: &Call) -> Result<(), String> {
+    fn doubled(&mut self, call: &Call, result: i64) -> Result<(), String> {
         match self.open.get(&call.number(0)?).cloned() {
-            Some(opened) => drop(self.open.insert(call.result, opened)),
-            None => drop(self.open.remove(&call.result)),
+            Some(opened) => drop(self.open.insert(result, opened)),
+            None => drop(self.open.remove(&result)),
         }
         Ok(())
     }
@@ -278,13 +300,19 @@ impl Reader {
         Ok(Some(node))
     }
 
-    fn opened(&mut self, call: &Call, at: Option<i64>, path_at: usize) -> Result<(), String> {
+    /// `result` is the descriptor, `None` where nobody has ever had it.
+    fn opened(
+        &mut self,
+        call: &Call,
+        result: Option<i64>,
+        (at, path_at): (Option<i64>, usize),
+    ) -> Result<(), String> {
         let path = call.path(path_at)?;
         let flag = |flag| call.has_flag(path_at + 1, flag);
-        self.open.remove(&call.result);
+        result.map(|result| self.open.remove(&result));
         if Path::new(&path) == self.said {
             let said = Opened { node: ROOT, at: None, append: true, said: true };
-            self.open.insert(call.result, said);
+            result.map(|result| self.open.insert(result, said));
             return Ok(());
         }
         let Some(place) = self.place(&path, at)? else { return Ok(()) };
@@ -292,13 +320,16 @@ impl Reader {
         let node = match known {
             Some(node) => node,
             None if flag("O_CREAT")? => self.made(&path, at, false)?.unwrap_or(ROOT),
+            // Asked for, and not told whether it is there.
+            None if result.is_none() => return Ok(()),
             None => return Err(format!("{path} was opened before it was made")),
         };
         if flag("O_TRUNC")? && self.lens.get(&node).is_some_and(|len| *len > 0) {
             self.resize(node, 0);
         }
-        let start = flag("O_WRONLY")?.then_some(0);
-        self.open.insert(call.result, Opened { node, at: start, append: flag("O_APPEND")?, said: false });
+        let (start, append) = (flag("O_WRONLY")?.then_some(0), flag("O_APPEND")?);
+        let opened = Opened { node, at: start, append, said: false };
+        result.map(|result| self.open.insert(result, opened));
         Ok(())
     }
 
@@ -368,10 +399,12 @@ impl Reader {
     }
 }
 
-/// As much as the system took of what a write was given.
+/// As much as the system took of what a write was given; all of it where it never said.
 fn taken(call: &Call) -> Result<Vec<u8>, String> {
     let mut bytes = call.bytes(1)?;
-    bytes.truncate(usize::try_from(call.result).map_err(|_| "a write with a negative result")?);
+    if let Some(result) = call.result {
+        bytes.truncate(usize::try_from(result).map_err(|_| "a write with a negative result")?);
+    }
     Ok(bytes)
 }
 
@@ -418,6 +451,24 @@ mod tests {
             Change::Move { from: place(ROOT, "a"), to: place(ROOT, "b") },
         ];
         assert_eq!(recording.changes, expected);
+    }
+
+    #[test]
+    fn a_call_that_never_came_back_stands_at_the_end_and_promises_nothing() {
+        let recording = read(&[
+            format!("1 openat(AT_FDCWD, \"{}\", O_RDWR|O_CREAT, 0666) = 4", x("/disk/f")),
+            "2 fsync(4 <unfinished ...>".to_owned(),
+            format!("3 pwrite64(4, \"{}\", 2, 8 <unfinished ...>", x("ab")),
+            format!("1 pwrite64(4, \"{}\", 1, 0) = 1", x("c")),
+            "1 exit_group(0) = ?".to_owned(),
+            "2 <... fsync resumed>) = ?".to_owned(),
+        ])
+        .unwrap();
+        let expected = [
+            Change::Write { node: 1, at: 0, bytes: b"c".to_vec() },
+            Change::Write { node: 1, at: 8, bytes: b"ab".to_vec() },
+        ];
+        assert_eq!(recording.changes[1..], expected);
     }
 
     #[test]

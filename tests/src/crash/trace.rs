@@ -2,24 +2,32 @@
 //!
 //! Holds: a call that another thread interrupted is put together again, and knows how many calls
 //! had ended when it began, since a sync covers no more than that. A string that strace cut short
-//! is an error, never a shorter write. Calls that failed are left out.
+//! is an error, never a shorter write. Calls that failed are left out. A call whose process ended
+//! in its middle may have happened or not: it stands at the end, without a result.
 
 use std::collections::BTreeMap;
 
-/// One call that succeeded.
+/// One call that succeeded, or that never came back.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Call {
     pub name: String,
     /// As strace writes them: numbers, flags, and strings with every byte in hexadecimal.
     pub args: Vec<String>,
-    pub result: i64,
+    /// `None` where the process ended before the call did.
+    pub result: Option<i64>,
     /// How many calls of the list had ended when this one began.
     pub began: usize,
 }
 
+/// What strace writes where a line is interrupted, or where its thread is no more.
+const INTERRUPTED: [&str; 2] = ["<unfinished ...>", "<detached ...>"];
+/// Characters of each end of a line that are shown.
+const SHOWN: usize = 120;
+
 /// Reads the file of `strace -f -xx`.
 pub fn calls(text: &str) -> Result<Vec<Call>, String> {
     let mut calls: Vec<Call> = Vec::new();
+    let mut lost: Vec<Call> = Vec::new();
     let mut interrupted: BTreeMap<&str, (String, usize)> = BTreeMap::new();
     for line in text.lines() {
         let Some((thread, rest)) = line.split_once(' ') else { continue };
@@ -27,45 +35,71 @@ pub fn calls(text: &str) -> Result<Vec<Call>, String> {
         if rest.starts_with("+++") || rest.starts_with("---") {
             continue;
         }
-        if let Some(head) = rest.strip_suffix("<unfinished ...>") {
-            interrupted.insert(thread, (head.to_owned(), calls.len()));
-            continue;
-        }
-        let whole;
         let (text, began) = match rest.strip_prefix("<... ") {
             Some(resumed) => {
                 let (_, tail) = resumed.split_once(" resumed>").ok_or_else(|| strange(line))?;
                 let (head, began) = interrupted.remove(thread).ok_or_else(|| strange(line))?;
-                whole = head + tail;
-                (whole.as_str(), began)
+                (head + tail, began)
             }
-            None => (rest, calls.len()),
+            None => (rest.to_owned(), calls.len()),
         };
-        if let Some(call) = call(text, began).ok_or_else(|| strange(line))? {
-            calls.push(call);
+        if let Some(head) = INTERRUPTED.iter().find_map(|mark| text.trim_end().strip_suffix(mark)) {
+            interrupted.insert(thread, (head.to_owned(), began));
+            continue;
+        }
+        match call(&text, began).ok_or_else(|| strange(line))? {
+            Some(call) if call.result.is_some() => calls.push(call),
+            Some(call) => lost.push(call),
+            None => {}
         }
     }
+    for (head, began) in interrupted.into_values() {
+        let (name, args) = parts(&head).ok_or_else(|| strange(&head))?;
+        lost.push(Call { name, args, result: None, began });
+    }
+    calls.extend(lost);
     Ok(calls)
 }
 
+/// Both ends of a line: what was called, and how it ended.
 fn strange(line: &str) -> String {
-    format!("strace wrote a line that is not understood: {}", line.chars().take(200).collect::<String>())
+    let chars = line.chars().count();
+    let shown = if chars <= 2 * SHOWN {
+        line.to_owned()
+    } else {
+        let head: String = line.chars().take(SHOWN).collect();
+        let tail: String = line.chars().skip(chars - SHOWN).collect();
+        format!("{head} .. {tail}")
+    };
+    format!("strace wrote a line that is not understood: {shown}")
 }
 
-/// `None` where the line is no call, `Some(None)` for a call that failed or never returned.
+/// `None` where the line is no call, `Some(None)` for a call that failed or is made again.
 #[expect(clippy::option_option, reason = "a line that is not understood is no failed call")]
 fn call(text: &str, began: usize) -> Option<Option<Call>> {
     let (head, result) = text.rsplit_once(" = ")?;
-    let (name, args) = head.trim_end().strip_suffix(')')?.split_once('(')?;
-    let result = result.split(' ').next()?;
-    if result == "?" || result.starts_with('-') {
-        return Some(None);
-    }
-    let result = match result.strip_prefix("0x") {
-        Some(hex) => i64::from_str_radix(hex, 16).ok()?,
-        None => result.parse().ok()?,
+    let (name, args) = parts(head.trim_end().strip_suffix(')')?)?;
+    let result = match result.strip_prefix('?') {
+        // Interrupted by a signal; what comes of it stands in another line.
+        Some(why) if why.trim_start().starts_with("ERESTART") => return Some(None),
+        Some(_) => None,
+        None if result.starts_with('-') => return Some(None),
+        None => {
+            let result = result.split(' ').next()?;
+            Some(match result.strip_prefix("0x") {
+                Some(hex) => i64::from_str_radix(hex, 16).ok()?,
+                None => result.parse().ok()?,
+            })
+        }
     };
-    Some(Some(Call { name: name.to_owned(), args: split(args), result, began }))
+    Some(Some(Call { name, args, result, began }))
+}
+
+/// Name and arguments of what stands before the closing bracket.
+fn parts(head: &str) -> Option<(String, Vec<String>)> {
+    let (name, args) = head.split_once('(')?;
+    let args = INTERRUPTED.iter().fold(args.trim_end(), |args, mark| args.trim_end_matches(mark).trim_end());
+    Some((name.to_owned(), split(args)))
 }
 
 /// At commas outside of brackets. Strings hold no commas, since all their bytes are in hexadecimal.
@@ -153,7 +187,13 @@ mod tests {
         let began: Vec<_> = calls.iter().map(|c| (c.name.as_str(), c.result, c.began)).collect();
         assert_eq!(
             began,
-            [("openat", 5, 0), ("pwrite64", 2, 1), ("fsync", 0, 1), ("mmap", 0x7f00, 3)],
+            [
+                ("openat", Some(5), 0),
+                ("pwrite64", Some(2), 1),
+                ("fsync", Some(0), 1),
+                ("mmap", Some(0x7f00), 3),
+                ("exit_group", None, 4)
+            ],
             "the sync began before the write ended"
         );
         assert_eq!(calls[0].path(1).unwrap(), "a,");
@@ -166,5 +206,43 @@ mod tests {
         let calls = calls("7 write(3, \"\\x61\"..., 9) = 9\n").unwrap();
         assert!(calls[0].bytes(1).is_err());
         assert!(super::calls("7 <... write resumed>) = 9\n").is_err() && super::calls("7 what\n").is_err());
+    }
+
+    #[test]
+    fn a_call_whose_process_ended_never_came_back() {
+        let text = "7 fsync(5 <unfinished ...>\n\
+                    8 pwrite64(5, \"\\x00\\xff\", 2, 4096 <unfinished ...>\n\
+                    9 write(6, \"\\x01\", 1 <unfinished ...>\n\
+                    5 fdatasync(4) = ? ERESTARTSYS (To be restarted if SA_RESTART is set)\n\
+                    6 unlink(\"\\x61\") = 0\n\
+                    6 exit_group(0 <unfinished ...>\n\
+                    9 <... write resumed> <unfinished ...>) = ?\n\
+                    7 <... fsync resumed>) = ?\n\
+                    8 <... pwrite64 resumed> <detached ...>\n\
+                    6 <... exit_group resumed>) = ?\n\
+                    4 rename(\"\\x61\", \"\\x62\") = ? <unavailable>\n\
+                    3 ftruncate(5, 12 <detached ...>\n";
+        let calls = calls(text).unwrap();
+        let all: Vec<_> = calls.iter().map(|c| (c.name.as_str(), c.result, c.args.len())).collect();
+        assert_eq!(
+            all,
+            [
+                ("unlink", Some(0), 1),
+                ("write", None, 3),
+                ("fsync", None, 1),
+                ("exit_group", None, 1),
+                ("rename", None, 2),
+                ("ftruncate", None, 2),
+                ("pwrite64", None, 4)
+            ]
+        );
+        assert_eq!((calls[6].offset(3).unwrap(), calls[6].bytes(1).unwrap()), (4096, vec![0, 255]));
+    }
+
+    #[test]
+    fn a_strange_line_is_shown_with_its_end() {
+        let line = format!("7 pwrite64(5, \"{}\", 999, 4096) <strange>", "\\x61".repeat(999));
+        let said = super::calls(&line).unwrap_err();
+        assert!(said.ends_with("999, 4096) <strange>") && said.contains("7 pwrite64(5") && said.len() < 400);
     }
 }

@@ -192,6 +192,11 @@ impl Collector {
         self.stored.rows.get(&device).map_or(Seq(0), |row| row.seq)
     }
 
+    /// Whether records of a device are missing that nobody has declared.
+    pub fn misses(&self, device: DeviceId) -> bool {
+        self.stored.rows.get(&device).is_some_and(|row| !row.coverage.asked().is_empty())
+    }
+
     /// Which epoch a device is in.
     pub fn epoch(&self, device: DeviceId) -> Option<Epoch> {
         self.stored.rows.get(&device).map(|row| row.epoch)

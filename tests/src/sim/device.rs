@@ -16,7 +16,7 @@ use tenken_agent_core::{
     device_clock::DeviceClock,
     invariant,
     pusher::{Halt, Outcome, PushEffect, PushPolicy, PushStep, PushView, Pusher},
-    spool::{BatchLimit, ChainStart, Cut, CutContext, DurableSpool, Spool, SpoolError, Standing},
+    spool::{BatchLimit, ChainStart, Cut, CutContext, DurableSpool, Room, Spool, SpoolError, Standing},
 };
 use tenken_common::{
     ack::{Ack, Reject, RejectReason, ResumeReply, ResumeRequest, SignedTime},
@@ -35,6 +35,7 @@ use tenken_common::{
 mod answer;
 mod local;
 mod renewal;
+mod standing;
 
 type Spooled = DurableSpool<SimEngine, SimStates>;
 
@@ -46,8 +47,10 @@ const BUSY_MAX: u32 = 400;
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub policy: PushPolicy,
+    /// How long a spool that cannot be used is left alone.
+    pub disk_retry: Duration,
     pub batch: BatchLimit,
-    pub cap_bytes: u64,
+    pub room: Room,
     pub ack_key: PublicKey,
     pub hospital_key: PublicKey,
     pub certificate_life_ms: Option<u64>,
@@ -233,9 +236,9 @@ impl Device {
         let open = |whole: bool| {
             let (engine, states) = (self.disk.engine(), self.disk.states());
             if whole {
-                DurableSpool::open_whole(engine, states, self.start, self.settings.cap_bytes)
+                DurableSpool::open_whole(engine, states, self.start, self.settings.room)
             } else {
-                DurableSpool::open(engine, states, self.start, self.settings.cap_bytes)
+                DurableSpool::open(engine, states, self.start, self.settings.room)
             }
         };
         let mut opened = match open(true) {
@@ -314,24 +317,24 @@ impl Device {
                 }
                 return Next::Wait(interval);
             }
-            let Ok(view) = self.view(cx) else { return Next::Wait(self.settings.policy.retry_first) };
+            let Ok(view) = self.view(cx) else { return Next::Wait(self.settings.disk_retry) };
             let now = self.now(cx).mono;
             let Some(live) = self.live.as_ref() else { return Next::Wait(interval) };
             match live.pusher.poll(now, &view) {
                 PushStep::Wait(wait) => return Next::Wait(wait.min(interval)),
                 PushStep::Resume => match self.resume(cx, view) {
                     Ok(ask) => return Next::Ask(ask),
-                    Err(_) => return Next::Wait(self.settings.policy.retry_first),
+                    Err(_) => return Next::Wait(self.settings.disk_retry),
                 },
                 PushStep::Cut => {
                     if self.cut(cx, &view).is_err() {
-                        return Next::Wait(self.settings.policy.retry_first);
+                        return Next::Wait(self.settings.disk_retry);
                     }
                 }
                 PushStep::Send => match self.send(cx, view) {
                     Ok(Some(ask)) => return Next::Ask(ask),
                     Ok(None) => {}
-                    Err(_) => return Next::Wait(self.settings.policy.retry_first),
+                    Err(_) => return Next::Wait(self.settings.disk_retry),
                 },
             }
         }
@@ -348,30 +351,6 @@ impl Device {
             acked_seq: stats.acked_seq,
             awaiting_resume: stats.awaiting_resume,
         })
-    }
-
-    /// Nothing waits and nothing is under way.
-    pub fn is_drained(&mut self, cx: &mut Cx<'_>) -> bool {
-        self.view(cx).is_ok_and(|view| view.waiting == 0 && view.in_flight == 0)
-    }
-
-    /// Violations that the spool itself has counted, and records that it evicted.
-    pub fn counted(&self) -> (u64, u64) {
-        let stats = self.live.as_ref().and_then(|live| live.spool.as_ref()).map(Spool::stats);
-        stats.map_or((0, 0), |stats| (stats.violations, stats.evicted))
-    }
-
-    /// What keeps this device from being drained, for a person.
-    pub fn standing(&mut self, cx: &mut Cx<'_>) -> String {
-        let halted = self.halted();
-        let now = self.now(cx).mono;
-        match self.view(cx) {
-            Ok(view) => {
-                let step = self.live.as_ref().map(|live| live.pusher.poll(now, &view));
-                format!("{view:?} halted {halted:?} next {step:?} asking {}", self.is_asking())
-            }
-            Err(e) => format!("spool: {e}; halted {halted:?}"),
-        }
     }
 
     fn ask(
@@ -429,7 +408,8 @@ impl Device {
         asked.ok_or(SpoolError::Halted)
     }
 
-    fn cut(&mut self, cx: &mut Cx<'_>, view: &PushView) -> Result<(), SpoolError> {
+    /// Whether anything was cut.
+    fn cut(&mut self, cx: &mut Cx<'_>, view: &PushView) -> Result<bool, SpoolError> {
         let at = self.authority(cx);
         let allowed: Vec<Category> = match &self.live {
             Some(live) => Category::ALL.into_iter().filter(|c| live.gate.permits(*c, at).is_ok()).collect(),
@@ -456,7 +436,7 @@ impl Device {
         }
         let outcome = if cut.is_some() { Outcome::Cut } else { Outcome::NothingCut };
         self.outcome(cx, view, &outcome);
-        Ok(())
+        Ok(cut.is_some())
     }
 
     fn send(&mut self, cx: &mut Cx<'_>, view: PushView) -> Result<Option<Ask>, SpoolError> {

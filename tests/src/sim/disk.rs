@@ -184,7 +184,7 @@ impl SimDisk {
 
 fn is_of(key: &[u8], target: Target) -> bool {
     match frame::place(key) {
-        Some(Place::Record(..)) => target == Target::Record,
+        Some(Place::Record(..) | Place::Pack(_)) => target == Target::Record,
         Some(Place::Gap(_)) => target == Target::Gap,
         Some(Place::Chunk { space, .. }) => {
             (space == Space::Body && target == Target::Body)

@@ -18,9 +18,14 @@ pub struct Weather {
     pub stale: u64,
 }
 
+/// Requests of one device in a minute that a sound loop stays below, also while it drains.
+pub const ASKS_MAX: u32 = 400;
+
 /// See the module's head.
 #[derive(Debug, Default)]
 pub struct Net {
+    /// Of each place the minute of its newest request, and how many there were in it.
+    asks: BTreeMap<usize, (u64, u32)>,
     weather: Option<(u64, Weather)>,
     /// Places that are cut off, and until when.
     cut_off: BTreeMap<usize, u64>,
@@ -35,6 +40,14 @@ impl Net {
     pub fn cut_off(&mut self, place: usize, until: u64) {
         let end = self.cut_off.entry(place).or_insert(until);
         *end = (*end).max(until);
+    }
+
+    /// Counts a request; true where its device asks without a pause.
+    pub fn is_storm(&mut self, place: usize, now: u64) -> bool {
+        let minute = now / 60_000;
+        let asks = self.asks.entry(place).or_default();
+        *asks = if asks.0 == minute { (minute, asks.1 + 1) } else { (minute, 1) };
+        asks.1 > ASKS_MAX
     }
 
     pub fn heal(&mut self) {

@@ -5,11 +5,12 @@
 //! once a day meets the same troubles as one that reports every minute.
 
 use super::{dice::Dice, disk::Target, net::Weather};
+use tenken_agent_core::spool::Room;
 use tenken_common::limit;
 
 mod fault;
 
-pub use fault::{Consent, Damage, Fault};
+pub use fault::{Consent, CrashMoment, Damage, Fault};
 
 /// See the module's head.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub struct Plan {
     pub faults: Vec<(u64, Fault)>,
 }
 
+/// Not so small that what is packed is evicted.
+const PACKING_CAP: u64 = 1 << 20;
 const SECOND: u64 = 1_000;
 const HOUR: u64 = 3_600 * SECOND;
 const DAY: u64 = 24 * HOUR;
@@ -91,7 +94,7 @@ const KINDS: [(Kind, u64, u64); 23] = [
     (Kind::OtherHost, 8, 1),
     (Kind::Rogue, 9, 1),
     (Kind::RejoinForgotten, 6, 1),
-    (Kind::Split, 8, 1),
+    (Kind::Split, 12, 1),
 ];
 
 impl Plan {
@@ -124,7 +127,7 @@ impl Plan {
             observations_max: dice.pick(&[1, 3, 8]),
             urgent: dice.pick(&[0, 20, 200]),
             poison: if dice.chance(150) { 8 } else { 0 },
-            cap_bytes: dice.pick(&[6_000, 20_000, 1 << 20, 1 << 26, 1 << 26, 1 << 26]),
+            cap_bytes: dice.pick(&[6_000, 20_000, PACKING_CAP, 1 << 26, 1 << 26, 1 << 26]),
             batch_records: dice.pick(&[120, 300, limit::BATCH_RECORDS_MAX]),
             certificate_life: dice.chance(300).then(|| span / dice.between(2, 5)),
             rejoins: dice.chance(700),
@@ -151,7 +154,8 @@ impl Plan {
             seed,
             devices: 1,
             interval,
-            span: links * interval,
+            // A push comes a little later than an interval after the one before.
+            span: links * interval * 3 / 2,
             probe_every: interval,
             observations_max: 1,
             urgent: 0,
@@ -247,6 +251,12 @@ impl Plan {
         }
     }
 
+    /// Of each spool; those with a middling cap pack nearly all that waits.
+    pub fn room(&self) -> Room {
+        let room = Room::from(self.cap_bytes);
+        if self.cap_bytes == PACKING_CAP { Room { loose_bytes: 1_000, ..room } } else { room }
+    }
+
     /// Whether no record is given up on purpose (for room, for consent, or as poison), and none that
     /// was stored is lost by the collector.
     pub fn keeps_all(&self) -> bool {
@@ -324,7 +334,10 @@ impl Plan {
             }
             Kind::ClockJump => Fault::ClockJump { place, offset_us: some_offset(dice) },
             Kind::BootBack => Fault::BootBack { place, down },
-            Kind::CollectorCrash => Fault::CollectorCrash { down, answered: dice.chance(500) },
+            Kind::CollectorCrash => {
+                let moments = [CrashMoment::AtOnce, CrashMoment::BeforeCommit, CrashMoment::BeforeAnswer];
+                Fault::CollectorCrash { down, moment: dice.pick(&moments) }
+            }
             Kind::CollectorFull => Fault::CollectorFull { until: while_(dice, 3) },
             Kind::CollectorRestore => {
                 self.faults.push((at * dice.between(300, 990) / 1_000, Fault::BackUp));
@@ -350,35 +363,60 @@ impl Plan {
                 Fault::Clone { place }
             }
             Kind::Replay => Fault::Replay { place },
-            Kind::Medium => Fault::Medium { place },
+            Kind::Medium => {
+                // Whoever carries media has no line, or none for a while.
+                self.faults.push((at.saturating_sub(3 * t), Fault::CutOff { place, until: at + 2 * t }));
+                Fault::Medium { place, torn: dice.chance(300) }
+            }
             Kind::OtherHost => Fault::OtherHost { place },
             Kind::Rogue => Fault::Rogue { place },
             Kind::RejoinForgotten => {
-                // Backup, image, restored image, rejoin, and the collector falls back to before.
-                self.rejoins = true;
-                let at = self.span / 10;
-                self.faults.push((at, Fault::BackUp));
-                self.faults.push((at, Fault::Image { place }));
-                self.faults.push((at * 4, Fault::PutBack { place, down }));
-                for _ in 0..4 {
-                    self.faults.push((at * 8, Fault::Replay { place }));
-                }
-                self.faults.push((at * 9, Fault::CollectorRestore { down }));
+                self.forgotten_rejoin(place, down);
                 return;
             }
             Kind::Split => {
-                // Both lives know the same last link. One cuts and cannot send, and starts again.
-                let twin = self.devices;
-                self.faults.push((at, Fault::Image { place }));
-                self.faults.push((at, Fault::Clone { place }));
-                if dice.chance(500) {
-                    self.faults.push((at + t, Fault::CutOff { place: twin, until: at + 3 * t }));
-                    self.faults.push((at + 5 * t / 2, Fault::Crash { place: twin, down: t, reboot: true }));
-                }
+                self.split(dice, place, at);
                 return;
             }
         };
         self.faults.push((at, fault));
+    }
+
+    /// Two lives of one device from one moment on.
+    fn split(&mut self, dice: &mut Dice, place: usize, at: u64) {
+        let t = self.interval;
+        // Both lives know the same last link.
+        let twin = self.devices;
+        self.faults.push((at, Fault::Image { place }));
+        self.faults.push((at, Fault::Clone { place }));
+        match dice.below(3) {
+            0 => {}
+            // One cuts and cannot send, and starts again.
+            1 => {
+                self.faults.push((at + SECOND, Fault::CutOff { place: twin, until: at + 3 * t }));
+                let crash = Fault::Crash { place: twin, down: t, reboot: true };
+                self.faults.push((at + 5 * t / 2, crash));
+            }
+            // Of one a medium comes without its first link, and that link from the other.
+            _ => {
+                self.faults.push((at, Fault::CutOff { place, until: at + 7 * t }));
+                self.faults.push((at + SECOND, Fault::CutOff { place: twin, until: at + 5 * t }));
+                self.faults.push((at + 3 * t, Fault::Medium { place, torn: true }));
+            }
+        }
+    }
+
+    /// Backup, image, restored image, rejoin, and the collector falls back to before.
+    fn forgotten_rejoin(&mut self, place: usize, down: u64) {
+        self.rejoins = true;
+        let at = self.span / 10;
+        self.faults.push((at, Fault::BackUp));
+        self.faults.push((at, Fault::Image { place }));
+        self.faults.push((at * 4, Fault::PutBack { place, down }));
+        for _ in 0..4 {
+            self.faults.push((at * 8, Fault::Replay { place }));
+        }
+        self.faults.push((at * 9, Fault::CollectorRestore { down }));
     }
 }
 

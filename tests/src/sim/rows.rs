@@ -69,10 +69,7 @@ impl Row {
     /// that the collector forgot is not heard at all.
     fn is_required(self) -> bool {
         let table = ["ledger:", "resume:"].iter().any(|table| self.as_str().starts_with(table));
-        let unheard = matches!(
-            self,
-            Self::ResumeStaleEpoch | Self::StaleClone | Self::EpochAhead | Self::ResumeEpochAhead
-        );
+        let unheard = matches!(self, Self::ResumeStaleEpoch | Self::EpochAhead | Self::ResumeEpochAhead);
         table && !unheard
     }
 }

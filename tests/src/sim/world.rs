@@ -11,7 +11,7 @@ use super::{
     dice::Dice,
     net::Net,
     oracle::{Invariant, Oracle, Violation, Writer},
-    plan::{Consent, Damage, Fault, Plan},
+    plan::{Consent, CrashMoment, Damage, Fault, Plan},
     rows::{Row, Rows},
 };
 use std::{
@@ -121,13 +121,15 @@ struct World<'a> {
     approved: BTreeSet<(usize, Epoch)>,
     collector: Collector,
     commit_planned: bool,
-    /// The collector's power fails after its next commit, for so long.
-    answers_lost: Option<u64>,
+    /// The collector's power fails at its next commit, for so long.
+    crash_at: Option<(CrashMoment, u64)>,
     hospital: SecretKey,
     consent_version: u64,
     consents: Vec<Envelope>,
     tags: u64,
     healed: bool,
+    /// Devices that were started once more at the end.
+    started_again: BTreeSet<usize>,
     oracle: Oracle,
     rows: Rows,
     trace: Trace,
@@ -204,12 +206,13 @@ impl<'a> World<'a> {
             approved: BTreeSet::new(),
             collector: Collector::new(ack_key, plan.certificate_life.map(Duration::from_millis)),
             commit_planned: false,
-            answers_lost: None,
+            crash_at: None,
             hospital,
             consent_version: 0,
             consents: Vec::new(),
             tags: 0,
             healed: false,
+            started_again: BTreeSet::new(),
             oracle: Oracle::new(plan.keeps_all()),
             rows: Rows::default(),
             trace: Trace::new(trace),
@@ -230,13 +233,16 @@ impl<'a> World<'a> {
                 interval: Duration::from_millis(t),
                 retry_first: Duration::from_secs(2),
                 retry_max: Duration::from_millis((t / 3).clamp(30_000, 6 * 3_600_000)),
+                alarm_retry_max: Duration::from_millis((t / 20).clamp(3_000, 3_600_000)),
             },
+            // The agent's own two seconds, over days of a full disk, would show the same again.
+            disk_retry: Duration::from_millis((t / 60).max(2_000)),
             batch: BatchLimit {
                 records: self.plan.batch_records,
                 bytes: limit::PLAIN_BYTES_MAX,
                 in_flight: limit::IN_FLIGHT_MAX,
             },
-            cap_bytes: self.plan.cap_bytes,
+            room: self.plan.room(),
             ack_key: self.collector.ack_key(),
             hospital_key: self.hospital.public(),
             certificate_life_ms: self.plan.certificate_life,
@@ -400,16 +406,11 @@ impl<'a> World<'a> {
         }
     }
 
-    /// The hospital approves one of two that say they are the same device.
-    fn approved_device(&self, place: usize) -> bool {
-        let (device, epoch) = (self.devices[place].device(), self.devices[place].start.epoch);
-        let other =
-            |(p, e): &(usize, Epoch)| *p != place && *e == epoch && self.devices[*p].device() == device;
-        self.approved.iter().any(other)
-    }
-
     fn send(&mut self, ask: &Ask) {
         let (place, life, number) = (ask.place, ask.life, ask.number);
+        if self.net.is_storm(place, self.now) {
+            self.oracle.busy(place);
+        }
         self.trace.say(self.now, || format!("device {place} asks {:?} ({number})", ask.path));
         if ask.path == Path::Batch {
             let envelope = Envelope::from_bytes(&ask.bytes).expect("a device sends envelopes");
@@ -471,10 +472,14 @@ impl<'a> World<'a> {
     }
 
     fn commit(&mut self) {
-        let mut cx = cx!(self);
-        let answers = self.collector.commit(&mut cx);
-        if let Some(down) = self.answers_lost.take() {
-            // The power failed between the commit and its answers.
+        let crash = self.crash_at.take();
+        let answers = if matches!(crash, Some((CrashMoment::BeforeCommit, _))) {
+            Vec::new()
+        } else {
+            let mut cx = cx!(self);
+            self.collector.commit(&mut cx)
+        };
+        if let Some((_, down)) = crash {
             self.collector.crash();
             self.at(self.now + down, Event::CollectorUp);
             return;

@@ -20,6 +20,7 @@ fn pusher() -> Pusher {
         interval: Duration::from_secs(60),
         retry_first: Duration::from_secs(1),
         retry_max: Duration::from_secs(60),
+        alarm_retry_max: ALARM_RETRY_MAX,
     };
     Pusher::new(policy, 7)
 }
@@ -179,6 +180,20 @@ fn an_answer_beyond_the_own_chain_leads_to_a_resume_and_not_to_a_busy_loop() {
 }
 
 #[test]
+fn another_chain_s_acknowledgement_within_the_own_links_leads_to_a_resume() {
+    for (links, step) in [(0, PushStep::Resume), (1, PushStep::Send)] {
+        let (mut p, flight) = (ready(), view(0, 0, 2));
+        assert_eq!(p.on_outcome(NOW, &flight, &Outcome::Acked(&ack(4, None))), PushEffect::Release);
+        p.on_released(NOW, &flight, &ack(4, None), links);
+        let at = match p.poll(NOW, &flight) {
+            PushStep::Wait(wait) => NOW.plus(wait),
+            _ => NOW,
+        };
+        assert_eq!((p.poll(at, &flight), at > NOW), (step, links == 0));
+    }
+}
+
+#[test]
 fn a_hole_is_sent_again_and_a_deeper_one_asks_for_resume() {
     for (acked, need, step) in [(3, 4, PushStep::Send), (1, 2, PushStep::Resume)] {
         let mut p = ready();
@@ -186,4 +201,40 @@ fn a_hole_is_sent_again_and_a_deeper_one_asks_for_resume() {
         let PushStep::Wait(wait) = p.poll(NOW, &view(0, 0, 2)) else { panic!("must wait") };
         assert_eq!(p.poll(NOW.plus(wait), &view(0, 0, 2)), step);
     }
+}
+
+#[test]
+fn an_alarm_waits_seconds_after_a_long_outage_unless_patience_is_asked_for() {
+    let mut p = pusher();
+    let failed = Outcome::Failed { retry_after: None };
+    let wait = |p: &Pusher, view| {
+        let PushStep::Wait(wait) = p.poll(NOW, &view) else { panic!("must wait") };
+        wait
+    };
+    let mut longest = Duration::ZERO;
+    for _ in 0..50 {
+        p.on_outcome(NOW, &view(9, 0, 0), &failed);
+        assert!(wait(&p, view(9, 1, 0)) <= ALARM_RETRY_MAX, "also one that comes during the wait");
+        longest = longest.max(wait(&p, view(9, 0, 0)));
+    }
+    assert!(longest > 10 * ALARM_RETRY_MAX, "{longest:?}");
+    p.on_outcome(NOW, &view(9, 1, 0), &Outcome::Failed { retry_after: Some(Duration::from_mins(5)) });
+    assert!(wait(&p, view(9, 1, 0)) >= Duration::from_mins(5));
+}
+
+#[test]
+fn an_alarm_in_flight_is_one_that_is_not_delivered() {
+    let mut p = ready();
+    let longest = |p: &mut Pusher, urgent| {
+        p.on_outcome(NOW, &view(9, urgent, 0), &Outcome::Cut);
+        let waits = (0..50).map(|_| {
+            p.on_outcome(NOW, &view(9, 0, 1), &Outcome::Failed { retry_after: None });
+            let PushStep::Wait(wait) = p.poll(NOW, &view(9, 0, 1)) else { panic!("must wait") };
+            wait
+        });
+        waits.max().unwrap()
+    };
+    assert!(longest(&mut p, 1) <= ALARM_RETRY_MAX);
+    p.on_outcome(NOW, &view(9, 0, 1), &Outcome::Acked(&ack(4, None)));
+    assert!(longest(&mut p, 0) > 10 * ALARM_RETRY_MAX);
 }

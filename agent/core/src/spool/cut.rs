@@ -84,10 +84,10 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
                     over
                 });
                 live.drain(..large.count());
-                let oldest = self.page(Class::Ordinary, None, room)?;
+                let oldest = self.oldest_of(room - live.len().min(room))?;
                 let first_live = live.first().map(|record| record.id);
                 let oldest = oldest.into_iter().filter(|w| first_live.is_none_or(|first| w.id < first));
-                let oldest: Vec<Waiting> = oldest.take(room - live.len().min(room)).collect();
+                let oldest: Vec<Waiting> = oldest.collect();
                 records.append(&mut live);
                 records.extend(oldest);
             }
@@ -187,10 +187,7 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
         }
         frame::put_long(Space::Body, link.seq.0, &body, &mut ops);
         frame::put_long(Space::Link, link.seq.0, &link.encode().map_err(SpoolError::Encode)?, &mut ops);
-        ops.extend(records.iter().map(|w| Op::Delete(w.key.clone())));
-        for record in records {
-            self.forget(record);
-        }
+        self.take_out(records, &mut ops)?;
         self.gaps.pin(&link.gaps, true);
         self.state.head_seq = link.seq;
         self.state.head_hash = link.hash;

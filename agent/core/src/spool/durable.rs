@@ -6,15 +6,16 @@
 //! then to the state store, then the caller hears of it.
 //!
 //! Opening is in `open`, another epoch in `migrate`, cutting and stubs in `cut`, acknowledgements
-//! in `release`, losing in `evict`.
+//! in `release`, losing in `evict`, packing in `pack`.
 
 use super::{
-    BatchLimit, Cut, CutContext, Spool, SpoolError, SpoolStats, Standing, WaitingRecord,
+    BatchLimit, Cut, CutContext, Room, Spool, SpoolError, SpoolStats, Standing, WaitingRecord,
     engine::{Engine, EngineError, Op, Pair, StateStore},
     frame::{self, Space},
     gaps::Gaps,
+    pack::{Pack, Packs},
     runs::RunSet,
-    state::SpoolState,
+    state::{ChainStart, LastId, SpoolState},
 };
 use crate::planted::{Planted, Soil};
 use std::cell::Cell;
@@ -32,7 +33,7 @@ use tenken_common::{
 };
 
 /// Disk bytes to payload bytes, in tenths: sled's high water, measured.
-const DISK_FACTOR_TENTHS: u64 = 22;
+const DISK_FACTOR_TENTHS: u64 = 26;
 /// What a gap is counted as.
 const GAP_BYTES: u64 = 64;
 
@@ -46,9 +47,12 @@ pub struct DurableSpool<E, S> {
     pub(super) next_id: RecId,
     pub(super) waiting: u64,
     pub(super) urgent: u64,
-    /// Keys and values of the waiting records.
+    /// Keys and values of the waiting records, packs included.
     pub(super) record_bytes: u64,
-    pub(super) cap_bytes: u64,
+    /// Of the ordinary ones that are in no pack.
+    pub(super) loose_bytes: u64,
+    pub(super) packs: Packs,
+    pub(super) room: Room,
     /// How many chunks the engine's copy of the state has.
     pub(super) state_chunks: u32,
     pub(super) halted: Cell<bool>,
@@ -64,10 +68,12 @@ pub(super) struct Waiting {
     pub key: Vec<u8>,
     pub class: Class,
     pub id: RecId,
-    /// Of key and value.
+    /// Of key and value; in a pack, about what they would be outside.
     pub bytes: u64,
     /// `None` where the stored bytes failed their check.
     pub record: Option<RecordV1>,
+    /// `key` is that of the pack which it is in.
+    pub packed: bool,
 }
 
 impl<E: Engine, S: StateStore> DurableSpool<E, S> {
@@ -85,7 +91,7 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
 
     /// What the payload may take so that the directory stays within its cap.
     pub(super) fn budget(&self) -> u64 {
-        self.cap_bytes.saturating_mul(10) / DISK_FACTOR_TENTHS
+        self.room.cap_bytes.saturating_mul(10) / DISK_FACTOR_TENTHS
     }
 
     pub(super) fn payload_bytes(&self) -> u64 {
@@ -148,7 +154,7 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
         Ok(())
     }
 
-    /// One page of waiting records of a class, from `from` on.
+    /// One page of waiting records of a class that are in no pack, from `from` on.
     pub(super) fn page(
         &self,
         class: Class,
@@ -163,16 +169,17 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
                 .and_then(|p| codec::from_slice::<RecordV1>(p, limit::SPOOL_VALUE_BYTES_MAX).ok())
                 .filter(|r| r.id() == id);
             let bytes = (key.len() + value.len()) as u64;
-            Some(Waiting { key, class, id, bytes, record })
+            Some(Waiting { key, class, id, bytes, record, packed: false })
         });
         Ok(read.collect())
     }
 
-    /// Takes records out of the waiting ones, in memory; the caller deletes their keys.
+    /// Takes one that is in no pack out of the waiting ones, in memory; the caller deletes its key.
     pub(super) fn forget(&mut self, record: &Waiting) {
         self.waiting = self.waiting.saturating_sub(1);
-        if record.class == Class::Urgent {
-            self.urgent = self.urgent.saturating_sub(1);
+        match record.class {
+            Class::Urgent => self.urgent = self.urgent.saturating_sub(1),
+            Class::Ordinary => self.loose_bytes = self.loose_bytes.saturating_sub(record.bytes),
         }
         self.record_bytes = self.record_bytes.saturating_sub(record.bytes);
     }
@@ -181,6 +188,7 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
     pub(super) fn held(&self) -> Result<RunSet, SpoolError> {
         let mut held = self.gaps.ids();
         self.state.links.iter().flat_map(|l| l.records.iter().chain(&l.gaps)).for_each(|r| held.insert(*r));
+        held.extend(self.packs.values().flat_map(|pack| pack.runs.iter().copied()));
         for class in Class::ALL {
             let mut from = None;
             loop {
@@ -201,7 +209,8 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
             Decoded::Known(record) => Some(record.observation.at.wall),
             Decoded::Unknown { .. } => None,
         };
-        Class::ALL.into_iter().filter_map(|class| wall(first(class)?)).min()
+        let packed = self.packs.values().next().and_then(|pack| pack.oldest);
+        Class::ALL.into_iter().filter_map(|class| wall(first(class)?)).chain(packed).min()
     }
 }
 
@@ -212,7 +221,7 @@ impl<E: Engine, S: StateStore> Spool for DurableSpool<E, S> {
         // engine be lost.
         self.save()?;
         let mut puts = Vec::with_capacity(observations.len());
-        let (mut bytes, mut urgent) = (0u64, 0u64);
+        let (mut bytes, mut loose, mut urgent) = (0u64, 0u64, 0u64);
         let mut id = self.next_id;
         for observation in observations {
             let class = observation.class();
@@ -223,8 +232,12 @@ impl<E: Engine, S: StateStore> Spool for DurableSpool<E, S> {
             if value.len() > limit::SPOOL_VALUE_BYTES_MAX {
                 return Err(SpoolError::TooLarge { got: value.len(), max: limit::SPOOL_VALUE_BYTES_MAX });
             }
-            bytes += (key.len() + value.len()) as u64;
-            urgent += u64::from(class == Class::Urgent);
+            let size = (key.len() + value.len()) as u64;
+            bytes += size;
+            match class {
+                Class::Urgent => urgent += 1,
+                Class::Ordinary => loose += size,
+            }
             puts.push(Op::Put(key, value));
             id = id.next();
         }
@@ -233,6 +246,7 @@ impl<E: Engine, S: StateStore> Spool for DurableSpool<E, S> {
         }
         let count = puts.len() as u64;
         let run = RecRun { from: self.next_id, to: RecId(self.next_id.0 + count - 1) };
+        self.pack_oldest(loose)?;
         let mut ops = Vec::new();
         let evicted = self.make_room(bytes, urgent > 0, &mut ops)?;
         ops.append(&mut puts);
@@ -244,11 +258,14 @@ impl<E: Engine, S: StateStore> Spool for DurableSpool<E, S> {
         self.waiting += count;
         self.urgent += urgent;
         self.record_bytes += bytes;
+        self.loose_bytes += loose;
         if reserve || evicted {
             self.commit_with_state(ops)?;
         } else {
             self.commit(&ops)?;
         }
+        let ChainStart { device, epoch, .. } = self.state.start;
+        self.states.note(&LastId { device, epoch, id: run.to });
         Ok(Some(run))
     }
 
@@ -284,6 +301,7 @@ impl<E: Engine, S: StateStore> Spool for DurableSpool<E, S> {
         SpoolStats {
             waiting: self.waiting,
             urgent: self.urgent,
+            packed: self.packs.values().map(Pack::count).sum(),
             gaps_waiting: self.gaps.waiting_len(),
             in_flight: self.state.links.len() as u64,
             stubs: self.state.links.iter().filter(|link| link.stub.is_some()).count() as u64,

@@ -4,7 +4,7 @@
 //! none of them will be found there. An engine may lose or alter values all the same (disks and
 //! engines do): everything that is read goes through a CRC in [`super::frame`].
 
-use super::state::SpoolState;
+use super::state::{LastId, SpoolState};
 use std::error::Error;
 
 /// One change of a key.
@@ -56,4 +56,10 @@ pub trait StateStore: Send {
     fn load(&mut self) -> Result<Option<SpoolState>, EngineError>;
     /// Durable when it returns.
     fn save(&mut self, state: &SpoolState) -> Result<(), EngineError>;
+    /// Notes it, where that costs no sync and no error; a crash may lose it.
+    fn note(&mut self, _last: &LastId) {}
+    /// What was noted last, as far as it can be read.
+    fn noted(&mut self) -> Option<LastId> {
+        None
+    }
 }

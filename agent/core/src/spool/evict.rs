@@ -10,11 +10,13 @@ use super::{
     frame,
 };
 use crate::planted::Planted;
+use std::collections::BTreeSet;
 use tenken_common::{
-    batch::{GapReason, RecRun},
+    batch::{GapReason, runs_of},
     category::Category,
+    id::RecId,
     observation::Class,
-    wire::v1::Decoded,
+    wire::v1::{Decoded, RecordV1},
 };
 
 const PAGE: usize = 256;
@@ -45,6 +47,15 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
         let (mut victims, mut freed) = (Vec::new(), 0);
         for &class in classes {
             let wanted = if class == Class::Urgent { shortage } else { goal };
+            if class == Class::Ordinary {
+                for pack in self.packs.values() {
+                    if freed >= wanted {
+                        break;
+                    }
+                    freed += pack.bytes;
+                    victims.extend(pack.unread());
+                }
+            }
             let mut from = None;
             while freed < wanted {
                 let page = self.page(class, from, PAGE)?;
@@ -63,24 +74,30 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
             return Err(SpoolError::Full);
         }
         self.state.evicted += victims.len() as u64;
-        self.lose(&victims, GapReason::Evicted, ops);
+        self.lose(&victims, GapReason::Evicted, ops)?;
         Ok(true)
     }
 
     /// Waiting records become gaps.
-    pub(super) fn lose(&mut self, records: &[Waiting], reason: GapReason, ops: &mut Vec<Op>) {
-        for record in records {
-            self.forget(record);
-            ops.push(Op::Delete(record.key.clone()));
-            self.gaps.add(RecRun::one(record.id), reason, ops);
+    pub(super) fn lose(
+        &mut self,
+        records: &[Waiting],
+        reason: GapReason,
+        ops: &mut Vec<Op>,
+    ) -> Result<(), SpoolError> {
+        self.take_out(records, ops)?;
+        let ids: BTreeSet<RecId> = records.iter().map(|record| record.id).collect();
+        for run in runs_of(ids) {
+            self.gaps.add(run, reason, ops);
         }
+        Ok(())
     }
 
     /// Damaged records become gaps at once, so that they never stand in the way.
     pub(super) fn condemn(&mut self, records: &[Waiting]) -> Result<(), SpoolError> {
         let mut ops = Vec::new();
         self.state.corrupt += records.len() as u64;
-        self.lose(records, GapReason::Corrupt, &mut ops);
+        self.lose(records, GapReason::Corrupt, &mut ops)?;
         self.commit_with_state(ops)
     }
 
@@ -89,31 +106,43 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
     pub(super) fn set_aside(&mut self, allowed: &dyn Fn(Category) -> bool) -> Result<u64, SpoolError> {
         self.check_running()?;
         let mut count = 0;
+        let refusing = self.packs.values().filter(|pack| pack.holds_refused(allowed));
+        for pack in refusing.cloned().collect::<Vec<_>>() {
+            let packed = self.packed(&pack)?;
+            count += self.set_aside_of(packed, allowed)?;
+        }
         for class in Class::ALL {
             let mut from = None;
             loop {
                 let page = self.page(class, from, PAGE)?;
                 let Some(last) = page.last() else { break };
                 from = Some(frame::after(&last.key));
-                let refused =
-                    |w: &Waiting| match w.record.as_ref().map(tenken_common::wire::v1::RecordV1::decode) {
-                        Some(Decoded::Known(record)) => !allowed(record.observation.category),
-                        Some(Decoded::Unknown { .. }) => true,
-                        None => false,
-                    };
-                let (damaged, read): (Vec<_>, Vec<_>) = page.into_iter().partition(|w| w.record.is_none());
-                let refused: Vec<Waiting> = read.into_iter().filter(refused).collect();
-                if !damaged.is_empty() {
-                    self.condemn(&damaged)?;
-                }
-                if !refused.is_empty() {
-                    count += refused.len() as u64;
-                    let mut ops = Vec::new();
-                    self.lose(&refused, GapReason::NotConsented, &mut ops);
-                    self.commit(&ops)?;
-                }
+                count += self.set_aside_of(page, allowed)?;
             }
         }
         Ok(count)
+    }
+
+    fn set_aside_of(
+        &mut self,
+        page: Vec<Waiting>,
+        allowed: &dyn Fn(Category) -> bool,
+    ) -> Result<u64, SpoolError> {
+        let refused = |w: &Waiting| match w.record.as_ref().map(RecordV1::decode) {
+            Some(Decoded::Known(record)) => !allowed(record.observation.category),
+            Some(Decoded::Unknown { .. }) => true,
+            None => false,
+        };
+        let (damaged, read): (Vec<_>, Vec<_>) = page.into_iter().partition(|w| w.record.is_none());
+        let refused: Vec<Waiting> = read.into_iter().filter(refused).collect();
+        if !damaged.is_empty() {
+            self.condemn(&damaged)?;
+        }
+        if !refused.is_empty() {
+            let mut ops = Vec::new();
+            self.lose(&refused, GapReason::NotConsented, &mut ops)?;
+            self.commit(&ops)?;
+        }
+        Ok(refused.len() as u64)
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! key    records [1, class, rec_id:u64]   gaps [4, from:u64]           all integers big-endian
+//!        packs of records [6, first id:u64, last id:u64]
 //!        chunks of a long value [space, number:u64, chunk:u32], space 2 link, 3 body, 5 state
 //! value  [len:u32, crc:u32, payload]      crc = CRC32C(key, payload); at most 8 KiB in all
 //! chunk  payload = [chunks:u32, bytes]
@@ -12,10 +13,11 @@
 
 use super::engine::{Op, Pair};
 use std::collections::BTreeMap;
-use tenken_common::{id::RecId, limit, observation::Class};
+use tenken_common::{batch::RecRun, id::RecId, limit, observation::Class};
 
 const RECORD: u8 = 1;
 const GAP: u8 = 4;
+const PACK: u8 = 6;
 const FRAME_BYTES: usize = 8;
 /// Payload of one chunk, so that it fits a value with its frame and its count.
 const CHUNK_BYTES: usize = limit::SPOOL_VALUE_BYTES_MAX - 64;
@@ -33,7 +35,13 @@ pub enum Space {
 pub enum Place {
     Record(Class, RecId),
     Gap(RecId),
-    Chunk { space: Space, number: u64, chunk: u32 },
+    /// From its first to its last id; not all of those between need be in it.
+    Pack(RecRun),
+    Chunk {
+        space: Space,
+        number: u64,
+        chunk: u32,
+    },
 }
 
 pub fn record_key(class: Class, id: RecId) -> Vec<u8> {
@@ -45,6 +53,13 @@ pub fn record_key(class: Class, id: RecId) -> Vec<u8> {
 pub fn gap_key(from: RecId) -> Vec<u8> {
     let mut key = vec![GAP];
     key.extend_from_slice(&from.0.to_be_bytes());
+    key
+}
+
+pub fn pack_key(ids: RecRun) -> Vec<u8> {
+    let mut key = vec![PACK];
+    key.extend_from_slice(&ids.from.0.to_be_bytes());
+    key.extend_from_slice(&ids.to.0.to_be_bytes());
     key
 }
 
@@ -87,6 +102,10 @@ pub fn place(key: &[u8]) -> Option<Place> {
             Some(Place::Record(Class::from_code(*class)?, RecId(u64_of(id)?)))
         }
         GAP => Some(Place::Gap(RecId(u64_of(rest)?))),
+        PACK => {
+            let (from, to) = rest.split_at_checked(8)?;
+            Some(Place::Pack(RecRun { from: RecId(u64_of(from)?), to: RecId(u64_of(to)?) }))
+        }
         2 => chunk(Space::Link),
         3 => chunk(Space::Body),
         5 => chunk(Space::State),
@@ -198,6 +217,8 @@ mod tests {
             Some(Place::Record(Class::Ordinary, RecId(9)))
         );
         assert_eq!(place(&gap_key(RecId(300))), Some(Place::Gap(RecId(300))));
+        let run = RecRun { from: RecId(2), to: RecId(900) };
+        assert_eq!(place(&pack_key(run)), Some(Place::Pack(run)));
         let chunk = Place::Chunk { space: Space::Body, number: 5, chunk: 2 };
         assert_eq!(place(&chunk_key(Space::Body, 5, 2)), Some(chunk));
         assert!(record_key(Class::Ordinary, RecId(255)) < record_key(Class::Ordinary, RecId(256)));

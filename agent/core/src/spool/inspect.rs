@@ -154,7 +154,7 @@ pub fn inspect<E: Engine>(
         evicted: state.evicted,
         corrupt: state.corrupt,
     });
-    Ok(Inspection { chain, waiting: waiting(engine)?, in_flight, gaps: survey.gaps, faults })
+    Ok(Inspection { chain, waiting: waiting(engine, &survey)?, in_flight, gaps: survey.gaps, faults })
 }
 
 fn is_whole<E: Engine>(engine: &E, link: &SpoolLink) -> Result<bool, SpoolError> {
@@ -164,8 +164,16 @@ fn is_whole<E: Engine>(engine: &E, link: &SpoolLink) -> Result<bool, SpoolError>
     Ok(frame::join(&pairs).is_some_and(|body| Hash::of(&body) == link.hash))
 }
 
-fn waiting<E: Engine>(engine: &E) -> Result<Vec<Waiting>, SpoolError> {
-    let mut kinds: BTreeMap<(bool, Option<u8>), Waiting> = BTreeMap::new();
+type Kinds = BTreeMap<(bool, Option<u8>), Waiting>;
+
+fn waiting<E: Engine>(engine: &E, survey: &Survey) -> Result<Vec<Waiting>, SpoolError> {
+    let mut kinds = Kinds::new();
+    for pack in survey.packs.values() {
+        let records = engine.get(&pack.key)?.and_then(|value| pack.unpack(&value)).unwrap_or_default();
+        for record in &records {
+            count(record, Class::Ordinary, &mut kinds);
+        }
+    }
     for class in Class::ALL {
         let (mut from, to) = frame::records_of(class);
         loop {
@@ -175,19 +183,24 @@ fn waiting<E: Engine>(engine: &E) -> Result<Vec<Waiting>, SpoolError> {
             for (key, value) in &page {
                 let record = frame::unseal(key, value)
                     .and_then(|p| codec::from_slice::<RecordV1>(p, limit::SPOOL_VALUE_BYTES_MAX).ok());
-                let Some(record) = record else { continue };
-                let (category, at) = match record.decode() {
-                    Decoded::Known(r) => (Some(r.observation.category), Some(r.observation.at.wall)),
-                    Decoded::Unknown { .. } => (None, None),
-                };
-                let urgent = class == Class::Urgent;
-                let kind = kinds.entry((!urgent, category.map(Category::code)));
-                let kind = kind.or_insert(Waiting { urgent, category, records: 0, oldest: at, newest: at });
-                kind.records += 1;
-                kind.oldest = kind.oldest.into_iter().chain(at).min();
-                kind.newest = kind.newest.into_iter().chain(at).max();
+                if let Some(record) = record {
+                    count(&record, class, &mut kinds);
+                }
             }
         }
     }
     Ok(kinds.into_values().collect())
+}
+
+fn count(record: &RecordV1, class: Class, kinds: &mut Kinds) {
+    let (category, at) = match record.decode() {
+        Decoded::Known(r) => (Some(r.observation.category), Some(r.observation.at.wall)),
+        Decoded::Unknown { .. } => (None, None),
+    };
+    let urgent = class == Class::Urgent;
+    let kind = kinds.entry((!urgent, category.map(Category::code)));
+    let kind = kind.or_insert(Waiting { urgent, category, records: 0, oldest: at, newest: at });
+    kind.records += 1;
+    kind.oldest = kind.oldest.into_iter().chain(at).min();
+    kind.newest = kind.newest.into_iter().chain(at).max();
 }

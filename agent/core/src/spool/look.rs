@@ -19,9 +19,15 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
         max: usize,
     ) -> Result<Vec<WaitingRecord>, SpoolError> {
         self.check_running()?;
-        let page = self.page(class, Some(frame::record_key(class, from)), max)?;
-        Ok(page
+        let mut found = match class {
+            Class::Ordinary => self.packed_from(from, max)?,
+            Class::Urgent => Vec::new(),
+        };
+        found.extend(self.page(class, Some(frame::record_key(class, from)), max)?);
+        found.sort_by_key(|w| w.id);
+        Ok(found
             .into_iter()
+            .take(max)
             .map(|w| WaitingRecord { id: w.id, record: w.record.map(|r| r.decode()) })
             .collect())
     }

@@ -5,7 +5,7 @@
 
 use super::{
     engine::{Engine, EngineError, Op, Pair, StateStore},
-    state::SpoolState,
+    state::{LastId, SpoolState},
 };
 use std::{
     collections::BTreeMap,
@@ -19,6 +19,7 @@ type Pairs = BTreeMap<Vec<u8>, Vec<u8>>;
 pub struct MemoryDisk {
     pairs: Arc<Mutex<Pairs>>,
     state: Arc<Mutex<Option<Vec<u8>>>>,
+    note: Arc<Mutex<Option<LastId>>>,
     /// Commits that still succeed; `None` for all of them.
     commits_left: Arc<Mutex<Option<u32>>>,
 }
@@ -42,6 +43,11 @@ impl MemoryDisk {
     /// The encoded state, to look at, keep or remove.
     pub fn state(&self) -> MutexGuard<'_, Option<Vec<u8>>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last id that was noted, to look at or remove.
+    pub fn note(&self) -> MutexGuard<'_, Option<LastId>> {
+        self.note.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets this many commits succeed and refuses those after; `None` ends that.
@@ -127,5 +133,13 @@ impl StateStore for MemoryState {
         let bytes = state.encode().map_err(|e| EngineError::new("save state", e))?;
         *self.0.state() = Some(bytes);
         Ok(())
+    }
+
+    fn note(&mut self, last: &LastId) {
+        *self.0.note() = Some(*last);
+    }
+
+    fn noted(&mut self) -> Option<LastId> {
+        *self.0.note()
     }
 }

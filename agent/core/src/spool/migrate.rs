@@ -12,9 +12,10 @@
 
 use super::{
     SpoolError,
-    engine::Engine,
+    engine::{Engine, Op},
     frame::{self, Place, Space},
     open::Survey,
+    pack,
     runs::RunSet,
     state::{ChainStart, SpoolState},
 };
@@ -57,16 +58,22 @@ pub(super) fn migrate<E: Engine>(
     file: Option<SpoolState>,
     survey: &Survey,
     start: ChainStart,
+    loose_bytes: u64,
 ) -> Result<(), SpoolError> {
     let newest = file.into_iter().chain(survey.state.clone()).max_by_key(|state| state.generation);
     let Some(old) = newest else { return Ok(()) };
     let mut ops = Vec::new();
     let mut id = RecId(0);
+    let mut ordinary = Vec::new();
     for (class, record) in held(engine, survey, &old)?.into_values() {
         id = id.next();
-        let payload = codec::to_vec(&record.with_id(id)).map_err(SpoolError::Encode)?;
-        ops.push(frame::put(frame::record_key(class, id), &payload));
+        let record = record.with_id(id);
+        match class {
+            Class::Urgent => ops.push(loose(class, &record)?),
+            Class::Ordinary => ordinary.push(record),
+        }
     }
+    put_ordinary(&ordinary, loose_bytes, &mut ops)?;
     let mut state = SpoolState::new(start);
     state.generation = old.generation + 1;
     (state.reserved_to, state.last_id) = (id, id);
@@ -74,6 +81,28 @@ pub(super) fn migrate<E: Engine>(
     state.consent_version = old.consent_version;
     frame::put_long(Space::State, 0, &state.encode().map_err(SpoolError::Encode)?, &mut ops);
     Ok(engine.renew(&ops)?)
+}
+
+fn loose(class: Class, record: &RecordV1) -> Result<Op, SpoolError> {
+    let payload = codec::to_vec(record).map_err(SpoolError::Encode)?;
+    Ok(frame::put(frame::record_key(class, record.id()), &payload))
+}
+
+/// The newest loose, as many as may be; those before them in packs.
+fn put_ordinary(mut records: &[RecordV1], loose_bytes: u64, ops: &mut Vec<Op>) -> Result<(), SpoolError> {
+    let mut left: u64 = records.iter().map(pack::size_of).sum();
+    while let Some(first) = records.first() {
+        let packed = if left > loose_bytes { pack::largest(records)? } else { None };
+        let (op, count) = match packed {
+            Some((_, op, count)) => (op, count),
+            None => (loose(Class::Ordinary, first)?, 1),
+        };
+        ops.push(op);
+        let (done, more) = records.split_at_checked(count).unwrap_or((records, &[]));
+        left = left.saturating_sub(done.iter().map(pack::size_of).sum());
+        records = more;
+    }
+    Ok(())
 }
 
 type Held = BTreeMap<RecId, (Class, RecordV1)>;
@@ -111,6 +140,12 @@ fn held<E: Engine>(engine: &E, survey: &Survey, old: &SpoolState) -> Result<Held
                     held.entry(id).or_insert((class, record));
                 }
             }
+        }
+    }
+    for pack in survey.packs.values() {
+        let records = engine.get(&pack.key)?.and_then(|value| pack.unpack(&value)).unwrap_or_default();
+        for record in records.into_iter().filter(|record| !done.contains(record.id())) {
+            held.entry(record.id()).or_insert((Class::Ordinary, record));
         }
     }
     Ok(held)

@@ -8,7 +8,7 @@
 //!
 //! | id of a record | where it is |
 //! |---|---|
-//! | waiting | one value under its class and id |
+//! | waiting | one value under its class and id, or with others in a pack |
 //! | cut | in one link: inside its body, or named by its stub; taken out of the waiting ones by the same atomic write |
 //! | lost | in a gap, with its reason |
 //! | settled | acknowledged: nowhere but in the state's runs |
@@ -28,6 +28,7 @@
 //! | in a link, and waiting | the link, also one without its body | the body may have arrived; if it did not, its stub declares the record |
 //! | in a gap, and waiting | the gap | the gap may have been declared |
 //! | a link as stub and as body | the stub | the stub may have been declared, or the consent may forbid the body |
+//! | waiting twice: loose and in a pack, or in two packs | the loose one, else the later pack | they are the same record |
 //! | waiting, in a store that is behind the state, where the settled ids are not remembered one by one | none: it is declared lost | it may be stored |
 //! | a link in the state file only | the link: it becomes a stub when its turn comes | its number and hash may be with the collector |
 //! | the gaps of a link that becomes a stub | they wait again | a stub does not carry them; declaring twice is harmless |
@@ -46,13 +47,14 @@ mod look;
 pub mod memory;
 mod migrate;
 mod open;
+mod pack;
 mod release;
 pub mod runs;
 pub mod state;
 
 pub use durable::DurableSpool;
 pub use engine::{Engine, EngineError, Op, StateStore};
-pub use state::{ChainStart, SpoolState};
+pub use state::{ChainStart, LastId, SpoolState};
 
 use tenken_common::{
     ack::Ack,
@@ -103,6 +105,21 @@ pub struct WaitingRecord {
     pub record: Option<Decoded>,
 }
 
+/// How much a spool may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Of the engine's files.
+    pub cap_bytes: u64,
+    /// Of ordinary records that wait loose; older ones are packed.
+    pub loose_bytes: u64,
+}
+
+impl From<u64> for Room {
+    fn from(cap_bytes: u64) -> Self {
+        Self { cap_bytes, loose_bytes: tenken_common::limit::SPOOL_LOOSE_BYTES_MAX }
+    }
+}
+
 /// How much a batch may hold; never above the protocol's limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchLimit {
@@ -121,6 +138,8 @@ pub struct SpoolStats {
     pub waiting: u64,
     /// Of these, urgent ones.
     pub urgent: u64,
+    /// Of those waiting, how many are in packs.
+    pub packed: u64,
     /// Declared losses that are in no batch yet.
     pub gaps_waiting: u64,
     /// Links cut and not yet acknowledged.

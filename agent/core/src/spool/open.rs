@@ -3,19 +3,20 @@
 //! Holds: after it, every id up to the highest reserved one is waiting, cut, declared or settled,
 //! in exactly one place; which copy wins where there are two is in the head of [`super`]. What is
 //! missing without a trace is declared [`GapReason::SpoolLost`]; ids that were reserved and, as
-//! far as the store shows, never used are [`GapReason::NeverIssued`]. A store of an earlier epoch
+//! far as store, state and the last id noted show, never used are [`GapReason::NeverIssued`]. A store of an earlier epoch
 //! of the same device is migrated, one of another chain is not touched.
 //!
 //! Does not: decide what to do with a store that cannot be read at all; the shell's ladder does.
 
 use super::{
-    Spool, SpoolError,
+    Room, Spool, SpoolError,
     cut::Stored,
     durable::DurableSpool,
     engine::{Engine, Op, Pair, StateStore},
     frame::{self, Place, Space},
     gaps::{self, Gaps},
     migrate::{self, Kinship},
+    pack::{Pack, Packs},
     runs::RunSet,
     state::{ChainStart, SpoolLink, SpoolState},
 };
@@ -49,22 +50,29 @@ pub(super) struct Survey {
     /// Keys of all chunks of links and bodies, by number.
     chunk_keys: BTreeMap<u64, Vec<(Space, Vec<u8>)>>,
     pub(super) gaps: Vec<Gap>,
+    /// Of the waiting records, packed ones included.
     pub(super) records: RunSet,
+    pub(super) packs: Packs,
+    /// How often the records wait that wait more than once.
+    copies: BTreeMap<RecId, u32>,
     /// Damaged records.
     pub(super) corrupt: BTreeSet<RecId>,
+    /// From the first to the last id of each damaged pack.
+    corrupt_packs: Vec<RecRun>,
     /// Keys of what is damaged or was never ours.
     pub(super) garbage: Vec<Vec<u8>>,
     waiting: u64,
     urgent_count: u64,
     record_bytes: u64,
+    loose_bytes: u64,
 }
 
 impl<E: Engine, S: StateStore> DurableSpool<E, S> {
     /// Opens the chain's spool, or makes it; takes a store that lost something as it is and
-    /// declares what is missing. `cap_bytes` is for the engine's files.
-    pub fn open(engine: E, states: S, start: ChainStart, cap_bytes: u64) -> Result<Self, SpoolError> {
+    /// declares what is missing.
+    pub fn open(engine: E, states: S, start: ChainStart, room: impl Into<Room>) -> Result<Self, SpoolError> {
         let survey = Survey::of(&engine)?;
-        Self::open_surveyed(engine, states, start, cap_bytes, survey)
+        Self::open_surveyed(engine, states, start, room.into(), survey)
     }
 
     /// The same, but refuses a store that is behind the state, before anything is written to it.
@@ -72,20 +80,20 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
         engine: E,
         mut states: S,
         start: ChainStart,
-        cap_bytes: u64,
+        room: impl Into<Room>,
     ) -> Result<Self, SpoolError> {
         let survey = Survey::of(&engine)?;
         if survey.is_behind(states.load()?.as_ref()) {
             return Err(SpoolError::Behind);
         }
-        Self::open_surveyed(engine, states, start, cap_bytes, survey)
+        Self::open_surveyed(engine, states, start, room.into(), survey)
     }
 
     fn open_surveyed(
         mut engine: E,
         mut states: S,
         start: ChainStart,
-        cap_bytes: u64,
+        room: Room,
         mut survey: Survey,
     ) -> Result<Self, SpoolError> {
         let mut file = states.load()?;
@@ -101,7 +109,7 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
             }
             (Some(Kinship::Earlier), Some(Kinship::Same)) => (file, migrated) = (None, true),
             (Some(Kinship::Earlier), None | Some(Kinship::Earlier)) | (None, Some(Kinship::Earlier)) => {
-                migrate::migrate(&mut engine, file.take(), &survey, start)?;
+                migrate::migrate(&mut engine, file.take(), &survey, start, room.loose_bytes)?;
                 survey = Survey::of(&engine)?;
                 migrated = true;
             }
@@ -121,7 +129,9 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
             waiting: survey.waiting,
             urgent: survey.urgent_count,
             record_bytes: survey.record_bytes,
-            cap_bytes,
+            loose_bytes: survey.loose_bytes,
+            packs: survey.packs.clone(),
+            room,
             state_chunks: survey.state_chunks,
             halted: Cell::new(false),
             unsaved: false,
@@ -273,7 +283,8 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
         doubtful: &RunSet,
         ops: &mut Vec<Op>,
     ) -> Result<(), SpoolError> {
-        if !survey.records.runs().iter().any(|run| elsewhere.meets(*run) || doubtful.meets(*run)) {
+        let doubled = |run: &RecRun| elsewhere.meets(*run) || doubtful.meets(*run);
+        if survey.copies.is_empty() && !survey.records.runs().iter().any(doubled) {
             return Ok(());
         }
         for class in Class::ALL {
@@ -293,6 +304,24 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
                     self.forget(&record);
                     ops.push(Op::Delete(record.key));
                 }
+            }
+        }
+        let mut copies = survey.copies.clone();
+        for pack in survey.packs.values() {
+            let mut taken = BTreeSet::new();
+            for id in pack.ids() {
+                let again = copies.get_mut(&id).filter(|copies| **copies > 1);
+                if doubtful.contains(id) && !elsewhere.contains(id) {
+                    self.gaps.add(RecRun::one(id), GapReason::SpoolLost, ops);
+                } else if let Some(copies) = again {
+                    *copies -= 1;
+                } else if !elsewhere.contains(id) {
+                    continue;
+                }
+                taken.insert(id);
+            }
+            if !taken.is_empty() {
+                self.take_from_pack(&pack.key, &taken, ops)?;
             }
         }
         Ok(())
@@ -321,7 +350,10 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
         ops: &mut Vec<Op>,
     ) {
         let reserved_to = self.state.reserved_to;
-        let highest = held.last().unwrap_or_default().max(self.state.last_id);
+        let start = self.state.start;
+        let noted = self.states.noted().filter(|n| (n.device, n.epoch) == (start.device, start.epoch));
+        let noted = noted.map_or(RecId(0), |noted| noted.id);
+        let highest = held.last().unwrap_or_default().max(self.state.last_id).max(noted);
         let reserved_to = reserved_to.max(highest);
         for id in &survey.corrupt {
             // A damaged key can name an id that was never given out.
@@ -333,6 +365,15 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
         }
         // Below, what is nowhere counts as settled.
         held.insert(RecRun { from: RecId(1), to: self.state.blurred_to });
+        for ids in &survey.corrupt_packs {
+            // The key of a damaged pack can say anything, too.
+            let ids = RecRun { from: ids.from.max(RecId(1)), to: ids.to.min(highest) };
+            let lost = if ids.is_empty() { Vec::new() } else { held.missing_in(ids) };
+            for run in lost {
+                self.state.corrupt += self.gaps.add(run, GapReason::Corrupt, ops);
+                held.insert(run);
+            }
+        }
         let used = RecRun { from: RecId(1), to: highest };
         if nothing_known {
             // Without any state nobody here knows what was acknowledged; resume will tell.
@@ -374,6 +415,7 @@ impl Survey {
                 match frame::place(&key) {
                     Some(Place::Record(class, id)) => survey.record(class, id, key, &value),
                     Some(Place::Gap(from)) => survey.gap(from, key, &value),
+                    Some(Place::Pack(ids)) => survey.pack(ids, key, &value),
                     Some(Place::Chunk { space: Space::State, .. }) => state.push((key, value)),
                     Some(Place::Chunk { space, number, .. }) => {
                         survey.chunk_keys.entry(number).or_default().push((space, key.clone()));
@@ -407,8 +449,30 @@ impl Survey {
         }
         self.records.insert(RecRun::one(id));
         self.waiting += 1;
-        self.urgent_count += u64::from(class == Class::Urgent);
-        self.record_bytes += (key.len() + value.len()) as u64;
+        let bytes = (key.len() + value.len()) as u64;
+        self.record_bytes += bytes;
+        match class {
+            Class::Urgent => self.urgent_count += 1,
+            Class::Ordinary => self.loose_bytes += bytes,
+        }
+    }
+
+    /// Packs come after all loose records.
+    fn pack(&mut self, ids: RecRun, key: Vec<u8>, value: &[u8]) {
+        let Some(pack) = Pack::read(&key, value) else {
+            self.corrupt_packs.push(ids);
+            self.garbage.push(key);
+            return;
+        };
+        if pack.runs.iter().any(|run| self.records.meets(*run)) {
+            for id in pack.ids().filter(|id| self.records.contains(*id)) {
+                *self.copies.entry(id).or_insert(1) += 1;
+            }
+        }
+        self.records.extend(pack.runs.iter().copied());
+        self.waiting += pack.count();
+        self.record_bytes += pack.bytes;
+        self.packs.insert(pack.key.clone(), pack);
     }
 
     fn gap(&mut self, from: RecId, key: Vec<u8>, value: &[u8]) {

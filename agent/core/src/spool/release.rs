@@ -114,7 +114,7 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
     /// An engine's files do not shrink: an empty spool whose directory is large gets a new one.
     fn shrink(&mut self) -> Result<(), SpoolError> {
         let empty = self.waiting == 0 && self.state.links.is_empty() && self.gaps.is_empty();
-        if !empty || self.engine.disk_bytes() <= (self.cap_bytes / 4).max(RENEW_BYTES_MIN) {
+        if !empty || self.engine.disk_bytes() <= (self.room.cap_bytes / 4).max(RENEW_BYTES_MIN) {
             return Ok(());
         }
         let mut ops = Vec::new();

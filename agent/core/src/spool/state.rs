@@ -74,6 +74,35 @@ impl SpoolLink {
     }
 }
 
+/// The highest id in use, noted at each append after it is durable: what tells ids whose records
+/// vanished since the last state from ids that were never used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastId {
+    pub device: DeviceId,
+    pub epoch: Epoch,
+    pub id: RecId,
+}
+
+impl LastId {
+    const BYTES: usize = 16 + 4 + 8;
+
+    /// Always of the same length.
+    pub fn encode(&self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        let parts = self.device.0.iter().copied().chain(self.epoch.0.to_be_bytes());
+        bytes.iter_mut().zip(parts.chain(self.id.0.to_be_bytes())).for_each(|(to, from)| *to = from);
+        bytes
+    }
+
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (device, rest) = bytes.split_first_chunk::<16>()?;
+        let (epoch, rest) = rest.split_first_chunk::<4>()?;
+        let id = u64::from_be_bytes(rest.try_into().ok()?);
+        let (device, epoch) = (DeviceId(*device), Epoch(u32::from_be_bytes(*epoch)));
+        Some(Self { device, epoch, id: RecId(id) })
+    }
+}
+
 /// See the module's head.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpoolState {

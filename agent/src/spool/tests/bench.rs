@@ -1,7 +1,7 @@
 //! What the tests share: observations that can be told apart, a collector that checks everything
 //! it is given, and one way to open a spool on any engine.
 
-use crate::spool::{ChainStart, EngineKind, SpoolConfig};
+use crate::spool::{ChainStart, EngineKind, Room, SpoolConfig};
 use std::collections::BTreeMap;
 use tempfile::TempDir;
 use tenken_agent_core::spool::{
@@ -104,22 +104,22 @@ impl Bench {
         self.open_capped(CAP)
     }
 
-    pub fn open_capped(&self, cap_bytes: u64) -> Box<dyn Spool> {
-        self.open_chain(start(), cap_bytes)
+    pub fn open_capped(&self, room: impl Into<Room>) -> Box<dyn Spool> {
+        self.open_chain(start(), room)
     }
 
-    pub fn open_chain(&self, start: ChainStart, cap_bytes: u64) -> Box<dyn Spool> {
+    pub fn open_chain(&self, start: ChainStart, room: impl Into<Room>) -> Box<dyn Spool> {
         match self {
             Self::Memory(disk) => {
-                Box::new(DurableSpool::open(disk.engine(), disk.states(), start, cap_bytes).unwrap())
+                Box::new(DurableSpool::open(disk.engine(), disk.states(), start, room).unwrap())
             }
-            Self::Files(..) => crate::spool::open(&self.config(cap_bytes), start).unwrap(),
+            Self::Files(..) => crate::spool::open(&self.config(room), start).unwrap(),
         }
     }
 
-    pub fn config(&self, cap_bytes: u64) -> SpoolConfig {
+    pub fn config(&self, room: impl Into<Room>) -> SpoolConfig {
         let Self::Files(dir, engine) = self else { panic!("only files have a configuration") };
-        SpoolConfig { dir: dir.path().to_owned(), engine: *engine, cap_bytes }
+        SpoolConfig { dir: dir.path().to_owned(), engine: *engine, room: room.into() }
     }
 
     pub fn dir(&self) -> &std::path::Path {
@@ -138,6 +138,20 @@ impl Bench {
         } else if let Some(value) = pairs.get_mut(&key) {
             value[12] ^= 1;
         }
+    }
+
+    /// Damages or removes the oldest pack, where that can be reached; says whether there was one.
+    pub fn lose_oldest_pack(&self, gone: bool) -> bool {
+        let Self::Memory(disk) = self else { return false };
+        let mut pairs = disk.pairs();
+        let is_pack = |key: &[u8]| matches!(frame::place(key), Some(Place::Pack(_)));
+        let Some(key) = pairs.keys().find(|key| is_pack(key)).cloned() else { return false };
+        if gone {
+            pairs.remove(&key);
+        } else if let Some(value) = pairs.get_mut(&key) {
+            value[12] ^= 1;
+        }
+        true
     }
 
     /// Loses both copies of the state.

@@ -1,7 +1,7 @@
 //! Random histories against the plainest model there is: a set of ids.
 
 use super::bench::{Bench, Collector, LIMIT, alarm, cx, sample};
-use crate::spool::EngineKind;
+use crate::spool::{EngineKind, Room};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use tenken_agent_core::spool::{BatchLimit, Standing, memory::MemoryDisk, runs::RunSet};
@@ -30,6 +30,10 @@ enum Step {
     LoseBody {
         gone: bool,
     },
+    /// The same of the oldest pack.
+    LosePack {
+        gone: bool,
+    },
     Crash,
     Close,
     LoseState,
@@ -44,6 +48,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => Just(Step::Stub),
         1 => Just(Step::Restore),
         1 => any::<bool>().prop_map(|gone| Step::LoseBody { gone }),
+        1 => any::<bool>().prop_map(|gone| Step::LosePack { gone }),
         2 => Just(Step::Crash),
         1 => Just(Step::Close),
         1 => Just(Step::LoseState),
@@ -51,11 +56,11 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..40)
 }
 
-fn play(bench: &Bench, cap: u64, steps: &[Step]) {
+fn play(bench: &Bench, room: Room, steps: &[Step]) {
     let mut collector = Collector::new();
     let mut appended = BTreeSet::new();
     let mut backups = vec![collector.clone()];
-    let mut spool = bench.open_capped(cap);
+    let mut spool = bench.open_capped(room);
     for step in steps {
         backups.push(collector.clone());
         match step {
@@ -95,6 +100,7 @@ fn play(bench: &Bench, cap: u64, steps: &[Step]) {
                 spool.answer_missing(&missing).unwrap();
             }
             Step::LoseBody { gone } => bench.lose_lowest_body(*gone),
+            Step::LosePack { gone } => drop(bench.lose_oldest_pack(*gone)),
             Step::Crash | Step::Close | Step::LoseState => {
                 if matches!(step, Step::Close) {
                     spool.close().unwrap();
@@ -103,7 +109,7 @@ fn play(bench: &Bench, cap: u64, steps: &[Step]) {
                 if matches!(step, Step::LoseState) {
                     bench.lose_state();
                 }
-                spool = bench.open_capped(cap);
+                spool = bench.open_capped(room);
                 let standing = spool.adopt_head(collector.seq, collector.hash).unwrap();
                 assert_eq!(standing, Standing::InStep);
             }
@@ -135,23 +141,30 @@ fn play(bench: &Bench, cap: u64, steps: &[Step]) {
     );
     if !took(|step| matches!(step, Step::Restore)) {
         never(GapReason::CollectorLost);
-        if !took(|step| matches!(step, Step::LoseBody { .. })) {
+        if !took(|step| matches!(step, Step::LoseBody { .. } | Step::LosePack { .. })) {
             never(GapReason::SpoolLost);
             never(GapReason::Corrupt);
         }
     }
-    if !took(|step| matches!(step, Step::Stub | Step::Restore | Step::LoseBody { .. })) {
+    if !took(|step| {
+        matches!(step, Step::Stub | Step::Restore | Step::LoseBody { .. } | Step::LosePack { .. })
+    }) {
         collector.assert_disjoint();
         never(GapReason::Refused);
     }
+}
+
+fn room(small: bool, packs: bool) -> Room {
+    let room = Room::from(if small { 24 * 1024 } else { 8 << 20 });
+    if packs { Room { loose_bytes: 1_000, ..room } } else { room }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn in_memory(steps in steps(), small in any::<bool>()) {
-        play(&Bench::Memory(MemoryDisk::default()), if small { 24 * 1024 } else { 8 << 20 }, &steps);
+    fn in_memory(steps in steps(), small in any::<bool>(), packs in any::<bool>()) {
+        play(&Bench::Memory(MemoryDisk::default()), room(small, packs), &steps);
     }
 }
 
@@ -159,13 +172,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 6, failure_persistence: None, max_shrink_iters: 50, ..ProptestConfig::default() })]
 
     #[test]
-    fn on_sled(steps in steps()) {
-        play(&Bench::files(EngineKind::Sled), 8 << 20, &steps);
+    fn on_sled(steps in steps(), packs in any::<bool>()) {
+        play(&Bench::files(EngineKind::Sled), room(false, packs), &steps);
     }
 
     #[test]
-    fn on_redb(steps in steps()) {
-        play(&Bench::files(EngineKind::Redb), 8 << 20, &steps);
+    fn on_redb(steps in steps(), packs in any::<bool>()) {
+        play(&Bench::files(EngineKind::Redb), room(false, packs), &steps);
     }
 }
 

@@ -3,4 +3,6 @@
 mod bench;
 mod damage;
 mod history;
+mod note;
+mod pack;
 mod suite;

@@ -9,8 +9,10 @@
 //! covers is without data.
 
 mod file;
+mod record;
 
 pub use file::FORMAT;
+pub use record::{Record, RecordAgreement};
 
 use super::{
     calendar::{Day, HolidayList},

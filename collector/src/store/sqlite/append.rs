@@ -200,9 +200,11 @@ impl Tx<'_> {
             Entry::Rejoined(rejoined) => self.apply_rejoined(position, at, rejoined).await,
             Entry::Restored { .. } => self.apply_restored().await,
             Entry::FactsChanged { device, facts } => self.apply_facts(at, *device, facts).await,
-            Entry::Heartbeat | Entry::Started { .. } | Entry::IncidentAction(_) | Entry::Rules { .. } => {
-                Ok(())
-            }
+            Entry::Heartbeat
+            | Entry::Started { .. }
+            | Entry::IncidentAction(_)
+            | Entry::Rules { .. }
+            | Entry::SlaRecord { .. } => Ok(()),
             Entry::Hospital(hospital) => self.apply_hospital(position, hospital).await,
             Entry::Contract { text } => {
                 query("INSERT INTO contract (position, loaded_us, text) VALUES (?, ?, ?)")

@@ -28,7 +28,7 @@ pub(super) use read::{entries_after, set_checkpoint};
 
 use super::StoreError;
 use sqlx::{
-    Connection, SqlitePool,
+    Connection, Executor, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use std::{path::Path, sync::Arc, time::Duration};
@@ -69,6 +69,11 @@ impl Store {
             .max_connections(1)
             .max_lifetime(None)
             .idle_timeout(None)
+            // Where the file cannot be opened for writing, SQLite opens it for reading and says
+            // nothing; such a connection would refuse every write as long as it lives.
+            .after_connect(|connection, _| {
+                Box::pin(async move { connection.execute("BEGIN IMMEDIATE; ROLLBACK").await.map(drop) })
+            })
             // A full disk ends SQLite's transaction behind sqlx's back; such a connection would
             // refuse every later one.
             .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))

@@ -33,11 +33,12 @@ fn power_cut(subject: Subject, plan: Plan) -> u64 {
 pub fn syscall(plan: Plan) -> u64 {
     hush_the_ladder();
     let points = usize::try_from(plan.n).expect("a count");
-    let run = |engine| {
-        let tally = syscalls(fault::Plan { engine, points, seed: plan.seed, only: plan.only });
-        shown(&format!("failing calls on {}", engine.as_str()), &tally)
+    let run = |subject: Subject| {
+        let tally = syscalls(fault::Plan { subject, points, seed: plan.seed, only: plan.only });
+        tally.notes.iter().for_each(|note| println!("failing calls on {}: {note}", subject.as_str()));
+        shown(&format!("failing calls on {}", subject.as_str()), &tally)
     };
-    EngineKind::ALL.into_iter().map(run).sum()
+    Subject::ALL.into_iter().map(run).sum()
 }
 
 pub fn corrupt(plan: Plan) -> u64 {

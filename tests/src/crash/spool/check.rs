@@ -10,7 +10,7 @@ use std::{
     path::Path,
     time::{Duration, Instant},
 };
-use tenken_agent::spool::EngineKind;
+use tenken_agent::spool::{EngineKind, Room};
 use tenken_agent_core::spool::{Spool, Standing};
 use tenken_common::{
     batch::{GapReason, RecRun, runs_of},
@@ -29,16 +29,26 @@ struct Promise {
     appended: BTreeMap<RecId, u64>,
     capped: bool,
     withdrawn: bool,
-    damaged: bool,
+    damage: Damage,
+}
+
+/// What was done to the files besides the crash.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Damage {
+    #[default]
+    None,
+    OneFile,
+    /// In the run itself, and un-synced writes may be lost along with it.
+    More,
 }
 
 /// Opens what is on `disk` after a run that had said `words`; gives what is not as it must be.
 #[expect(clippy::disallowed_methods, reason = "the ladder's promise is in real time")]
-pub fn faults(disk: &Path, engine: EngineKind, cap_bytes: u64, words: &[Word], damaged: bool) -> Vec<String> {
+pub fn faults(disk: &Path, engine: EngineKind, room: Room, words: &[Word], damaged: bool) -> Vec<String> {
     let (mut promise, mut reference) = promised(words);
-    promise.damaged |= damaged;
+    promise.damage = promise.damage.max(if damaged { Damage::OneFile } else { Damage::None });
     let started = Instant::now();
-    let mut spool = match open(disk, engine, cap_bytes) {
+    let mut spool = match open(disk, engine, room) {
         Ok(spool) => spool,
         Err(e) => return vec![format!("does not open: {}", tenken_common::telemetry::ErrorChain(&e))],
     };
@@ -66,7 +76,7 @@ fn promised(words: &[Word]) -> (Promise, Reference) {
             Word::Accepted { body } => drop(reference.take_body(body)),
             Word::Capped => promise.capped = true,
             Word::Withdrawing => promise.withdrawn = true,
-            Word::Damaging => promise.damaged = true,
+            Word::Damaging => promise.damage = Damage::More,
         }
     }
     (promise, reference)
@@ -134,9 +144,11 @@ impl Promise {
         match reason {
             GapReason::Evicted => self.capped,
             GapReason::NotConsented => self.withdrawn,
-            // A store that lost its newest records without a trace cannot tell them from ids that
-            // were never used: declared, with a reason that is too mild.
-            GapReason::Corrupt | GapReason::SpoolLost | GapReason::NeverIssued => self.damaged,
+            GapReason::Corrupt | GapReason::SpoolLost => self.damage > Damage::None,
+            // A store that lost its newest records without a trace, and the note of the last id with
+            // them, cannot tell them from ids that were never used: declared, with a reason that is
+            // too mild.
+            GapReason::NeverIssued => self.damage == Damage::More,
             GapReason::Refused | GapReason::Unknown | GapReason::CollectorLost => false,
         }
     }
@@ -167,7 +179,7 @@ impl Promise {
         }
         let both: Vec<RecId> =
             reference.records.keys().filter(|id| reference.gaps.contains_key(id)).copied().collect();
-        if !both.is_empty() && !self.damaged {
+        if !both.is_empty() && self.damage == Damage::None {
             faults.push(format!("stored and declared lost: {}", named(&both)));
         }
         faults

@@ -1,5 +1,5 @@
-//! What a recorded run does with a spool: appends, cuts, delivers with lost answers, resumes,
-//! closes, crashes, fills up, damages, and goes on.
+//! What a recorded run does with a spool: appends, packs, cuts, delivers with lost answers,
+//! resumes, closes, crashes, fills up, damages, and goes on.
 //!
 //! Holds: the same seed does the same. Everything it says is true when it says it, so what it
 //! said before a cut must hold after it.
@@ -7,25 +7,29 @@
 use super::{
     LARGE, WHOLE, WITHDRAWN, Word, check::resume, cut_context, observation, open, reference::Reference,
 };
-use crate::crash::dice::Dice;
+use crate::crash::{dice::Dice, said};
 use serde_bytes::ByteBuf;
 use std::{
     fs::{self, File},
     io::Write,
     path::{Path, PathBuf},
 };
-use tenken_agent::spool::EngineKind;
+use tenken_agent::spool::{EngineKind, Room};
 use tenken_agent_core::spool::{BatchLimit, Spool, SpoolError};
 
 /// How much a spool may take unless it is to be filled.
 pub const CAP: u64 = 16 * 1024 * 1024;
 /// Of one that is to be filled.
 const CAP_SMALL: u64 = 32 * 1024;
+/// What may be loose where a run is to pack: about a dozen records.
+const LOOSE_SMALL: u64 = 1_500;
 
 /// What a run is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     Plain,
+    /// Appends more than it cuts, and packs what waits.
+    Packing,
     /// Evicts.
     Full,
     /// Grows until an empty spool is worth renewing.
@@ -42,12 +46,17 @@ impl Shape {
             5 => Self::Full,
             6 => Self::Large,
             2 | 7 => Self::Ladder,
+            1 | 3 => Self::Packing,
             _ => Self::Plain,
         }
     }
 
-    pub fn cap_bytes(self) -> u64 {
-        if self == Self::Full { CAP_SMALL } else { CAP }
+    pub fn room(self) -> Room {
+        match self {
+            Self::Plain | Self::Large => CAP.into(),
+            Self::Full => CAP_SMALL.into(),
+            Self::Packing | Self::Ladder | Self::Fixed => Room { cap_bytes: CAP, loose_bytes: LOOSE_SMALL },
+        }
     }
 }
 
@@ -64,6 +73,8 @@ pub struct Load {
     next: u64,
     /// Where calls fail on purpose: what fails is tried again later, as the agent does.
     tolerant: bool,
+    /// Records were seen in packs.
+    packed: bool,
 }
 
 type Done = Result<(), String>;
@@ -80,6 +91,7 @@ impl Load {
             reference: Reference::default(),
             next: 1,
             tolerant: false,
+            packed: false,
         }
     }
 
@@ -97,16 +109,25 @@ impl Load {
                 self.say(&Word::Capped);
                 self.steps(40)
             }
+            Shape::Packing => {
+                for _ in 0..4 {
+                    self.append(20)?;
+                }
+                self.steps(40)
+            }
             Shape::Plain | Shape::Ladder => self.steps(40),
         }?;
         if let (Some(fault), false) = (self.reference.faults.first(), self.tolerant) {
             return Err(fault.clone());
         }
+        if self.shape == Shape::Packing && !self.packed {
+            return Err("the run never packed".to_owned());
+        }
         if self.dice.percent(30) { self.close() } else { Ok(()) }
     }
 
     fn say(&mut self, word: &Word) {
-        self.said.write_all(&word.to_bytes()).expect("what is said is written beside the disk");
+        self.said.write_all(&said::to_bytes(word)).expect("what is said is written beside the disk");
     }
 
     fn steps(&mut self, steps: usize) -> Done {
@@ -140,8 +161,9 @@ impl Load {
 
     fn fixed(&mut self) -> Done {
         for round in 0..6 {
-            self.append(8)?;
-            self.append(3)?;
+            for max in [20, 20, 3] {
+                self.append(max)?;
+            }
             self.cut()?;
             self.send()?;
             match round {
@@ -163,7 +185,7 @@ impl Load {
         if self.spool.as_ref().is_none_or(|spool| spool.is_halted()) {
             // Its lock goes with it.
             self.spool = None;
-            match open(&self.disk, self.engine, self.shape.cap_bytes()) {
+            match open(&self.disk, self.engine, self.shape.room()) {
                 Ok(spool) => self.spool = Some(spool),
                 Err(_) if self.tolerant => return Ok(None),
                 Err(e) => return Err(format!("open: {}", tenken_common::telemetry::ErrorChain(&e))),
@@ -197,6 +219,7 @@ impl Load {
         if let Some(Some(run)) = self.ask("append", |spool| spool.append(&observations))? {
             self.say(&Word::Appended { run, n });
         }
+        self.packed |= self.spool.as_ref().is_some_and(|spool| spool.stats().packed > 0);
         Ok(())
     }
 

@@ -10,12 +10,11 @@ pub mod reference;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use std::path::Path;
-use tenken_agent::spool::{ChainStart, EngineKind, OpenError, SpoolConfig};
+use tenken_agent::spool::{ChainStart, EngineKind, OpenError, Room, SpoolConfig};
 use tenken_agent_core::spool::{BatchLimit, CutContext, Spool};
 use tenken_common::{
     batch::RecRun,
     category::Category,
-    codec,
     id::{BootId, DeviceId, Epoch, Hash, Name},
     limit,
     observation::{Body, CheckResult, CheckState, Observation, Sample},
@@ -45,35 +44,13 @@ pub enum Word {
     Damaging,
 }
 
-impl Word {
-    /// With its length before it.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let word = codec::to_vec(self).expect("a word is small");
-        let mut bytes = u32::try_from(word.len()).expect("a word is small").to_le_bytes().to_vec();
-        bytes.extend_from_slice(&word);
-        bytes
-    }
-
-    /// Words in a row; a last one that is not whole was not said.
-    pub fn all_of(mut bytes: &[u8]) -> Vec<Self> {
-        let mut words = Vec::new();
-        while let Some((len, rest)) = bytes.split_first_chunk::<4>() {
-            let len = usize::try_from(u32::from_le_bytes(*len)).expect("a word fits in memory");
-            let Some((word, rest)) = rest.split_at_checked(len) else { break };
-            words.push(codec::from_slice(word, 2 * limit::ENVELOPE_BYTES_MAX).expect("a word of ours"));
-            bytes = rest;
-        }
-        words
-    }
-}
-
 pub fn start() -> ChainStart {
     ChainStart { device: DeviceId([1; 16]), epoch: Epoch(1), genesis: Hash([9; 32]) }
 }
 
 /// Opens the spool as the product does.
-pub fn open(disk: &Path, engine: EngineKind, cap_bytes: u64) -> Result<Box<dyn Spool>, OpenError> {
-    tenken_agent::spool::open(&SpoolConfig { dir: disk.join(FOLDER), engine, cap_bytes }, start())
+pub fn open(disk: &Path, engine: EngineKind, room: Room) -> Result<Box<dyn Spool>, OpenError> {
+    tenken_agent::spool::open(&SpoolConfig { dir: disk.join(FOLDER), engine, room }, start())
 }
 
 pub fn moment(n: u64) -> Moment {
@@ -130,6 +107,7 @@ pub fn number_of(seen: &Observation) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crash::said;
 
     #[test]
     fn an_observation_says_its_number_and_an_altered_one_does_not() {
@@ -143,9 +121,9 @@ mod tests {
     #[test]
     fn words_come_back_and_a_broken_one_was_not_said() {
         let words = [Word::Capped, Word::Accepted { body: ByteBuf::from(vec![7; 300]) }];
-        let mut bytes = words.each_ref().map(Word::to_bytes).concat();
-        assert_eq!(Word::all_of(&bytes), words);
+        let mut bytes = words.each_ref().map(said::to_bytes).concat();
+        assert_eq!(said::words::<Word>(&bytes), words);
         bytes.pop();
-        assert_eq!(Word::all_of(&bytes), [Word::Capped]);
+        assert_eq!(said::words::<Word>(&bytes), [Word::Capped]);
     }
 }

@@ -7,6 +7,7 @@ use super::{
     device::{Device, link_of},
     open,
 };
+use crate::crash::said::words;
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 use tenken_collector::{
     ingest::{commit::committer, verify::VerifiedLink},
@@ -30,7 +31,7 @@ const REBUILT_PERCENT: usize = 20;
 pub fn faults(disk: &Path, said: &[u8]) -> Vec<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime of one thread");
-    let words = Word::all_of(said);
+    let words = words(said);
     let (store, _clock) = match runtime.block_on(open(disk)) {
         Ok(opened) => opened,
         Err(e) => return vec![format!("does not open: {}", tenken_common::telemetry::ErrorChain(&e))],
@@ -63,6 +64,16 @@ async fn compare(store: &Store, words: &[Word], faults: &mut Vec<String>) -> Res
                     faults.push(format!(
                         "lost: position {position} of kind {kind} is not what was acknowledged"
                     ));
+                }
+            }
+            Word::Known { device, body } => {
+                let is_it = |stored: &&Stored| {
+                    matches!(&stored.entry, Entry::Envelope { device: of, bytes }
+                        if of == device && bytes == body.as_slice())
+                };
+                let times = stream.iter().filter(is_it).count();
+                if times != 1 {
+                    faults.push(format!("a batch of {device} that was acknowledged stands {times} times"));
                 }
             }
             Word::Enrolled { device, grant } => drop(granted.insert(*device, Hash::of(grant))),
@@ -133,7 +144,8 @@ fn replay(stream: &[Stored], faults: &mut Vec<String>) -> BTreeMap<DeviceId, (De
             | Entry::Rejoined(_)
             | Entry::Restored { .. }
             | Entry::CloneSuspected { .. }
-            | Entry::FactsChanged { .. } => {
+            | Entry::FactsChanged { .. }
+            | Entry::SlaRecord { .. } => {
                 faults.push(format!("position {}: {:?} of an honest device", stored.position, stored.entry));
             }
         }

@@ -21,10 +21,8 @@ use tenken_collector::{
 };
 use tenken_collector_core::stream::Entry;
 use tenken_common::{
-    codec,
     id::{BootId, DeviceId, Hash},
     key::SecretKey,
-    limit,
     time::{ManualClock, Timestamp},
 };
 
@@ -35,6 +33,8 @@ pub const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 pub enum Word {
     /// This entry stands at this position.
     Kept { position: u64, kind: u8, device: Option<DeviceId>, body: ByteBuf },
+    /// The store said that it has this batch already, where an earlier try had failed.
+    Known { device: DeviceId, body: ByteBuf },
     /// A device was granted its identity.
     Enrolled { device: DeviceId, grant: ByteBuf },
 }
@@ -43,25 +43,6 @@ impl Word {
     pub fn kept(position: u64, entry: &Entry) -> Self {
         let (kind, device, body) = entry.encode().expect("an entry of ours encodes");
         Self::Kept { position, kind, device, body: ByteBuf::from(body) }
-    }
-
-    /// With its length before it.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let word = codec::to_vec(self).expect("a word is small");
-        let mut bytes = u32::try_from(word.len()).expect("a word is small").to_le_bytes().to_vec();
-        bytes.extend_from_slice(&word);
-        bytes
-    }
-
-    pub fn all_of(mut bytes: &[u8]) -> Vec<Self> {
-        let mut words = Vec::new();
-        while let Some((len, rest)) = bytes.split_first_chunk::<4>() {
-            let len = usize::try_from(u32::from_le_bytes(*len)).expect("a word fits in memory");
-            let Some((word, rest)) = rest.split_at_checked(len) else { break };
-            words.push(codec::from_slice(word, 2 * limit::ENVELOPE_BYTES_MAX).expect("a word of ours"));
-            bytes = rest;
-        }
-        words
     }
 }
 

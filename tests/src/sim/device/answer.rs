@@ -33,9 +33,12 @@ impl Device {
                 if effect == PushEffect::Release
                     && let Ok(spool) = self.spool(cx)
                 {
-                    let _ = spool.release(&ack, &envelope);
+                    let released = spool.release(&ack, &envelope);
                     let up_to = spool.stats().acked_seq;
                     cx.oracle.let_go(place, up_to);
+                    if let Ok(links) = released {
+                        self.released(cx, &asked.view, &ack, links);
+                    }
                 }
             }
             (Path::Batch, Said::Rejected(reject)) => {
@@ -142,6 +145,14 @@ impl Device {
             live.time.on_signed_time(asked.sent, received, server);
         }
         Some(said)
+    }
+
+    /// What came of an acknowledgement; `links` were let go.
+    fn released(&mut self, cx: &mut Cx<'_>, view: &PushView, ack: &Ack, links: u64) {
+        let now = self.now(cx).mono;
+        if let Some(live) = self.live.as_mut() {
+            live.pusher.on_released(now, view, ack, links);
+        }
     }
 
     pub(super) fn outcome(&mut self, cx: &mut Cx<'_>, view: &PushView, outcome: &Outcome<'_>) -> PushEffect {

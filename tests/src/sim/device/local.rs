@@ -61,7 +61,7 @@ impl Device {
         let Ok(view) = self.view(cx) else { return Vec::new() };
         let policy = self.settings.batch;
         (self.settings.batch.in_flight, self.settings.batch.records) = (limit::EXPORT_LINKS_MAX, 3);
-        while self.view(cx).is_ok_and(|v| v.waiting > 0 && v.in_flight < 12) && self.cut(cx, &view).is_ok() {}
+        while self.view(cx).is_ok_and(|v| v.in_flight < 12) && self.cut(cx, &view).is_ok_and(|cut| cut) {}
         self.settings.batch = policy;
         let permits = |live: &Live, category| live.gate.permits(category, at).is_ok();
         let (mut envelopes, mut after) = (Vec::new(), Seq(0));

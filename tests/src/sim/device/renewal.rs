@@ -55,7 +55,7 @@ impl Device {
         if !rejoins.contains(&live.pusher.halted()?) {
             return None;
         }
-        if cx.now < live.rejoin_at {
+        if cx.now < live.rejoin_at && live.challenge.is_none() {
             return None;
         }
         if self.pending.is_none() {
@@ -63,10 +63,10 @@ impl Device {
         }
         let idle =
             PushView { waiting: 0, urgent: 0, in_flight: 0, acked_seq: Seq(0), awaiting_resume: false };
+        live.rejoin_at = cx.now + u64::try_from(every.as_millis()).unwrap_or(u64::MAX);
         let Some(challenge) = live.challenge.take() else {
             return self.ask(cx, Path::Time, (idle, None), |_, _| Vec::new()).map(Next::Ask);
         };
-        live.rejoin_at = cx.now + u64::try_from(every.as_millis()).unwrap_or(u64::MAX);
         let (device, epoch, facts) = (self.start.device, self.start.epoch, self.facts.clone());
         let ask = self.ask(cx, Path::Rejoin, (idle, None), |nonce, key| {
             let parts = RejoinParts { device, epoch, csr: vec![1], facts, challenge, nonce };

@@ -32,6 +32,16 @@ pub enum Consent {
     },
 }
 
+/// When the collector's power fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CrashMoment {
+    AtOnce,
+    /// With the next links in its queue, before they are stored.
+    BeforeCommit,
+    /// When the next links are stored, before they are answered.
+    BeforeAnswer,
+}
+
 /// Something that happens at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -85,7 +95,7 @@ pub enum Fault {
     },
     CollectorCrash {
         down: u64,
-        answered: bool,
+        moment: CrashMoment,
     },
     CollectorFull {
         until: u64,
@@ -112,9 +122,10 @@ pub enum Fault {
     Replay {
         place: usize,
     },
-    /// Links go by a medium that is carried.
+    /// Links go by a medium that is carried; the first one may be lost with it.
     Medium {
         place: usize,
+        torn: bool,
     },
     /// The disk was put into another machine.
     OtherHost {
@@ -145,7 +156,7 @@ impl Fault {
             | Self::PutBack { place, .. }
             | Self::Clone { place }
             | Self::Replay { place }
-            | Self::Medium { place }
+            | Self::Medium { place, .. }
             | Self::OtherHost { place }
             | Self::Rogue { place } => Some(place),
             Self::Weather { .. }

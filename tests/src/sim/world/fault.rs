@@ -36,14 +36,11 @@ impl World<'_> {
                 self.devices[place].clock.wall_offset_us = offset_us;
             }
             Fault::BootBack { place, down } => self.boot_back(place, down),
-            Fault::CollectorCrash { down, answered } => {
-                if answered {
-                    self.collector.crash();
-                    self.at(self.now + down, Event::CollectorUp);
-                } else {
-                    self.answers_lost = Some(down);
-                }
+            Fault::CollectorCrash { down, moment: CrashMoment::AtOnce } => {
+                self.collector.crash();
+                self.at(self.now + down, Event::CollectorUp);
             }
+            Fault::CollectorCrash { down, moment } => self.crash_at = Some((moment, down)),
             Fault::CollectorFull { until } => {
                 self.collector.set_full(true);
                 self.at(until, Event::CollectorRoom);
@@ -53,6 +50,11 @@ impl World<'_> {
                 let mut cx = cx!(self);
                 if self.collector.restore(&mut cx) {
                     self.rows.note(Row::CollectorRestored);
+                    self.approve_again(down);
+                }
+                // What was filed since the backup is filed again.
+                for (place, _) in self.approved.clone() {
+                    self.at(self.now + down + self.plan.interval, Event::Approve { place });
                 }
                 self.at(self.now + down, Event::CollectorUp);
             }
@@ -78,7 +80,7 @@ impl World<'_> {
                 }
             }
             Fault::Replay { place } => self.replay(place),
-            Fault::Medium { place } => self.medium(place),
+            Fault::Medium { place, torn } => self.medium(place, torn),
             Fault::OtherHost { place } => {
                 self.devices[place].facts.machine = Hash(self.dice.bytes());
                 self.devices[place].crash();
@@ -153,14 +155,17 @@ impl World<'_> {
     }
 
     /// Everything that waits goes on a medium, and arrives in some other order.
-    pub(super) fn medium(&mut self, place: usize) {
+    pub(super) fn medium(&mut self, place: usize, torn: bool) {
         let mut cx = cx!(self);
-        let envelopes = self.devices[place].export(&mut cx);
+        let mut envelopes = self.devices[place].export(&mut cx);
         if self.devices[place].disk.is_dead() {
             return self.power_lost(place, self.plan.interval / 3);
         }
         let carried = self.now + self.dice.between(1, self.plan.interval);
         self.trace.say(self.now, || format!("device {place} exports {} links", envelopes.len()));
+        if torn && !envelopes.is_empty() {
+            envelopes.remove(0);
+        }
         for bytes in envelopes {
             let ask = Self::ask_of_nobody(place, bytes);
             let at = carried + self.dice.below(60_000);
@@ -187,10 +192,11 @@ impl World<'_> {
         let prev = Hash(self.dice.bytes());
         let device = &self.devices[place];
         let head = self.collector.head(device.device());
-        let seq = match self.dice.below(3) {
+        let seq = match self.dice.below(4) {
             0 => Seq(head.0 + 1_000),
             1 => head.next(),
-            _ => Seq(head.0.max(1)),
+            2 => Seq(head.0.max(1)),
+            _ => Seq(head.0.saturating_sub(30).max(1)),
         };
         let stub = Stub {
             device: device.device(),
@@ -209,6 +215,14 @@ impl World<'_> {
         }
     }
 
+    /// The hospital approves one of two that say they are the same device.
+    pub(super) fn approved_device(&self, place: usize) -> bool {
+        let (device, epoch) = (self.devices[place].device(), self.devices[place].start.epoch);
+        let other =
+            |(p, e): &(usize, Epoch)| *p != place && *e == epoch && self.devices[*p].device() == device;
+        self.approved.iter().any(other)
+    }
+
     /// The hospital signs for the key that a device shows, if it has one to show.
     pub(super) fn approve(&mut self, place: usize) {
         let device = &self.devices[place];
@@ -217,6 +231,15 @@ impl World<'_> {
         {
             let (id, epoch) = (device.device(), device.start.epoch.next());
             self.collector.approve(id, epoch, key.public().fingerprint());
+        }
+    }
+
+    /// The hospital has what it signed, and files it again at a collector that lost it.
+    fn approve_again(&mut self, down: u64) {
+        let places: BTreeSet<usize> = self.approved.iter().map(|(place, _)| *place).collect();
+        for place in places {
+            let later = down + self.dice.between(1, self.plan.interval);
+            self.at(self.now + later, Event::Approve { place });
         }
     }
 

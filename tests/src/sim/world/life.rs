@@ -40,7 +40,7 @@ impl World<'_> {
         self.healed = true;
         self.trace.say(self.now, || "-- the world heals".to_owned());
         self.net.heal();
-        self.answers_lost = None;
+        self.crash_at = None;
         self.collector.set_full(false);
         self.collector.start();
         let consent = self.sign_consent(Consent::Full);
@@ -59,6 +59,24 @@ impl World<'_> {
             self.devices[place].record(&mut cx, last);
         }
         self.at(self.now + self.plan.interval, Event::Look);
+    }
+
+    /// A clone may have asked for its device where the collector stands: what is missing is then
+    /// declared when the device starts the next time. True where one does.
+    fn start_again(&mut self, honest: &[usize]) -> bool {
+        let mut any = false;
+        for place in honest.iter().copied() {
+            let device = self.devices[place].device();
+            if self.oracle.doubled.contains(&device)
+                && self.collector.misses(device)
+                && self.started_again.insert(place)
+            {
+                self.devices[place].stop();
+                self.up(place);
+                any = true;
+            }
+        }
+        any
     }
 
     /// Whether everything has come to rest; if so, or if it takes too long, the account is made.
@@ -90,6 +108,10 @@ impl World<'_> {
                 let standing = device.standing(&mut cx);
                 restless.push(format!("device {place} does not come to rest: {standing}"));
             }
+        }
+        if restless.is_empty() && self.start_again(&honest) {
+            self.at(self.now + self.plan.interval, Event::Look);
+            return false;
         }
         let late = self.now > self.plan.span + 12 * self.plan.interval + 24 * 3_600_000;
         if !restless.is_empty() && !late {

@@ -19,7 +19,7 @@ use crate::sla::{
     response::{IncidentEventKind, IncidentHistory},
     span::Span,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
@@ -106,25 +106,31 @@ struct ApprovedFile {
 impl History {
     /// Reads a document; everything that is wrong with its content comes at once.
     pub fn parse(json: &str) -> Result<Self, Problems> {
+        let file: HistoryFile = parse_json(json)?;
         let mut problems = Problems::default();
-        let mut reader = serde_json::Deserializer::from_str(json);
-        let file: HistoryFile = match serde_path_to_error::deserialize(&mut reader) {
-            Ok(file) => file,
-            Err(e) => {
-                let place = e.path().to_string();
-                problems.push(if place == "." { String::new() } else { place }, e.inner().to_string());
-                return Err(problems);
-            }
-        };
-        if let Err(e) = reader.end() {
-            problems.push("", e.to_string());
-        }
         if file.format != FORMAT {
             problems.push("format", format!("is `{}`, this program reads \"{FORMAT}\"", file.format));
         }
         let history = file.read(&mut problems);
         if problems.is_empty() { Ok(history) } else { Err(problems) }
     }
+}
+
+/// Reads a JSON document; the place is named where it has another shape.
+pub(super) fn parse_json<T: DeserializeOwned>(json: &str) -> Result<T, Problems> {
+    let mut problems = Problems::default();
+    let mut reader = serde_json::Deserializer::from_str(json);
+    match serde_path_to_error::deserialize(&mut reader) {
+        Ok(read) => match reader.end() {
+            Ok(()) => return Ok(read),
+            Err(e) => problems.push("", e.to_string()),
+        },
+        Err(e) => {
+            let place = e.path().to_string();
+            problems.push(if place == "." { String::new() } else { place }, e.inner().to_string());
+        }
+    }
+    Err(problems)
 }
 
 impl HistoryFile {
@@ -195,7 +201,7 @@ fn beats(runs: &[Run], problems: &mut Problems) -> HeartbeatRuns {
 }
 
 /// What a document may say in the right shape and still be wrong.
-fn check(history: &History, contracts: &ContractHistory, problems: &mut Problems) {
+pub(super) fn check(history: &History, contracts: &ContractHistory, problems: &mut Problems) {
     let mut order = |place: String, from: Timestamp, to: Timestamp| {
         if to < from {
             problems.push(place, format!("{to} is before its beginning, {from}"));
@@ -295,5 +301,149 @@ fn once<T: Ord + Display>(list: &str, field: &str, ids: impl Iterator<Item = T>,
         if let Some(again) = seen.replace(id) {
             problems.push(format!("{list}[{i}].{field}"), format!("`{again}` is there twice"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sla::contract::{EXAMPLE, Grade};
+    use serde_json::{Value, json};
+
+    fn document() -> Value {
+        json!({
+            "format": FORMAT,
+            "contracts": [{
+                "text": EXAMPLE.replace("extra_closed = [\"2026-12-30\", \"2026-12-31\"]", ""),
+                "approved": { "vendor": "2026-03-01T09:00:00+09:00", "hospital": "2026-03-02T09:00:00+09:00" },
+            }],
+            "watched": [{ "from": "2026-04-01T00:00:00+09:00", "to": "2028-04-01T00:00:00+09:00" }],
+            "outages": [{
+                "id": "o-1", "source": "manual",
+                "from": "2026-09-18T16:00:00+09:00", "to": "2026-09-24T10:30:00+09:00",
+                "attributions": [{ "at": "2026-09-24T11:00:00+09:00", "cause": "provider", "by": "w-1" }],
+            }],
+            "devices": [{ "device": "vpn-1", "reports": [
+                { "at": "2026-09-01T00:00:00+09:00", "kind": "pattern_file", "state": "since", "since": "2026-08-31T00:00:00+09:00" },
+            ]}],
+            "incidents": [{ "incident": 7, "events": [
+                { "at": "2026-09-24T09:00:00+09:00", "kind": { "detected": "critical" } },
+                { "at": "2026-09-24T15:00:00+09:00", "kind": "first_response_reported" },
+            ]}],
+            "explanations": [{ "month": "2026-09", "item": "uptime", "reason": "電源故障", "plan": "二重化" }],
+        })
+    }
+
+    fn read(document: &Value) -> Result<History, Vec<String>> {
+        let problems = |p: Problems| p.iter().map(|p| format!("{}: {}", p.key, p.text)).collect();
+        History::parse(&document.to_string()).map_err(problems)
+    }
+
+    fn at(text: &str) -> Timestamp {
+        format!("{text}+09:00").parse().unwrap()
+    }
+
+    #[test]
+    fn a_document_gives_every_figure() {
+        let history = read(&document()).unwrap();
+        let evaluation = history.known(at("2026-10-01T00:00:00")).evaluate();
+        assert_eq!(evaluation.months.len(), 6);
+        let september = evaluation.months.last().unwrap();
+        let uptime = september.indicators[0].estimate.value.unwrap();
+        assert!((uptime - (1.0 - 9_000.0 / 547_200.0)).abs() < 1e-9);
+        let misses: Vec<_> =
+            september.misses.iter().flatten().map(|m| (m.item.as_str(), m.count, m.open)).collect();
+        assert_eq!(misses, [("uptime", 1, 0), ("response", 1, 0), ("currency_provider", 0, 1)]);
+        let unexplained: Vec<_> = september.unexplained.iter().map(|item| item.as_str()).collect();
+        assert_eq!(unexplained, ["response"], "uptime has its reason and plan");
+        let year = evaluation.years.first().unwrap();
+        assert_eq!(
+            (year.misses, year.grade, year.best, year.ended),
+            (Some(2), Some(Grade::B), Some(Grade::B), false)
+        );
+        assert_eq!(year.worst, Some(Grade::D), "six months of a device that did not report");
+    }
+
+    #[test]
+    fn the_order_within_lists_does_not_matter() {
+        let mut turned = document();
+        let more = json!([
+            { "id": "o-2", "source": "link", "from": "2026-05-07T09:00:00+09:00" },
+            { "id": "o-1", "source": "manual", "from": "2026-06-01T09:00:00+09:00", "to": "2026-06-01T10:00:00+09:00" },
+        ]);
+        turned["outages"] = more.clone();
+        let forth = read(&turned).unwrap().known(at("2026-10-01T00:00:00")).evaluate();
+        turned["outages"].as_array_mut().unwrap().reverse();
+        let back = read(&turned).unwrap().known(at("2026-10-01T00:00:00")).evaluate();
+        let partitions = |e: &crate::sla::history::Evaluation| {
+            e.months.iter().map(|m| m.partition.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!((partitions(&forth), &forth.years), (partitions(&back), &back.years));
+    }
+
+    #[test]
+    fn whatever_is_wrong_comes_with_its_place() {
+        let changed = |path: &str, value: Value| {
+            let mut document = document();
+            *document.pointer_mut(path).unwrap_or_else(|| panic!("{path}")) = value;
+            read(&document).unwrap_err()
+        };
+        for (path, value, expected) in [
+            ("/format", json!("x/1"), "format: is `x/1`, this program reads \"tenken-sla-history/1\""),
+            ("/contracts", json!([]), "contracts: names no contract version; nothing is judged without one"),
+            ("/outages/0/from", json!("2026-09-18T16:00:00"), "outages[0].from: "),
+            (
+                "/outages/0/to",
+                json!("2026-09-18T15:00:00+09:00"),
+                "outages[0].to: 2026-09-18T06:00:00Z is before its beginning, 2026-09-18T07:00:00Z",
+            ),
+            (
+                "/outages/0/attributions/0/cause",
+                json!("weather"),
+                "outages[0].attributions[0].cause: unknown variant `weather`",
+            ),
+            ("/watched/0/to", json!("2026-03-01T00:00:00Z"), "watched[0].to: "),
+            ("/incidents/0/events/1/at", json!("2026-09-24T08:00:00+09:00"), "incidents[0].events[1].at: "),
+            ("/incidents/0/events", json!([]), "incidents[0]: was never detected"),
+            ("/explanations/0/plan", json!(" "), "explanations[0].plan: says nothing"),
+            (
+                "/contracts/0/text",
+                json!(EXAMPLE.replace("B = \"1-2\"", "B = \"2-2\"")),
+                "contracts[0].text: grades.B: leaves a gap",
+            ),
+            (
+                "/contracts/0/text",
+                json!(EXAMPLE.replace("A = \"0\"\n", "")),
+                "contracts[0].text: grades.A: is missing",
+            ),
+        ] {
+            let found = changed(path, value);
+            assert!(found.iter().any(|p| p.starts_with(expected)), "{path}: {found:?}");
+        }
+        let twice = document()["outages"][0].clone();
+        let mut doubled = document();
+        doubled["outages"].as_array_mut().unwrap().push(twice);
+        assert_eq!(read(&doubled).unwrap_err(), ["outages[1].id: `o-1` is there twice"]);
+        let mut strange = document();
+        strange["exclusions"] = json!([{ "id": "x", "rule": "weather", "from": "2026-09-18T16:00:00+09:00", "to": "2026-09-18T17:00:00+09:00" }]);
+        assert!(read(&strange).unwrap_err()[0].starts_with("exclusions[0].rule: the contract in force at"));
+        assert_eq!(History::parse("{} x").unwrap_err().iter().count(), 1);
+    }
+
+    #[test]
+    fn two_versions_from_one_day_are_refused() {
+        let mut document = document();
+        let second = document["contracts"][0].clone();
+        document["contracts"].as_array_mut().unwrap().push(second);
+        assert!(read(&document).unwrap_err()[0].starts_with("contracts: versions 1 and 1 both take effect"));
+    }
+
+    #[test]
+    fn what_is_never_reported_is_never_good() {
+        let mut unwatched = document();
+        unwatched.as_object_mut().unwrap().remove("watched");
+        let evaluation = read(&unwatched).unwrap().known(at("2026-06-01T00:00:00")).evaluate();
+        let april = evaluation.months.first().unwrap().indicators[0];
+        assert_eq!((april.estimate.value, april.coverage), (None, Some(0.0)));
     }
 }

@@ -1,0 +1,171 @@
+//! The history of each contract as the store has it: what the SLA's figures are made from.
+//!
+//! Holds: a contract version was approved by 乙 when it was loaded and by 甲 when 甲 signed that it
+//! agrees to its text; before both it is a draft. A record counts as agreed by 甲's signature over
+//! its text only. Incidents that fell into a device's quarantine are left out, for nobody knows
+//! whose device they speak of.
+
+use crate::store::{Store, StoreError, model::AgreementRow};
+use std::collections::BTreeMap;
+use tenken_collector_core::{
+    desk::{
+        incident::{Incident, Step},
+        notice::Severity,
+    },
+    sla::{
+        agreed::Agreed,
+        contract::Contract,
+        heartbeat::{HeartbeatRuns, Run},
+        history::{History, RecordAgreement, Version},
+        response::{IncidentEvent, IncidentEventKind, IncidentHistory},
+    },
+};
+use tenken_common::{
+    id::{ContractId, Hash},
+    statement::AgreementKind,
+};
+
+/// Every contract's, by its id.
+pub async fn histories(store: &Store) -> Result<BTreeMap<ContractId, History>, StoreError> {
+    let agreements = store.agreements().await?;
+    let mut by_id: BTreeMap<ContractId, History> = BTreeMap::new();
+    for row in store.contracts().await? {
+        let contract = Contract::parse(&row.text).map_err(|_| StoreError::Value("contract"))?;
+        let text = Hash::of(row.text.as_bytes());
+        let hospital = of_kind(&agreements, &contract, AgreementKind::Contract)
+            .filter(|a| a.agreement.subject == text)
+            .map(|a| a.agreement.agreed_at)
+            .min();
+        let version = Version { vendor: Some(row.loaded), hospital, contract };
+        by_id.entry(version.contract.id.clone()).or_default().versions.push(version);
+    }
+    let runs = store.heartbeat_runs().await?;
+    let heartbeats = HeartbeatRuns::of_runs(runs.iter().map(|run| Run { first: run.first, last: run.last }));
+    let incidents = incidents(store).await?;
+    let records = store.sla_records().await?;
+    for (id, history) in &mut by_id {
+        history.versions.sort_by_key(|version| version.contract.effective_from);
+        history.heartbeats = Some(heartbeats.clone());
+        let Some(newest) = history.versions.last().map(|version| version.contract.clone()) else { continue };
+        let of_hospital = incidents.iter().filter(|i| i.hospital == newest.hospital.id);
+        history.incidents = of_hospital.map(incident_history).collect();
+        let agreed: Vec<RecordAgreement> =
+            of_kind(&agreements, &newest, AgreementKind::Record).map(record_agreement).collect();
+        for record in records.iter().filter(|record| record.contract == *id) {
+            history.replay(&record.text, &agreed);
+        }
+    }
+    Ok(by_id)
+}
+
+fn of_kind<'a>(
+    agreements: &'a [AgreementRow],
+    contract: &Contract,
+    kind: AgreementKind,
+) -> impl Iterator<Item = &'a AgreementRow> {
+    let hospital = contract.hospital.id.clone();
+    agreements.iter().filter(move |a| a.agreement.hospital == hospital && a.agreement.kind == kind.code())
+}
+
+fn record_agreement(row: &AgreementRow) -> RecordAgreement {
+    let (at, by) = (row.agreement.agreed_at, row.agreement.hospital.to_string());
+    RecordAgreement { subject: row.agreement.subject, agreed: Agreed { at, by } }
+}
+
+async fn incidents(store: &Store) -> Result<Vec<Incident>, StoreError> {
+    let mut incidents: Vec<Incident> = store
+        .incidents()
+        .await?
+        .iter()
+        .map(|row| serde_json::from_str(&row.json).map_err(|_| StoreError::Value("incident")))
+        .collect::<Result<_, _>>()?;
+    let doubtful = store.quarantines().await?;
+    incidents.retain(|i| {
+        !doubtful.iter().any(|(device, from, to)| {
+            *device == i.device && *from <= i.first_seen && to.is_none_or(|to| i.first_seen < to)
+        })
+    });
+    Ok(incidents)
+}
+
+/// An incident as the response clock sees it. An escalation is a detection of the new severity.
+fn incident_history(incident: &Incident) -> IncidentHistory {
+    let escalated = incident.last(Step::Escalated).is_some();
+    let at_first = if escalated { Severity::Warning } else { incident.worst };
+    let events = incident.events.iter().map(|event| {
+        let kind = match event.step {
+            Step::Detected | Step::Reopened => IncidentEventKind::Detected(at_first),
+            Step::Escalated => IncidentEventKind::Detected(incident.worst),
+            Step::Acknowledged => IncidentEventKind::Acknowledged,
+            Step::FirstResponseReported => IncidentEventKind::FirstResponseReported,
+            Step::Recovered => IncidentEventKind::Recovered,
+            Step::Closed => IncidentEventKind::Closed,
+        };
+        IncidentEvent { at: event.at, kind }
+    });
+    IncidentHistory { incident: incident.id, events: events.collect() }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use tenken_collector_core::desk::{finding::Finding, notice::Bilingual};
+    use tenken_common::{
+        id::{DeviceId, HospitalId, Name},
+        time::Timestamp,
+    };
+
+    pub(crate) fn at(s: i64) -> Timestamp {
+        Timestamp::from_secs(1_790_000_000 + s)
+    }
+
+    pub(crate) fn name(text: &str) -> Name {
+        Name::new(text).unwrap()
+    }
+
+    pub(crate) fn incident(severity: Severity) -> Incident {
+        let text = || Bilingual { ja: "満杯".to_owned(), en: "full".to_owned() };
+        let finding = Finding {
+            rule: name("disk-filling"),
+            device: DeviceId([1; 16]),
+            severity,
+            since: at(0),
+            last: at(0),
+            numbers: BTreeMap::new(),
+            finding: text(),
+            action: text(),
+            subject: name("/var"),
+        };
+        Incident::open(&finding, HospitalId(name("minato")), name("ct-1"), at(5))
+    }
+
+    #[test]
+    fn an_escalation_starts_the_clock_of_its_severity_when_it_is_seen() {
+        let mut incident = incident(Severity::Warning);
+        let worse = Finding {
+            rule: incident.rule.clone(),
+            device: incident.device,
+            severity: Severity::Critical,
+            since: at(0),
+            last: at(60),
+            numbers: BTreeMap::new(),
+            finding: incident.finding.clone(),
+            action: incident.action.clone(),
+            subject: incident.subject.clone(),
+        };
+        incident.update(&worse, at(60));
+        let history = incident_history(&incident);
+        let expected = [(at(5), Severity::Warning), (at(60), Severity::Critical)]
+            .map(|(at, severity)| IncidentEvent { at, kind: IncidentEventKind::Detected(severity) });
+        assert_eq!(history.events, expected);
+        assert_eq!(history.incident, incident.id);
+    }
+
+    #[test]
+    fn an_incident_that_came_back_milder_keeps_the_clock_of_its_worst_time() {
+        let mut incident = incident(Severity::Critical);
+        incident.severity = Severity::Warning;
+        let first = incident_history(&incident).events.into_iter().next().unwrap();
+        assert_eq!(first.kind, IncidentEventKind::Detected(Severity::Critical));
+    }
+}
