@@ -133,7 +133,7 @@ mod tests {
         use IndicatorName::{Response, Uptime};
         let fired = Trigger::NoImprovement { item: Uptime, last: "2026-12".parse().unwrap() };
         assert_eq!(months((0..11).map(|_| vec![Uptime])), []);
-        assert_eq!(months((0..12).map(|_| vec![Uptime])), [fired.clone()]);
+        assert_eq!(months((0..12).map(|_| vec![Uptime])), std::slice::from_ref(&fired));
         assert_eq!(months((0..23).map(|_| vec![Uptime])), [fired]);
         assert_eq!(
             months((0..24).map(|i| if i == 6 { vec![] } else { vec![Uptime] })).len(),

@@ -251,19 +251,19 @@ impl AnnualReport {
         let mut missing = false;
         for (item, delivery) in &self.items {
             let name = Cell::plain(words.text(item.text()));
-            table.rows.push(match delivery {
-                Some(delivery) => vec![
+            let row = if let Some(delivery) = delivery {
+                vec![
                     name,
                     Cell::plain(delivery.attachment.as_deref().unwrap_or(NOTHING)),
                     Cell::plain(&delivery.summary),
                     Cell::plain(words.at(delivery.at)),
-                ],
-                None => {
-                    missing = true;
-                    let text = Cell::bad(words.text(ReportText::AnnualMissing));
-                    vec![name, text, Cell::nothing(), Cell::nothing()]
-                }
-            });
+                ]
+            } else {
+                missing = true;
+                let text = Cell::bad(words.text(ReportText::AnnualMissing));
+                vec![name, text, Cell::nothing(), Cell::nothing()]
+            };
+            table.rows.push(row);
         }
         let mut blocks = vec![Block::Table(table)];
         if missing {

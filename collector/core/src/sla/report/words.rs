@@ -59,6 +59,10 @@ impl Words {
     }
 
     /// `2026-09-18 16:00`, with seconds where there are some.
+    #[expect(
+        clippy::unused_self,
+        reason = "values are written by the words of a language, also those that look the same in both"
+    )]
     pub(super) fn at(self, at: Timestamp) -> String {
         if at == Timestamp::MAX {
             return NOTHING.to_owned();
@@ -128,10 +132,15 @@ impl Words {
     }
 
     /// `98.3553 %`. Further digits are shown where four would make it look like one of `marks`.
+    #[expect(
+        clippy::unused_self,
+        reason = "values are written by the words of a language, also those that look the same in both"
+    )]
     pub(super) fn percent(self, ratio: f64, marks: &[f64]) -> String {
         let shown = |ratio: f64, digits: usize| format!("{:.digits$} %", ratio * 100.0);
-        let hides =
-            |digits: usize| marks.iter().any(|m| *m != ratio && shown(*m, digits) == shown(ratio, digits));
+        let hides = |digits: usize| {
+            marks.iter().any(|m| m.total_cmp(&ratio).is_ne() && shown(*m, digits) == shown(ratio, digits))
+        };
         let digits = (DIGITS..DIGITS_MAX).find(|digits| !hides(*digits)).unwrap_or(DIGITS_MAX);
         shown(ratio, digits)
     }
@@ -140,8 +149,8 @@ impl Words {
         ratio.map_or_else(|| NOTHING.to_owned(), |ratio| self.percent(ratio, marks))
     }
 
-    pub(super) fn cases(self, n: impl ToString) -> String {
-        self.fill_all(ReportText::Cases, &[("n", n.to_string())])
+    pub(super) fn cases(self, n: impl Into<u64>) -> String {
+        self.fill_all(ReportText::Cases, &[("n", n.into().to_string())])
     }
 
     pub(super) fn verdict(self, verdict: Verdict) -> Cell {

@@ -82,13 +82,13 @@ impl MonthlyReport {
         );
         for name in IndicatorName::ALL {
             let title = Cell::plain(words.name(name.message()));
-            let row = match self.figures.indicators.iter().find(|i| i.name == name) {
-                Some(indicator) => indicator_row(title, indicator, words),
-                None => {
-                    let not = Cell::plain(words.text(ReportText::NotInContract));
-                    let nothing = Cell::nothing;
-                    vec![title, nothing(), nothing(), nothing(), nothing(), not]
-                }
+            let found = self.figures.indicators.iter().find(|i| i.name == name);
+            let row = if let Some(indicator) = found {
+                indicator_row(title, indicator, words)
+            } else {
+                let not = Cell::plain(words.text(ReportText::NotInContract));
+                let nothing = Cell::nothing;
+                vec![title, nothing(), nothing(), nothing(), nothing(), not]
             };
             table.rows.push(row);
         }

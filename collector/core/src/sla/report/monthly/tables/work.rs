@@ -51,7 +51,7 @@ impl MonthlyReport {
             let rows = jobs.by_employer.iter();
             by_employer
                 .rows
-                .extend(rows.map(|(name, n)| vec![Cell::plain(name), Cell::plain(words.cases(n))]));
+                .extend(rows.map(|(name, n)| vec![Cell::plain(name), Cell::plain(words.cases(*n))]));
             blocks.push(Block::Heading(words.text(ReportText::AccessByEmployer).to_owned()));
             blocks.push(Block::Table(by_employer));
         }
