@@ -36,12 +36,12 @@ impl FromStr for Language {
 }
 
 macro_rules! catalogue {
-    ($($name:ident { ja: $ja:literal, en: $en:literal $(,)? })*) => {
+    ($catalogue:ident: $($name:ident { ja: $ja:literal, en: $en:literal $(,)? })*) => {
         /// A text of the catalogue.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Message { $($name),* }
+        pub enum $catalogue { $($name),* }
 
-        impl Message {
+        impl $catalogue {
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
 
             /// The text with its placeholders as they stand.
@@ -50,16 +50,45 @@ macro_rules! catalogue {
                     $((Self::$name, Language::Ja) => $ja, (Self::$name, Language::En) => $en,)*
                 }
             }
+
+            /// A text without placeholders.
+            pub fn text(self, language: Language) -> &'static str {
+                self.template(language)
+            }
+
+            /// The text with its placeholders filled in. A value that looks like a placeholder stays
+            /// as it is.
+            pub fn fill(self, language: Language, values: &[(&str, &str)]) -> String {
+                filled(self.template(language), values)
+            }
         }
     };
 }
 
-impl Message {
-    /// A text without placeholders.
-    pub fn text(self, language: Language) -> &'static str {
-        self.template(language)
+fn filled(template: &str, values: &[(&str, &str)]) -> String {
+    let mut out = String::new();
+    let mut parts = template.split('{');
+    out.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        match part.split_once('}') {
+            Some((name, rest)) => {
+                match values.iter().find(|(known, _)| *known == name) {
+                    Some((_, value)) => out.push_str(value),
+                    None => out.extend(["{", name, "}"]),
+                }
+                out.push_str(rest);
+            }
+            None => out.extend(["{", part]),
+        }
     }
+    out
+}
 
+mod report;
+
+pub use report::ReportText;
+
+impl Message {
     /// Why records are missing, in words.
     pub fn of_gap(reason: GapReason) -> Self {
         match reason {
@@ -73,16 +102,9 @@ impl Message {
             GapReason::CollectorLost => Self::GapCollectorLost,
         }
     }
-
-    /// The text with its placeholders filled in.
-    pub fn fill(self, language: Language, values: &[(&str, &str)]) -> String {
-        values.iter().fold(self.template(language).to_owned(), |text, (name, value)| {
-            text.replace(&format!("{{{name}}}"), value)
-        })
-    }
 }
 
-catalogue! {
+catalogue! { Message:
     // Purposes of the data categories (SLA A2.2(1)).
     PurposePerformance { ja: "処理装置とメモリの負荷、稼働時間（性能低下の早期発見）", en: "processor and memory load, uptime (finding slowdowns early)" }
     PurposeDisk { ja: "ディスクの空き容量と状態（満杯・故障の予測）", en: "disk space and state (predicting a full or failing disk)" }
@@ -449,10 +471,18 @@ mod tests {
 
     #[test]
     fn both_languages_say_the_same_things() {
-        for message in Message::ALL {
-            let (ja, en) = (message.template(Language::Ja), message.template(Language::En));
-            assert!(!ja.is_empty() && !en.is_empty(), "{message:?} is empty");
-            assert_eq!(placeholders(ja), placeholders(en), "{message:?}");
+        let both = [Language::Ja, Language::En];
+        let messages = Message::ALL.iter().map(|m| (format!("{m:?}"), both.map(|l| m.template(l))));
+        let reports = ReportText::ALL.iter().map(|m| (format!("{m:?}"), both.map(|l| m.template(l))));
+        for (name, [ja, en]) in messages.chain(reports) {
+            assert!(!ja.is_empty() && !en.is_empty(), "{name} is empty");
+            assert_eq!(placeholders(ja), placeholders(en), "{name}");
         }
+    }
+
+    #[test]
+    fn a_value_is_not_a_template() {
+        let text = Message::SlaMissCount.fill(Language::En, &[("count", "{open}"), ("open", "2")]);
+        assert!(text.contains("{open}") && text.contains('2'), "{text}");
     }
 }

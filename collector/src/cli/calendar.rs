@@ -7,7 +7,10 @@
 use super::{read, say};
 use anyhow::{Context, bail};
 use clap::{Subcommand, ValueEnum};
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use tenken_collector_core::sla::{
     calendar::{Certainty, HolidayList, ServiceCalendar},
     contract::Contract,
@@ -124,7 +127,7 @@ fn holidays((from, to): (i16, i16), list: &HolidayList, language: Language) -> a
     Ok(())
 }
 
-fn calendar(contract: &PathBuf, hours: Hours, list: HolidayList) -> anyhow::Result<ServiceCalendar> {
+fn calendar(contract: &Path, hours: Hours, list: HolidayList) -> anyhow::Result<ServiceCalendar> {
     let contract = Contract::parse(&read(contract)?)
         .map_err(|problems| anyhow::anyhow!("{} has {problems}", contract.display()))?
         .with_holidays(&Arc::new(list));

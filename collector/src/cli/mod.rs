@@ -4,6 +4,7 @@
 //! collector, which takes notice by itself. Exit codes: 0 done, 2 not done and why.
 
 mod calendar;
+mod report;
 pub mod show;
 mod sla;
 

@@ -1,7 +1,7 @@
 //! `tenken-collector sla`: how the contracts were kept, from the store, or from a history that
 //! somebody wrote down.
 
-use super::{overview, print_json, read, say, show, with_store};
+use super::{overview, print_json, read, report, say, show, with_store};
 use crate::{
     config::CollectorConfig,
     desk::{self, DeskError},
@@ -78,11 +78,10 @@ enum SlaCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Every figure of a history that is written in a file; needs no store
+    /// Every figure of a contract, from its beginning on
     Evaluate {
-        /// The history, a JSON document of the form tenken-sla-history/1
-        #[arg(long, value_name = "FILE")]
-        history: PathBuf,
+        #[command(flatten)]
+        source: Source,
         /// As it was known at this instant (default: now)
         #[arg(long, value_name = "RFC3339")]
         as_of: Option<Timestamp>,
@@ -90,6 +89,41 @@ enum SlaCommand {
         #[arg(long)]
         json: bool,
     },
+    /// A report of a history that is written in a file; needs no store
+    Report(report::ReportArgs),
+}
+
+/// Whose history.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct Source {
+    /// A history in a file, a JSON document of the form tenken-sla-history/1; needs no store
+    #[arg(long, value_name = "FILE")]
+    history: Option<PathBuf>,
+    /// The contract's, from the store
+    #[arg(long, value_name = "ID")]
+    contract: Option<ContractId>,
+}
+
+impl Source {
+    /// Reads it and goes on.
+    async fn open(
+        &self,
+        config: &CollectorConfig,
+        work: impl FnOnce(&History) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let contract = match (&self.history, &self.contract) {
+            (Some(path), _) => return work(&load(path)?),
+            (None, Some(contract)) => contract,
+            (None, None) => bail!("name a --history or a --contract"),
+        };
+        with_store(config, async |store| work(&of_store(store, contract).await?)).await
+    }
+}
+
+async fn of_store(store: &Store, contract: &ContractId) -> anyhow::Result<History> {
+    let mut histories = history::histories(store).await?;
+    Ok(histories.remove(contract).ok_or_else(|| DeskError::NoContract(contract.clone()))?)
 }
 
 pub async fn run(args: SlaArgs, config: &CollectorConfig, language: Language) -> anyhow::Result<()> {
@@ -102,6 +136,10 @@ pub async fn run(args: SlaArgs, config: &CollectorConfig, language: Language) ->
             })
             .await
         }
+        Some(SlaCommand::Report(args)) => {
+            let work = |history: &History| report::run(&args, history, now, language);
+            args.source.open(config, work).await
+        }
         Some(SlaCommand::Enter { contract, file, for_hospital }) => {
             with_store(config, async |store| {
                 enter(store, &contract, (&file, for_hospital.as_deref()), language).await
@@ -111,7 +149,7 @@ pub async fn run(args: SlaArgs, config: &CollectorConfig, language: Language) ->
         Some(SlaCommand::Records { contract, json }) => {
             with_store(config, async |store| {
                 let rows = records(store, &contract).await?;
-                if json { print_json(&rows) } else { say(&show::records(&rows, language)) }
+                if json { print_json(&rows) } else { say(&show::sla::records(&rows, language)) }
             })
             .await
         }
@@ -125,24 +163,23 @@ pub async fn run(args: SlaArgs, config: &CollectorConfig, language: Language) ->
             };
             let changes = |history: &History| {
                 let changes = what_if::compare(history, &draft, (from, to), as_of.unwrap_or(now));
-                if json { print_json(&changes) } else { say(&show::changes(&changes, language)) }
+                if json { print_json(&changes) } else { say(&show::sla::changes(&changes, language)) }
             };
             match history {
                 Some(path) => changes(&load(&path)?),
-                None => {
-                    with_store(config, async |store| {
-                        let histories = history::histories(store).await?;
-                        let found = histories.get(&draft.id);
-                        changes(found.ok_or_else(|| DeskError::NoContract(draft.id.clone()))?)
-                    })
-                    .await
-                }
+                None => with_store(config, async |store| changes(&of_store(store, &draft.id).await?)).await,
             }
         }
-        Some(SlaCommand::Evaluate { history, as_of, json }) => {
-            let history = load(&history)?;
-            let evaluation = history.known(as_of.unwrap_or(now)).evaluate();
-            if json { print_json(&evaluation) } else { say(&show::evaluation(&evaluation, language)) }
+        Some(SlaCommand::Evaluate { source, as_of, json }) => {
+            let work = |history: &History| {
+                let evaluation = history.known(as_of.unwrap_or(now)).evaluate();
+                if json {
+                    print_json(&evaluation)
+                } else {
+                    say(&show::sla::evaluation(&evaluation, language))
+                }
+            };
+            source.open(config, work).await
         }
     }
 }
@@ -177,13 +214,13 @@ async fn enter(
     say(&Message::SlaRecordsEntered.fill(language, &values))
 }
 
-async fn records(store: &Store, contract: &ContractId) -> anyhow::Result<Vec<show::RecordRow>> {
+async fn records(store: &Store, contract: &ContractId) -> anyhow::Result<Vec<show::sla::RecordRow>> {
     let agreements = store.agreements().await?;
     let mut rows = Vec::new();
     for row in store.sla_records().await?.into_iter().filter(|row| row.contract == *contract) {
         let subject = Hash::of(row.text.as_bytes());
         let signed = agreements.iter().filter(|a| a.agreement.subject == subject);
-        rows.push(show::RecordRow {
+        rows.push(show::sla::RecordRow {
             entered: row.entered,
             sha256: subject,
             wants_agreement: Record::parse(&row.text).is_ok_and(|record| record.wants_agreement()),

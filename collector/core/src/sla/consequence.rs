@@ -15,7 +15,11 @@ use super::{
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
-use tenken_common::{id::Name, time::Timestamp};
+use tenken_common::{
+    id::Name,
+    message::{Language, Message},
+    time::{Timestamp, jst_minute},
+};
 
 /// Months in a row without improvement.
 pub const MONTHS_WITHOUT_IMPROVEMENT: usize = 12;
@@ -32,6 +36,23 @@ pub enum Trigger {
     GradeD { year: Day },
     /// Not corrected by the end of the time.
     NotCorrected { item: Name, until: Timestamp },
+}
+
+impl Trigger {
+    pub fn sentence(&self, language: Language) -> String {
+        match self {
+            Self::NoImprovement { item, last } => {
+                let values = [("item", item.message().text(language)), ("last", &last.to_string())];
+                Message::SlaTriggerNoImprovement.fill(language, &values)
+            }
+            Self::CNotImproved { year, grade } => {
+                Message::SlaTriggerC.fill(language, &[("year", &year.to_string()), ("grade", grade.as_str())])
+            }
+            Self::GradeD { year } => Message::SlaTriggerD.fill(language, &[("year", &year.to_string())]),
+            Self::NotCorrected { item, until } => Message::SlaTriggerNotCorrected
+                .fill(language, &[("item", item.as_str()), ("until", &jst_minute(*until))]),
+        }
+    }
 }
 
 /// Months that have ended, in order without a hole, with the items that were missed for certain.
@@ -112,7 +133,7 @@ mod tests {
         use IndicatorName::{Response, Uptime};
         let fired = Trigger::NoImprovement { item: Uptime, last: "2026-12".parse().unwrap() };
         assert_eq!(months((0..11).map(|_| vec![Uptime])), []);
-        assert_eq!(months((0..12).map(|_| vec![Uptime])), [fired.clone()]);
+        assert_eq!(months((0..12).map(|_| vec![Uptime])), std::slice::from_ref(&fired));
         assert_eq!(months((0..23).map(|_| vec![Uptime])), [fired]);
         assert_eq!(
             months((0..24).map(|i| if i == 6 { vec![] } else { vec![Uptime] })).len(),

@@ -27,6 +27,7 @@ use super::{
     month::{self, Month, SlaMonth},
     outage::{self, Outage},
     partition::{Label, Labelled},
+    report::{annual::AnnualDelivery, event::Event},
     response::{self, IncidentHistory, ResponseClock},
     span::Span,
     year::{self, SlaYear, YearRules},
@@ -59,6 +60,10 @@ pub struct History {
     pub jobs: Vec<Job>,
     pub accesses: Vec<Access>,
     pub explanations: Vec<Explanation>,
+    /// What has to be reported whenever it happens.
+    pub events: Vec<Event>,
+    /// What was handed over once a year.
+    pub annual: Vec<AnnualDelivery>,
 }
 
 /// A contract version, and when each party approved it.

@@ -24,6 +24,7 @@ pub mod miss;
 pub mod month;
 pub mod outage;
 pub mod partition;
+pub mod report;
 pub mod response;
 pub mod span;
 pub mod what_if;

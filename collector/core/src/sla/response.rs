@@ -278,7 +278,7 @@ mod tests {
         let clock = clock(&incident(&contacted), &contracts(), at("05-01T17:00:00")).unwrap();
         assert_eq!((clock.start, clock.deadline), (at("05-01T10:00:00"), at("05-01T14:00:00")));
         let warning = ("05-01T10:00:00", Detected(Severity::Warning));
-        assert_eq!(state(&[warning.clone()], "05-01T17:00:00"), None);
+        assert_eq!(state(std::slice::from_ref(&warning), "05-01T17:00:00"), None);
         // It got worse: from then on the promise holds.
         assert_eq!(state(&[warning, DETECTED], "05-01T17:00:00"), state(&[DETECTED], "05-01T17:00:00"));
         assert_eq!(state(&[DETECTED], "05-01T16:00:00"), None, "it has not begun");

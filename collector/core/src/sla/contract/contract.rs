@@ -7,9 +7,8 @@
 //! Does not: say which version is in force, nor whether both parties approved it.
 
 use super::{
-    rules::{
-        ChecklistFile, CountingFile, CurrencyFile, ExclusionRuleFile, GradesFile, MonthDay, Rules, RulesFile,
-    },
+    rules::{MonthDay, Rules},
+    rules_file::{ChecklistFile, CountingFile, CurrencyFile, ExclusionRuleFile, GradesFile, RulesFile},
     terms::{Contacts, ContactsFile, Targets, TargetsFile, accept, required},
 };
 use crate::sla::calendar::{Day, HolidayList, ServiceCalendar};

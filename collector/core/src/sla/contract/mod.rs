@@ -5,6 +5,7 @@
 mod contract;
 mod history;
 mod rules;
+mod rules_file;
 mod terms;
 
 pub use contract::{Contract, Devices, Hospital, Subcontractor};

@@ -15,11 +15,13 @@ use crate::sla::{
     job::{Access, Job},
     miss::Explanation,
     outage::Outage,
+    report::{annual::AnnualDelivery, event::Event},
     response::{IncidentEventKind, IncidentHistory},
     span::Span,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fmt::Display,
     sync::Arc,
@@ -62,15 +64,36 @@ struct HistoryFile {
     accesses: Vec<Access>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     explanations: Vec<Explanation>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    events: Vec<Event>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    annual: Vec<AnnualDelivery>,
 }
 
 /// A contract version: the text of a contract file, and when each party approved it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct VersionFile {
-    text: String,
+    text: TextFile,
     #[serde(default)]
     approved: ApprovedFile,
+}
+
+/// A text, or its lines, which a person can read in JSON.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a text, or a list of its lines")]
+enum TextFile {
+    Whole(String),
+    Lines(Vec<String>),
+}
+
+impl TextFile {
+    fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Whole(text) => Cow::Borrowed(text),
+            Self::Lines(lines) => Cow::Owned(lines.iter().flat_map(|line| [line, "\n"]).collect()),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
@@ -115,7 +138,7 @@ impl HistoryFile {
         let holidays = Arc::new(HolidayList::of_days(self.holidays));
         let mut versions = Vec::new();
         for (i, version) in self.contracts.iter().enumerate() {
-            match Contract::parse(&version.text) {
+            match Contract::parse(&version.text.text()) {
                 Ok(contract) => versions.push(Version {
                     contract: contract.with_holidays(&holidays),
                     vendor: version.approved.vendor,
@@ -153,6 +176,8 @@ impl HistoryFile {
             jobs: self.jobs,
             accesses: self.accesses,
             explanations: self.explanations,
+            events: self.events,
+            annual: self.annual,
         };
         check(&history, &fitting, problems);
         history
@@ -236,6 +261,7 @@ pub(super) fn check(history: &History, contracts: &ContractHistory, problems: &m
     once("jobs", "id", history.jobs.iter().map(|j| &j.id), problems);
     once("accesses", "id", history.accesses.iter().map(|a| &a.id), problems);
     let explained = history.explanations.iter().map(|e| format!("{} {}", e.month, e.item.as_str()));
+    once("events", "id", history.events.iter().map(|e| &e.id), problems);
     once("explanations", "item", explained, problems);
 }
 

@@ -14,6 +14,7 @@ use crate::sla::{
     job::{Access, Job},
     miss::Explanation,
     outage::{Attribution, Outage},
+    report::{annual::AnnualDelivery, event::Event},
 };
 use serde::{Deserialize, Serialize};
 use tenken_common::{
@@ -50,6 +51,15 @@ pub enum Record {
     Access(Access),
     /// Why something was missed; a later one for the same month and item takes its place.
     Explanation(Explanation),
+    /// What has to be reported whenever it happens.
+    Event(Event),
+    /// 甲 was given the report of an event.
+    EventReported {
+        event: Name,
+        at: Timestamp,
+    },
+    /// What was handed over once a year.
+    Annual(AnnualDelivery),
 }
 
 impl Record {
@@ -76,6 +86,9 @@ impl Record {
             Self::JobClosed { .. } => "job_closed",
             Self::Access(_) => "access",
             Self::Explanation(_) => "explanation",
+            Self::Event(_) => "event",
+            Self::EventReported { .. } => "event_reported",
+            Self::Annual(_) => "annual",
         }
     }
 
@@ -95,7 +108,10 @@ impl Record {
             | Self::Correction(_)
             | Self::Job(_)
             | Self::JobClosed { .. }
-            | Self::Explanation(_) => false,
+            | Self::Explanation(_)
+            | Self::Event(_)
+            | Self::EventReported { .. }
+            | Self::Annual(_) => false,
         }
     }
 
@@ -113,7 +129,10 @@ impl Record {
             | Self::Correction(_)
             | Self::Job(_)
             | Self::JobClosed { .. }
-            | Self::Explanation(_)) => other,
+            | Self::Explanation(_)
+            | Self::Event(_)
+            | Self::EventReported { .. }
+            | Self::Annual(_)) => other,
         }
     }
 }
@@ -189,6 +208,13 @@ impl History {
                 self.explanations.retain(|old| (old.month, old.item) != (new.month, new.item));
                 self.explanations.push(new);
             }
+            Record::Event(event) => self.events.push(event),
+            Record::EventReported { event, at } => match self.events.iter_mut().find(|e| e.id == event) {
+                Some(found) if found.reported_at.is_none() => found.reported_at = Some(at),
+                Some(_) => problems.push("event_reported.event", format!("`{event}` was reported already")),
+                None => problems.push("event_reported.event", format!("there is no event `{event}`")),
+            },
+            Record::Annual(delivery) => self.annual.push(delivery),
         }
     }
 }
@@ -260,6 +286,10 @@ mod tests {
             (r#"{"outage_ended":{"outage":"o-1","to":"2026-09-24T10:00:00"}}"#, "outage_ended.to"),
             (r#"{"job_closed":{"job":"j","at":"2026-09-24T10:00:00+09:00"}}"#, "job_closed.job"),
             (&EXCLUSION.replace("disaster", "weather"), "exclusions[0].rule"),
+            (
+                r#"{"event_reported":{"event":"e-1","at":"2026-09-24T10:00:00+09:00"}}"#,
+                "event_reported.event",
+            ),
             (r#"{"nothing":{}}"#, ""),
         ] {
             let before = format!("{history:?}");
@@ -269,5 +299,12 @@ mod tests {
         }
         history.enter(r#"{"outage_ended":{"outage":"o-1","to":"2026-09-24T10:00:00+09:00"}}"#, &[]).unwrap();
         assert_eq!(history.outages[0].to, Some(at("09-24T10:00")));
+        let event = r#"{"event":{"id":"e-1","kind":"stop","subject":"s","occurred_at":"2026-09-24T09:00:00+09:00","due":"2026-10-01T17:00:00+09:00"}}"#;
+        history.enter(event, &[]).unwrap();
+        let reported = r#"{"event_reported":{"event":"e-1","at":"2026-09-30T10:00:00+09:00"}}"#;
+        history.enter(reported, &[]).unwrap();
+        assert_eq!(history.events[0].reported_at, Some(at("09-30T10:00")));
+        let again = history.enter(reported, &[]).unwrap_err();
+        assert!(again.iter().any(|p| p.key == "event_reported.event"), "{again}");
     }
 }
