@@ -78,7 +78,7 @@ pub fn year(seed: u64, devices: u32, incidents: u32) -> (History, Timestamp) {
     };
     let history = History {
         versions: vec![Version { contract, vendor: approved, hospital: approved }],
-        heartbeats: Some(HeartbeatRuns::of_runs((0..DAYS / 7 + 1).map(run))),
+        heartbeats: Some(HeartbeatRuns::of_runs((0..=(DAYS / 7)).map(run))),
         outages: (0..50).map(outage).collect(),
         incidents,
         devices: (0..devices).map(&mut device).collect(),

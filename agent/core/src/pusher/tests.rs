@@ -187,7 +187,7 @@ fn another_chain_s_acknowledgement_within_the_own_links_leads_to_a_resume() {
         p.on_released(NOW, &flight, &ack(4, None), links);
         let at = match p.poll(NOW, &flight) {
             PushStep::Wait(wait) => NOW.plus(wait),
-            _ => NOW,
+            PushStep::Resume | PushStep::Cut | PushStep::Send => NOW,
         };
         assert_eq!((p.poll(at, &flight), at > NOW), (step, links == 0));
     }

@@ -34,7 +34,7 @@ pub fn load(n: u32, seed: u64) -> u64 {
         let (history, end) = load::year(seed, DEVICES, INCIDENTS);
         let before = cpu();
         let evaluation = history.known(end).evaluate();
-        let took = cpu() - before;
+        let took = cpu().saturating_sub(before);
         let misses: u32 = evaluation.years.iter().filter_map(|year| year.misses).sum();
         println!(
             "sla-load: {DEVICES} devices, {INCIDENTS} incidents, {} months, {misses} misses in {:.3} CPU-s",

@@ -24,7 +24,7 @@ pub struct HolidayList {
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
 pub enum BadHolidayList {
     #[error(
-        "line {0} is `{1}`, which is no date and name (write it like \"2026-05-06,休日\" or \"2026/5/6,休日\")"
+        "line {0} is `{1}`, which is no date and name (write it like \"2026-05-06,NAME\" or \"2026/5/6,NAME\")"
     )]
     Line(usize, String),
     #[error("line {0} names {1} a second time")]
