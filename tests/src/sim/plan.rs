@@ -390,11 +390,16 @@ impl Plan {
         self.faults.push((at, Fault::Image { place }));
         self.faults.push((at, Fault::Clone { place }));
         match dice.below(3) {
-            0 => {}
             // The first one cuts and cannot send while the other goes on, and starts again.
-            1 => {
+            0 => {
                 self.faults.push((at, Fault::CutOff { place, until: at + 3 * t }));
                 let crash = Fault::Crash { place, down: t, reboot: true };
+                self.faults.push((at + 5 * t / 2, crash));
+            }
+            // The same of the other one, which may have sent something before.
+            1 => {
+                self.faults.push((at + SECOND, Fault::CutOff { place: twin, until: at + 3 * t }));
+                let crash = Fault::Crash { place: twin, down: t, reboot: true };
                 self.faults.push((at + 5 * t / 2, crash));
             }
             // Of one a medium comes without its first link, and that link from the other.
