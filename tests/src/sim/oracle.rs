@@ -428,27 +428,6 @@ impl Oracle {
         }
     }
 
-    /// The ledger was moved for this question of a device.
-    pub fn answers(&mut self, device: DeviceId, question: Nonce) {
-        self.unheard.insert(device, question);
-    }
-
-    /// A device took the answer to this question.
-    pub fn heard(&mut self, device: DeviceId, question: Nonce) {
-        if self.unheard.get(&device) == Some(&question) {
-            self.unheard.remove(&device);
-        }
-    }
-
-    pub fn is_unheard(&self, device: DeviceId) -> bool {
-        self.unheard.contains_key(&device)
-    }
-
-    /// What a device that resumes is told is missing.
-    pub fn asked_for(&mut self, device: DeviceId, epoch: Epoch, missing: &[RecRun]) {
-        self.asked.entry((device, epoch)).or_default().extend(missing.iter().copied());
-    }
-
     /// A rejoin closed the epoch before.
     pub fn epoch_begins(&mut self, device: DeviceId, epoch: Epoch, genesis: Hash) {
         let hashes = BTreeMap::from([(Seq(0), genesis)]);

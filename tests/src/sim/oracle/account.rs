@@ -1,8 +1,30 @@
-//! The account that is made of a world at rest: where every record is.
+//! The account that is made of a world at rest: where every record is; and what a collector asked
+//! its devices for, which that account needs.
 
 use super::*;
 
 impl Oracle {
+    /// The ledger was moved for this question of a device.
+    pub fn answers(&mut self, device: DeviceId, question: Nonce) {
+        self.unheard.insert(device, question);
+    }
+
+    /// A device took the answer to this question.
+    pub fn heard(&mut self, device: DeviceId, question: Nonce) {
+        if self.unheard.get(&device) == Some(&question) {
+            self.unheard.remove(&device);
+        }
+    }
+
+    pub fn is_unheard(&self, device: DeviceId) -> bool {
+        self.unheard.contains_key(&device)
+    }
+
+    /// What a device that resumes is told is missing.
+    pub fn asked_for(&mut self, device: DeviceId, epoch: Epoch, missing: &[RecRun]) {
+        self.asked.entry((device, epoch)).or_default().extend(missing.iter().copied());
+    }
+
     /// I1 over everything that the collector has, for the writers at these places.
     pub fn account(&mut self, log: &[LogEntry], honest: &[usize]) {
         let books = Books::of(log);
