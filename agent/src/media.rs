@@ -4,7 +4,8 @@
 //! Holds: an export cuts and sends nothing away: it is a send by other means. The consent is
 //! asked as at every send, and what may not leave becomes a gap or a stub. Each body is in the
 //! sent journal before it is in the file. Nothing is deleted before a signed acknowledgement that
-//! covers it with the spool's own hash.
+//! covers it with the spool's own hash. A device that has to rejoin exports nothing: its chain does
+//! not go on, and all that waits comes along into the next epoch.
 //!
 //! Does not: take time from an acknowledgement that was carried by hand.
 
@@ -45,6 +46,10 @@ const EXPORT_LIMIT: BatchLimit = BatchLimit {
 /// A transfer that did not happen; everything is kept.
 #[derive(Debug, thiserror::Error)]
 pub enum MediaError {
+    #[error(
+        "this device must rejoin first, the collector takes nothing more in its epoch: nothing was exported, everything is kept"
+    )]
+    Rejoin,
     #[error("the consent cannot be read")]
     Consent(#[source] ConsentFileError),
     #[error("the consent does not allow it: nothing was exported")]
@@ -88,6 +93,9 @@ pub fn export(
     clock: &SystemClock,
 ) -> Result<Option<Exported>, MediaError> {
     let enrolled = &offline.enrolled;
+    if enrolled.rejoin.is_some() {
+        return Err(MediaError::Rejoin);
+    }
     let spool = offline.spool.as_mut();
     let now = clock.now();
     let device_clock = DeviceClock::new(app::last_signed(spool.newest_ack().as_deref(), enrolled));

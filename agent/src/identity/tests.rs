@@ -1,7 +1,15 @@
 //! Tests of the identity on real files: interrupted enrollments, damaged copies, renewed keys.
 
 use super::*;
-use tenken_common::{enrollment::Grant, time::Timestamp};
+use crate::{
+    config::AgentConfig,
+    media::{self, MediaError},
+    offline::Offline,
+};
+use tenken_common::{
+    enrollment::Grant,
+    time::{SystemClock, Timestamp},
+};
 
 fn origin(slot: u8) -> SlotOrigin {
     let hospital_key = SecretKey::from_seed(&[1; 32]).public();
@@ -82,6 +90,21 @@ fn a_renewed_certificate_takes_the_old_ones_place_when_it_worked() {
     let settled = load(dir.path()).unwrap();
     assert_eq!(settled.tls.chain, both.tls.chain);
     assert!(settled.tls_before.is_none());
+}
+
+#[test]
+fn a_device_that_must_rejoin_exports_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    enrolled_in(dir.path());
+    begin_rejoin(dir.path(), || Ok(certificate().0)).unwrap();
+    let config = AgentConfig { state_dir: dir.path().to_owned(), ..AgentConfig::default() };
+    let export = || {
+        let mut offline = Offline::open(&config).unwrap();
+        media::export(&mut offline, dir.path(), &dir.path().join("export"), &SystemClock::new())
+    };
+    assert!(matches!(export(), Err(MediaError::Rejoin)));
+    drop_rejoin(dir.path()).unwrap();
+    assert!(matches!(export(), Err(MediaError::Closed(_))), "only the consent is missing");
 }
 
 #[test]

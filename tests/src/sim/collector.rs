@@ -380,6 +380,7 @@ impl Collector {
         if let Some(moved) = decision.moved {
             cx.rows.note(Row::ResumeMoved);
             cx.oracle.moved(device, moved.next.epoch, moved.to, moved.next.committed_hash);
+            cx.oracle.answers(device, request.nonce);
             if let Some(row) = self.stored.rows.get_mut(&device) {
                 let row = Rc::make_mut(row);
                 row.take_over(&moved.next);
@@ -408,6 +409,7 @@ impl Collector {
         let Some(row) = self.stored.rows.get(&device) else { return BARE };
         let mut missing = row.coverage.asked();
         missing.truncate(MISSING_RUNS_MAX);
+        cx.oracle.asked_for(device, row.epoch, &missing);
         self.signed(&ResumeReply {
             device,
             epoch: row.epoch,

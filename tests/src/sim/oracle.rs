@@ -11,7 +11,7 @@ use tenken_common::{
     batch::{Gap, GapReason, Link, RecRun},
     consent::ConsentManifest,
     envelope::Envelope,
-    id::{DeviceId, Epoch, Hash, Name, RecId, Seq},
+    id::{DeviceId, Epoch, Hash, Name, Nonce, RecId, Seq},
     key::PublicKey,
     limit,
     observation::{Observation, Record},
@@ -117,6 +117,12 @@ pub struct Oracle {
     committed: BTreeSet<(DeviceId, Epoch, Seq, Hash)>,
     /// Devices with a second writer, or with a disk that was put back.
     pub doubled: BTreeSet<DeviceId>,
+    /// Devices whose ledger was moved, with the question that did it, until its answer is heard.
+    unheard: BTreeMap<DeviceId, Nonce>,
+    /// What a collector truly did not have when it asked for it; and the same of before it was
+    /// restored again, maybe to a backup that has it.
+    asked: BTreeMap<(DeviceId, Epoch), RunSet>,
+    asked_before: BTreeMap<(DeviceId, Epoch), RunSet>,
     /// All that ever had an id, also in a time line that a restored disk cut off.
     known: BTreeMap<(DeviceId, Epoch), BTreeMap<RecId, Vec<Observation>>>,
     /// Everything that was ever observed, by its subject, which no other one has.
@@ -454,6 +460,9 @@ impl Oracle {
 
     /// The collector's disk was put back.
     pub fn collector_restored(&mut self, log: &[LogEntry], stands: impl Iterator<Item = (DeviceId, Stand)>) {
+        for (chain, asked) in std::mem::take(&mut self.asked) {
+            self.asked_before.entry(chain).or_default().extend(asked.runs());
+        }
         for (device, stand) in stands {
             let mut hashes = BTreeMap::from([(Seq(0), stand.genesis)]);
             let links =

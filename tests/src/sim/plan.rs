@@ -82,7 +82,7 @@ const KINDS: [(Kind, u64, u64); 23] = [
     (Kind::Damage, 25, 3),
     (Kind::Rot, 15, 3),
     (Kind::ClockJump, 40, 4),
-    (Kind::BootBack, 7, 1),
+    (Kind::BootBack, 14, 1),
     (Kind::CollectorCrash, 35, 3),
     (Kind::CollectorFull, 20, 2),
     (Kind::CollectorRestore, 20, 1),
@@ -390,8 +390,13 @@ impl Plan {
         self.faults.push((at, Fault::Image { place }));
         self.faults.push((at, Fault::Clone { place }));
         match dice.below(3) {
-            0 => {}
-            // One cuts and cannot send, and starts again.
+            // The first one cuts and cannot send while the other goes on, and starts again.
+            0 => {
+                self.faults.push((at, Fault::CutOff { place, until: at + 3 * t }));
+                let crash = Fault::Crash { place, down: t, reboot: true };
+                self.faults.push((at + 5 * t / 2, crash));
+            }
+            // The same of the other one, which may have sent something before.
             1 => {
                 self.faults.push((at + SECOND, Fault::CutOff { place: twin, until: at + 3 * t }));
                 let crash = Fault::Crash { place: twin, down: t, reboot: true };

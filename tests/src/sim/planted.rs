@@ -43,7 +43,7 @@ pub const PLANTED: [PlantedBug; 21] = [
     planted("a hole skipped", Bug::Intake(Intake::HoleSkipped), Some(3)),
     planted("a resume moves without proof", Bug::Intake(Intake::ResumeWithoutProof), Some(1)),
     planted("a stub overrides a stored body", Bug::Intake(Intake::StubOverridesBody), Some(202)),
-    planted("a held link applied unchecked", Bug::Intake(Intake::HeldUnchecked), Some(130)),
+    planted("a held link applied unchecked", Bug::Intake(Intake::HeldUnchecked), Some(1561)),
     planted("acknowledged before the commit", Bug::AckBeforeCommit, Some(1)),
     planted("acknowledged after a commit that failed", Bug::AckAfterFailedCommit, Some(6)),
     planted("no hashes known after a crash", Bug::HashesForgotten, Some(69)),

@@ -117,8 +117,8 @@ struct World<'a> {
     boots: Vec<Vec<BootId>>,
     images: BTreeMap<usize, (DeviceImage, Writer)>,
     sent: BTreeMap<usize, Vec<Ask>>,
-    /// For whom the hospital was asked about a rejoin, and from which epoch.
-    approved: BTreeSet<(usize, Epoch)>,
+    /// For whom the hospital was asked about a rejoin, from which epoch, and with which key.
+    approved: BTreeMap<(usize, Epoch), Hash>,
     collector: Collector,
     commit_planned: bool,
     /// The collector's power fails at its next commit, for so long.
@@ -203,7 +203,7 @@ impl<'a> World<'a> {
             boots: Vec::new(),
             images: BTreeMap::new(),
             sent: BTreeMap::new(),
-            approved: BTreeSet::new(),
+            approved: BTreeMap::new(),
             collector: Collector::new(ack_key, plan.certificate_life.map(Duration::from_millis)),
             commit_planned: false,
             crash_at: None,
@@ -389,10 +389,11 @@ impl<'a> World<'a> {
             self.power_lost(place, self.plan.interval / 3);
             return;
         }
+        let pending = self.devices[place].pending.as_ref().map(|key| key.public().fingerprint());
         if self.plan.rejoins
-            && self.devices[place].pending.is_some()
+            && let Some(key) = pending
             && !self.approved_device(place)
-            && self.approved.insert((place, self.devices[place].start.epoch))
+            && self.approved.insert((place, self.devices[place].start.epoch), key) != Some(key)
         {
             let later = self.dice.between(1, 2 * self.plan.interval);
             self.at(self.now + later, Event::Approve { place });

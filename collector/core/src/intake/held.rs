@@ -8,13 +8,15 @@
 //! A *strike* is a link that is sent again although the one before it was asked for. The
 //! [`limit::HOLE_STRIKES_MAX`]th strike of one link makes the hole unexplained. Strikes are
 //! forgotten when the chain goes on, when the device resumes, and when the collector had to put
-//! anybody off; a restored collector counts none, since the hole may be its own.
+//! anybody off. A restored collector counts none until the device resumes and shows its newest
+//! acknowledgement: before that the hole may be the collector's own, also where a link that was
+//! under way for long fills a part of it.
 
 use super::{
     ledger::{DeviceLedger, IngestDecision, judge},
     planted::{Planted, Rules},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tenken_common::{
     batch::Link,
     id::{DeviceId, Hash, Seq},
@@ -25,6 +27,8 @@ use tenken_common::{
 #[derive(Debug)]
 pub struct Held<T> {
     devices: BTreeMap<DeviceId, BTreeMap<(Seq, Hash), Early<T>>>,
+    /// Devices that resumed since this was made.
+    resumed: BTreeSet<DeviceId>,
     bytes: usize,
 }
 
@@ -52,7 +56,7 @@ pub enum Holding {
 
 impl<T> Default for Held<T> {
     fn default() -> Self {
-        Self { devices: BTreeMap::new(), bytes: 0 }
+        Self { devices: BTreeMap::new(), resumed: BTreeSet::new(), bytes: 0 }
     }
 }
 
@@ -67,7 +71,7 @@ impl<T> Held<T> {
                 known.item = Some((item, bytes));
                 self.bytes += bytes;
             }
-            if !ledger.restored {
+            if !ledger.restored || self.resumed.contains(&link.device) {
                 known.strikes = known.strikes.saturating_add(1);
             }
             let strikes = known.strikes;
@@ -132,6 +136,7 @@ impl<T> Held<T> {
 
     /// Forgets the strikes of a device that asked where it stands.
     pub fn forgive(&mut self, device: DeviceId) {
+        self.resumed.insert(device);
         for early in self.devices.get_mut(&device).into_iter().flat_map(BTreeMap::values_mut) {
             early.strikes = 0;
         }
@@ -220,6 +225,17 @@ mod tests {
         for _ in 0..10 {
             assert_ne!(held.hold(&restored, &chain(2)[1], (), 1), Holding::Unexplained);
         }
+        // A link that was under way for long explains nothing.
+        let links = chain(3);
+        let restored = next_of(accept(&restored, &links[0]));
+        for _ in 0..10 {
+            assert_ne!(held.hold(&restored, &links[2], (), 1), Holding::Unexplained);
+        }
+        held.forgive(DEVICE);
+        for _ in 0..2 {
+            assert_ne!(held.hold(&restored, &links[2], (), 1), Holding::Unexplained);
+        }
+        assert_eq!(held.hold(&restored, &links[2], (), 1), Holding::Unexplained, "it has resumed");
     }
 
     #[test]

@@ -45,8 +45,8 @@ pub struct DeviceLedger {
     boots: VecDeque<BootId>,
     /// Epochs that a rejoin closed, each with its last link.
     closed: BTreeMap<Epoch, Seq>,
-    /// The collector was restored from a backup since this device's chain last went on: what it
-    /// asks for may be its own loss.
+    /// The collector was restored from a backup, and this device has not shown since then that it
+    /// lost anything of its chain: what it asks for may be its own loss.
     pub restored: bool,
     pub quarantine: Option<QuarantineReason>,
 }
@@ -269,7 +269,6 @@ fn take(ledger: &DeviceLedger, link: &Link) -> IngestDecision {
     next.committed_hash = link.hash;
     next.recent.insert(link.seq, link.hash);
     next.trim(limit::LEDGER_HASHES);
-    next.restored = false;
     let clone_suspected = link.boot.is_some_and(|boot| next.note_boot(boot));
     IngestDecision::New { next: Box::new(next), clone_suspected }
 }

@@ -96,6 +96,11 @@ impl Device {
         if standing == Standing::DeviceBehind {
             cx.rows.note(Row::DeviceBehind);
         }
+        if standing == Standing::InStep {
+            // As the agent's shell does: it stands where it should after all.
+            self.pending = None;
+            cx.oracle.heard(self.start.device, reply.echo_nonce);
+        }
         self.outcome(cx, view, &Outcome::Resumed(standing));
     }
 

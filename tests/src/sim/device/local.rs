@@ -55,7 +55,8 @@ impl Device {
     pub fn export(&mut self, cx: &mut Cx<'_>) -> Vec<Vec<u8>> {
         let at = self.authority(cx);
         let gate = self.live.as_ref().map(|live| &live.gate);
-        if gate.is_none_or(|gate| gate.is_open(at).is_err()) || self.is_asking() {
+        let rejoins = self.pending.is_some();
+        if rejoins || gate.is_none_or(|gate| gate.is_open(at).is_err()) || self.is_asking() {
             return Vec::new();
         }
         let Ok(view) = self.view(cx) else { return Vec::new() };

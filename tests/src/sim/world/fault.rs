@@ -53,7 +53,7 @@ impl World<'_> {
                     self.approve_again(down);
                 }
                 // What was filed since the backup is filed again.
-                for (place, _) in self.approved.clone() {
+                for (place, _) in self.approved.clone().into_keys() {
                     self.at(self.now + down + self.plan.interval, Event::Approve { place });
                 }
                 self.at(self.now + down, Event::CollectorUp);
@@ -220,7 +220,7 @@ impl World<'_> {
         let (device, epoch) = (self.devices[place].device(), self.devices[place].start.epoch);
         let other =
             |(p, e): &(usize, Epoch)| *p != place && *e == epoch && self.devices[*p].device() == device;
-        self.approved.iter().any(other)
+        self.approved.keys().any(other)
     }
 
     /// The hospital signs for the key that a device shows, if it has one to show.
@@ -236,7 +236,7 @@ impl World<'_> {
 
     /// The hospital has what it signed, and files it again at a collector that lost it.
     fn approve_again(&mut self, down: u64) {
-        let places: BTreeSet<usize> = self.approved.iter().map(|(place, _)| *place).collect();
+        let places: BTreeSet<usize> = self.approved.keys().map(|(place, _)| *place).collect();
         for place in places {
             let later = down + self.dice.between(1, self.plan.interval);
             self.at(self.now + later, Event::Approve { place });

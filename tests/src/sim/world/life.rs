@@ -61,13 +61,14 @@ impl World<'_> {
         self.at(self.now + self.plan.interval, Event::Look);
     }
 
-    /// A clone may have asked for its device where the collector stands: what is missing is then
-    /// declared when the device starts the next time. True where one does.
+    /// A clone may have asked for its device where the collector stands, or a copy of a question
+    /// came so late that nobody waited for its answer: what is missing is then declared when the
+    /// device starts the next time. True where one does.
     fn start_again(&mut self, honest: &[usize]) -> bool {
         let mut any = false;
         for place in honest.iter().copied() {
             let device = self.devices[place].device();
-            if self.oracle.doubled.contains(&device)
+            if (self.oracle.doubled.contains(&device) || self.oracle.is_unheard(device))
                 && self.collector.misses(device)
                 && self.started_again.insert(place)
             {
@@ -97,7 +98,7 @@ impl World<'_> {
             let outside = quarantined.contains(&id)
                 || epoch > Some(device.start.epoch)
                 || (device.halted() == Some(Halt::DeviceBehind)
-                    && !self.approved.contains(&(place, device.start.epoch)));
+                    && !self.approved.contains_key(&(place, device.start.epoch)));
             // A collector that was restored to before a rejoin knows nothing of it.
             let unknown = epoch < Some(device.start.epoch);
             if unknown || (outside && cx.oracle.doubled.contains(&id)) {
