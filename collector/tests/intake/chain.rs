@@ -113,9 +113,17 @@ async fn a_resume_forgives_and_a_restored_collector_blames_nobody() {
         assert_eq!(rig.push(&device, &second).await.need_seq, Some(Seq(1)));
     }
     rig.store.append(vec![Entry::Restored { taken: START }]).await.unwrap();
+    // A restored collector is a new process.
+    let rig = rig.again().await;
     for _ in 0..10 {
         assert_eq!(rig.push(&device, &second).await.need_seq, Some(Seq(1)));
     }
+    assert_eq!(rig.resume(&device, None).await.0, StatusCode::OK);
+    for _ in 1..limit::HOLE_STRIKES_MAX {
+        assert_eq!(rig.push(&device, &second).await.need_seq, Some(Seq(1)));
+    }
+    let (status, body) = rig.post(&device, &second).await;
+    assert_eq!((status, reject(&body)), (StatusCode::CONFLICT, RejectReason::Quarantined), "it knows now");
 }
 
 #[tokio::test]
