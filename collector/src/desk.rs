@@ -1,4 +1,5 @@
-//! What people enter: contracts, the hospital's statements, revocations, steps of incidents.
+//! What people enter: contracts and records about them, the hospital's statements, revocations,
+//! steps of incidents.
 //!
 //! Holds: each becomes an entry of the journal and nothing else; a serving collector takes notice
 //! of it by itself, also when another process made the entry. What cannot be accepted is refused
