@@ -99,41 +99,22 @@ impl Record {
 
     /// Whether 甲's agreement means something for it.
     pub fn wants_agreement(&self) -> bool {
-        match self {
-            Self::Attribution { .. } | Self::Exclusion(_) => true,
-            Self::Access(access) => access.emergency,
-            Self::Outage(_)
-            | Self::OutageEnded { .. }
-            | Self::Checklist(_)
-            | Self::Correction(_)
-            | Self::Job(_)
-            | Self::JobClosed { .. }
-            | Self::Explanation(_)
-            | Self::Event(_)
-            | Self::EventReported { .. }
-            | Self::Annual(_) => false,
-        }
+        matches!(self, Self::Attribution { .. } | Self::Exclusion(_))
+            || matches!(self, Self::Access(access) if access.emergency)
     }
 
     /// The record cannot bring 甲's agreement with it: that has to be signed.
-    fn without_agreement(self, agreed: Option<Agreed>) -> Self {
-        match self {
-            Self::Attribution { outage, attribution } => {
-                Self::Attribution { outage, attribution: Attribution { agreed, ..attribution } }
-            }
-            Self::Exclusion(exclusion) => Self::Exclusion(Exclusion { agreed, ..exclusion }),
-            Self::Access(access) => Self::Access(Access { confirmed_at: agreed.map(|a| a.at), ..access }),
-            Self::Outage(outage) => Self::Outage(Outage { attributions: Vec::new(), ..outage }),
-            other @ (Self::OutageEnded { .. }
-            | Self::Checklist(_)
-            | Self::Correction(_)
-            | Self::Job(_)
-            | Self::JobClosed { .. }
-            | Self::Explanation(_)
-            | Self::Event(_)
-            | Self::EventReported { .. }
-            | Self::Annual(_)) => other,
+    fn without_agreement(mut self, agreed: Option<Agreed>) -> Self {
+        if let Self::Attribution { attribution, .. } = &mut self {
+            attribution.agreed = agreed;
+        } else if let Self::Exclusion(exclusion) = &mut self {
+            exclusion.agreed = agreed;
+        } else if let Self::Access(access) = &mut self {
+            access.confirmed_at = agreed.map(|agreed| agreed.at);
+        } else if let Self::Outage(outage) = &mut self {
+            outage.attributions.clear();
         }
+        self
     }
 }
 
