@@ -310,7 +310,7 @@ impl Collector {
     fn answer(&self, cx: &mut Cx<'_>, ask: &Ask, link: &Link, verdict: &Verdict) -> Answer {
         let refuse = |reason| Refusal { reason, link: Some(Box::new(*link)) };
         let is = |rows: &[Row]| rows.contains(&verdict.row);
-        let reply = if is(&[Row::ForkStored, Row::ForkPrev]) {
+        let reply = if is(&[Row::ForkStored, Row::ForkPrev, Row::ForkRecord]) {
             self.refused(cx, refuse(RejectReason::Fork), ask.nonce)
         } else if is(&[Row::StaleEpoch]) {
             self.refused(cx, refuse(RejectReason::StaleEpoch), ask.nonce)
@@ -372,7 +372,7 @@ impl Collector {
         if self.load(cx, device, request.epoch, request.last_seq).is_none() {
             return BARE;
         }
-        self.held.forgive(device);
+        self.held.forgive(device, request.last_seq);
         let Some(book) = self.book.get(&device) else { return BARE };
         let envelope = request.newest_ack.as_ref().and_then(|bytes| Envelope::from_bytes(bytes).ok());
         let proof = envelope.and_then(|envelope| envelope.open::<Ack>(&self.ack_key.public()).ok());

@@ -354,8 +354,10 @@ impl Oracle {
             self.digest = (self.digest ^ word).wrapping_mul(0x0100_0000_01b3).rotate_left(23);
         }
         let expected = self.expected(link);
-        if expected == Some(said) {
-            if matches!(said, Row::ForkStored | Row::ForkPrev) {
+        // Only two writers can give an id twice.
+        let repeated = (expected, said) == (Some(Row::New), Row::ForkRecord);
+        if repeated || expected == Some(said) {
+            if matches!(said, Row::ForkStored | Row::ForkPrev | Row::ForkRecord) {
                 if !self.doubled.contains(&link.device) {
                     let what =
                         format!("link {} of {} is called a fork; it has one writer", link.seq, link.device);

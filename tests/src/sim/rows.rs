@@ -27,6 +27,7 @@ rows! {
     DuplicateOld = "ledger: older than the hashes kept",
     ForkStored = "ledger: fork, seq <= S with another hash",
     ForkPrev = "ledger: fork, seq = S+1 with another prev",
+    ForkRecord = "ledger: fork, seq = S+1 with a record again",
     Hole = "ledger: hole",
     HoleHeld = "ledger: hole, held",
     HoleAgain = "ledger: hole, a strike",
@@ -66,11 +67,12 @@ rows! {
 impl Row {
     /// Whether it is a row of the ledger's or of resume's table that a device can reach: every epoch
     /// has a key of its own, so one of a closed epoch is not heard at resume, and one of an epoch
-    /// that the collector forgot is not heard at all.
+    /// that the collector forgot is not heard at all. A record that comes again in the next link
+    /// needs a copied device on either side of a restored collector's hole.
     fn is_required(self) -> bool {
         let table = ["ledger:", "resume:"].iter().any(|table| self.as_str().starts_with(table));
         let unheard = matches!(self, Self::ResumeStaleEpoch | Self::EpochAhead | Self::ResumeEpochAhead);
-        table && !unheard
+        table && !unheard && !matches!(self, Self::ForkRecord)
     }
 }
 

@@ -95,6 +95,12 @@ impl Coverage {
         }
     }
 
+    /// Whether a record that it carries was seen before.
+    pub fn has_any_of(&self, arrival: &Arrival) -> bool {
+        let ids = arrival.batch().map(ReceivedBatch::record_ids).unwrap_or_default();
+        ids.into_iter().any(|id| self.seen.contains(id))
+    }
+
     /// Notes ids as seen, for tests of what is broken on purpose.
     #[cfg(all(test, feature = "planted"))]
     pub(super) fn see(&mut self, run: RecRun) {

@@ -8,15 +8,15 @@
 //! A *strike* is a link that is sent again although the one before it was asked for. The
 //! [`limit::HOLE_STRIKES_MAX`]th strike of one link makes the hole unexplained. Strikes are
 //! forgotten when the chain goes on, when the device resumes, and when the collector had to put
-//! anybody off. A restored collector counts none until the device resumes and shows its newest
-//! acknowledgement: before that the hole may be the collector's own, also where a link that was
-//! under way for long fills a part of it.
+//! anybody off. A restored collector counts none until a device that has the link resumes and shows
+//! its newest acknowledgement: before that the hole may be the collector's own, also where a link
+//! or a resume that was under way for long comes in.
 
 use super::{
     ledger::{DeviceLedger, IngestDecision, judge},
     planted::{Planted, Rules},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use tenken_common::{
     batch::Link,
     id::{DeviceId, Hash, Seq},
@@ -27,8 +27,8 @@ use tenken_common::{
 #[derive(Debug)]
 pub struct Held<T> {
     devices: BTreeMap<DeviceId, BTreeMap<(Seq, Hash), Early<T>>>,
-    /// Devices that resumed since this was made.
-    resumed: BTreeSet<DeviceId>,
+    /// Devices that resumed since this was made, and the last link that they had then.
+    resumed: BTreeMap<DeviceId, Seq>,
     bytes: usize,
 }
 
@@ -56,7 +56,7 @@ pub enum Holding {
 
 impl<T> Default for Held<T> {
     fn default() -> Self {
-        Self { devices: BTreeMap::new(), resumed: BTreeSet::new(), bytes: 0 }
+        Self { devices: BTreeMap::new(), resumed: BTreeMap::new(), bytes: 0 }
     }
 }
 
@@ -71,7 +71,8 @@ impl<T> Held<T> {
                 known.item = Some((item, bytes));
                 self.bytes += bytes;
             }
-            if !ledger.restored || self.resumed.contains(&link.device) {
+            let asked = self.resumed.get(&link.device).is_some_and(|last| *last >= link.seq);
+            if !ledger.restored || asked {
                 known.strikes = known.strikes.saturating_add(1);
             }
             let strikes = known.strikes;
@@ -134,9 +135,10 @@ impl<T> Held<T> {
         Some((judge(ledger, &judged, rules), link, item))
     }
 
-    /// Forgets the strikes of a device that asked where it stands.
-    pub fn forgive(&mut self, device: DeviceId) {
-        self.resumed.insert(device);
+    /// Forgets the strikes of a device that asked where it stands, with its last link.
+    pub fn forgive(&mut self, device: DeviceId, last: Seq) {
+        let known = self.resumed.entry(device).or_insert(last);
+        *known = last.max(*known);
         for early in self.devices.get_mut(&device).into_iter().flat_map(BTreeMap::values_mut) {
             early.strikes = 0;
         }
@@ -203,7 +205,7 @@ mod tests {
         assert_eq!(held.hold(&begin(), &links[1], (), 10), Holding::Held);
         assert_eq!(held.hold(&begin(), &links[2], (), 10), Holding::Held, "another link is no strike");
         assert_eq!(held.hold(&begin(), &links[1], (), 10), Holding::Again { strikes: 1 });
-        held.forgive(DEVICE);
+        held.forgive(DEVICE, Seq(2));
         for strikes in [1, 2] {
             assert_eq!(held.hold(&begin(), &links[1], (), 10), Holding::Again { strikes });
         }
@@ -231,7 +233,12 @@ mod tests {
         for _ in 0..10 {
             assert_ne!(held.hold(&restored, &links[2], (), 1), Holding::Unexplained);
         }
-        held.forgive(DEVICE);
+        // Neither does a resume from before that link.
+        held.forgive(DEVICE, Seq(2));
+        for _ in 0..10 {
+            assert_ne!(held.hold(&restored, &links[2], (), 1), Holding::Unexplained);
+        }
+        held.forgive(DEVICE, Seq(3));
         for _ in 0..2 {
             assert_ne!(held.hold(&restored, &links[2], (), 1), Holding::Unexplained);
         }

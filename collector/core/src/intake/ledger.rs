@@ -10,6 +10,7 @@
 //! | seq <= S, same hash, or older than the hashes kept | [`IngestDecision::Duplicate`] |
 //! | seq <= S with another hash, or seq = S+1 with another prev | [`IngestDecision::Fork`] |
 //! | seq = S+1, prev matches | [`IngestDecision::New`] with the ledger after it |
+//! | the same, with a record that came before | fork: [`IngestDecision::unless_repeated`] |
 //! | seq > S+1 | [`IngestDecision::Hole`]: S+1 is asked for, see [`super::held`] |
 //!
 //! Holds: a link is `New` exactly once, in order, whatever is repeated or reordered (I4). A second
@@ -17,7 +18,11 @@
 //! the caller makes the next ledger durable, and only then acknowledges (I3). A batch and the stub
 //! in its place are one link, since they have one hash.
 
-use super::planted::{Planted, Rules};
+use super::{
+    arrival::Arrival,
+    coverage::Coverage,
+    planted::{Planted, Rules},
+};
 use std::collections::{BTreeMap, VecDeque};
 use tenken_common::{
     batch::Link,
@@ -115,6 +120,19 @@ pub struct Divergence {
     /// The stored body's hash at `seq`, or what `prev` should have been for a link after it.
     pub stored: Hash,
     pub arrived: Hash,
+}
+
+impl IngestDecision {
+    /// The decision once what the link carries is known: a writer gives an id once in an epoch, so
+    /// a next link with a record that is stored already has another writer, also where the two met
+    /// before a hole that an acknowledgement covers.
+    #[must_use]
+    pub fn unless_repeated(self, coverage: &Coverage, link: &Link, arrival: &Arrival) -> Self {
+        if matches!(self, Self::New { .. }) && coverage.has_any_of(arrival) {
+            return Self::Fork(Divergence { seq: link.seq, stored: link.prev, arrived: link.hash });
+        }
+        self
+    }
 }
 
 impl DeviceLedger {
@@ -277,6 +295,14 @@ fn take(ledger: &DeviceLedger, link: &Link) -> IngestDecision {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::ops::Range;
+    use tenken_common::{
+        batch::Batch,
+        id::RecId,
+        observation::Class,
+        time::{ClockQuality, ClockSource, Moment, Monotonic, Timestamp},
+        wire::v1::ReceivedBatch,
+    };
 
     const DEVICE: DeviceId = DeviceId([1; 16]);
 
@@ -315,6 +341,30 @@ mod tests {
     fn a_hole_is_asked_for_and_changes_nothing() {
         let links = chain((Seq(0), genesis()), 1, 3);
         assert_eq!(accept(&begin(), &links[2]), IngestDecision::Hole { need: Seq(1) });
+    }
+
+    /// A batch with records of a kind that only a later version knows.
+    fn batch(link: &Link, ids: Range<u64>) -> Arrival {
+        let at = Moment { boot: BootId([1; 16]), mono: Monotonic(0), wall: Timestamp::from_secs(0) };
+        let clock = ClockQuality { offset_ms: 0, uncertainty_ms: 0, source: ClockSource::Unknown };
+        let (class, agent_version) = (Class::Urgent, "0.1.0".to_owned());
+        let Link { device, epoch, seq, prev, .. } = *link;
+        let (records, gaps) = (Vec::new(), Vec::new());
+        let batch = Batch { device, epoch, seq, prev, at, clock, agent_version, class, records, gaps };
+        Arrival::Batch(Box::new(ReceivedBatch { batch, unknown: ids.map(|id| (RecId(id), 9)).collect() }))
+    }
+
+    #[test]
+    fn a_next_link_with_a_record_that_came_before_is_a_fork() {
+        let link = chain((Seq(0), genesis()), 1, 1)[0];
+        let arrival = |from: u64| batch(&link, from..from + 3);
+        let mut coverage = Coverage::default();
+        coverage.add(&arrival(1));
+        let judge = |from| accept(&begin(), &link).unless_repeated(&coverage, &link, &arrival(from));
+        assert!(matches!(judge(4), IngestDecision::New { .. }));
+        assert!(matches!(judge(3), IngestDecision::Fork(d) if d.arrived == link.hash));
+        let stale = IngestDecision::EpochAhead { current: Epoch(1) };
+        assert_eq!(stale.clone().unless_repeated(&coverage, &link, &arrival(3)), stale);
     }
 
     #[test]

@@ -92,6 +92,7 @@ impl Tx<'_> {
         self.book.recall(&mut self.inner, (device, link.epoch, link.seq)).await?;
         let decision = accept(self.book.ledger(device)?, link);
         self.book.check_decision(link, &decision);
+        let decision = decision.unless_repeated(&self.book.account(device)?.coverage, link, arrival);
         let mut stored = Vec::new();
         let verdict = match decision {
             IngestDecision::New { next, clone_suspected } => {
@@ -140,9 +141,9 @@ impl Tx<'_> {
             let ledger = self.book.ledger(device)?.clone();
             let Some((decision, link, bytes)) = self.book.held.follow(&ledger) else { return Ok(()) };
             self.book.check_decision(&link, &decision);
-            match decision {
+            let arrival = stored_arrival(&bytes)?.1;
+            match decision.unless_repeated(&self.book.account(device)?.coverage, &link, &arrival) {
                 IngestDecision::New { next, clone_suspected } => {
-                    let arrival = stored_arrival(&bytes)?.1;
                     stored.push(self.store_link(&arrival, bytes, (*next, clone_suspected))?);
                 }
                 IngestDecision::Fork(_) => {
@@ -209,7 +210,7 @@ impl Tx<'_> {
             other => other?,
         }
         self.book.recall(&mut self.inner, (device, request.epoch, request.last_seq)).await?;
-        self.book.held.forgive(device);
+        self.book.held.forgive(device, request.last_seq);
         let ResumeDecision { standing, moved } = resume(self.book.ledger(device)?, request, proof);
         let lost = match moved {
             Some(moved) => self.note_lost(request, &moved).await?,

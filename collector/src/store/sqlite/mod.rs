@@ -70,9 +70,11 @@ impl Store {
             .max_lifetime(None)
             .idle_timeout(None)
             // Where the file cannot be opened for writing, SQLite opens it for reading and says
-            // nothing; such a connection would refuse every write as long as it lives.
+            // nothing, not even at `BEGIN IMMEDIATE`; such a connection would refuse every write
+            // as long as it lives. The pool closes one that refuses this, and opens the next.
             .after_connect(|connection, _| {
-                Box::pin(async move { connection.execute("BEGIN IMMEDIATE; ROLLBACK").await.map(drop) })
+                let writes = "BEGIN IMMEDIATE; CREATE TABLE is_writable (x); ROLLBACK";
+                Box::pin(async move { connection.execute(writes).await.map(drop) })
             })
             // A full disk ends SQLite's transaction behind sqlx's back; such a connection would
             // refuse every later one.

@@ -9,7 +9,7 @@ impl Collector {
         let book = self.book.get(&device)?;
         let decision = accept_with(book, link, cx.broken());
         let stub = matches!(arrival, Arrival::Stub(_));
-        let said = self.said(cx, link, &decision);
+        let (decision, said) = self.judged(cx, link, decision, &arrival);
         let need = match decision {
             IngestDecision::New { next, clone_suspected } => {
                 if clone_suspected {
@@ -52,15 +52,34 @@ impl Collector {
         Some(Verdict { row: said, need })
     }
 
-    /// The row of the table that a decision is, told to the oracle.
-    pub(super) fn said(&self, cx: &mut Cx<'_>, link: &Link, decision: &IngestDecision) -> Row {
+    /// What the chain says to a link, and then its records; and the row of the table that this is,
+    /// told to the oracle.
+    fn judged(
+        &self,
+        cx: &mut Cx<'_>,
+        link: &Link,
+        decision: IngestDecision,
+        arrival: &Arrival,
+    ) -> (IngestDecision, Row) {
+        if let Some(before) = self.book.get(&link.device) {
+            let after = if let IngestDecision::New { next, .. } = &decision { next } else { before };
+            for broken in invariant::violated(before, link, &decision, after) {
+                cx.oracle.product_says(broken.as_str());
+            }
+        }
+        let is_next = matches!(decision, IngestDecision::New { .. });
+        let decision = match self.stored.rows.get(&link.device) {
+            Some(row) => decision.unless_repeated(&row.coverage, link, arrival),
+            None => decision,
+        };
         let committed = self.stored.rows.get(&link.device).map_or(Seq(0), |row| row.seq);
         let old = link.seq.0 + limit::LEDGER_HASHES as u64 <= committed.0;
-        let said = match decision {
+        let said = match &decision {
             IngestDecision::New { .. } => Row::New,
             IngestDecision::Duplicate if old => Row::DuplicateOld,
             IngestDecision::Duplicate => Row::Duplicate,
             IngestDecision::Hole { .. } => Row::Hole,
+            IngestDecision::Fork(_) if is_next => Row::ForkRecord,
             IngestDecision::Fork(_) if link.seq > committed => Row::ForkPrev,
             IngestDecision::Fork(_) => Row::ForkStored,
             IngestDecision::StaleEpoch { .. } => Row::StaleEpoch,
@@ -69,14 +88,8 @@ impl Collector {
         };
         cx.rows.note(said);
         cx.oracle.decided(link, said);
-        if let Some(before) = self.book.get(&link.device) {
-            let after = if let IngestDecision::New { next, .. } = decision { next } else { before };
-            for broken in invariant::violated(before, link, decision, after) {
-                cx.oracle.product_says(broken.as_str());
-            }
-        }
         cx.trace.say(cx.now, || format!("collector: seq {} of {}: {}", link.seq, link.device, said.as_str()));
-        said
+        (decision, said)
     }
 
     pub(super) fn store(&mut self, cx: &mut Cx<'_>, link: &Link, arrival: &Arrival, next: DeviceLedger) {
@@ -101,8 +114,7 @@ impl Collector {
         while let Some(ledger) = self.book.get(&device) {
             let Some((decision, link, arrival)) = self.held.follow_with(ledger, cx.broken()) else { return };
             cx.rows.note(Row::HeldTaken);
-            self.said(cx, &link, &decision);
-            match decision {
+            match self.judged(cx, &link, decision, &arrival).0 {
                 IngestDecision::New { next, clone_suspected } => {
                     if clone_suspected {
                         cx.oracle.clone_suspected(device);
