@@ -12,7 +12,7 @@ mod file;
 mod record;
 
 pub use file::FORMAT;
-pub use record::{Record, RecordAgreement};
+pub use record::{FiledRecord, Record, RecordAgreement};
 
 use super::{
     calendar::{Day, HolidayList},
