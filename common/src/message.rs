@@ -19,6 +19,15 @@ pub enum Language {
     En,
 }
 
+impl Language {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ja => "ja",
+            Self::En => "en",
+        }
+    }
+}
+
 /// A word that names no language.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
 #[error("`{0}` is no language of this program (ja, en)")]
@@ -84,8 +93,10 @@ fn filled(template: &str, values: &[(&str, &str)]) -> String {
     out
 }
 
+mod evidence;
 mod report;
 
+pub use evidence::EvidenceText;
 pub use report::ReportText;
 
 impl Message {
@@ -474,7 +485,8 @@ mod tests {
         let both = [Language::Ja, Language::En];
         let messages = Message::ALL.iter().map(|m| (format!("{m:?}"), both.map(|l| m.template(l))));
         let reports = ReportText::ALL.iter().map(|m| (format!("{m:?}"), both.map(|l| m.template(l))));
-        for (name, [ja, en]) in messages.chain(reports) {
+        let evidence = EvidenceText::ALL.iter().map(|m| (format!("{m:?}"), both.map(|l| m.template(l))));
+        for (name, [ja, en]) in messages.chain(reports).chain(evidence) {
             assert!(!ja.is_empty() && !en.is_empty(), "{name} is empty");
             assert_eq!(placeholders(ja), placeholders(en), "{name}");
         }

@@ -175,7 +175,8 @@ impl State {
                 | Entry::Restored { .. }
                 | Entry::CloneSuspected { .. }
                 | Entry::FactsChanged { .. }
-                | Entry::SlaRecord { .. } => {}
+                | Entry::SlaRecord { .. }
+                | Entry::MonthSealed(_) => {}
             }
         }
         actions

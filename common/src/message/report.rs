@@ -49,6 +49,11 @@ catalogue! { ReportText:
     ConfirmAuthor { ja: "乙 作成", en: "Made by the provider" }
     Date { ja: "日付", en: "Date" }
 
+    Changes { ja: "第{revision}版からの変更", en: "Changes since revision {revision}" }
+    ColumnPlace { ja: "箇所", en: "Place" }
+    ColumnBefore { ja: "変更前", en: "Before" }
+    ColumnAfter { ja: "変更後", en: "After" }
+
     // Columns.
     ColumnItem { ja: "項目", en: "Item" }
     ColumnIndicator { ja: "管理指標", en: "Indicator" }

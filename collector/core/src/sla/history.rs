@@ -10,9 +10,11 @@
 
 mod file;
 mod record;
+mod source;
 
 pub use file::FORMAT;
 pub use record::{FiledRecord, Record, RecordAgreement};
+pub use source::Sources;
 
 use super::{
     calendar::{Day, HolidayList},
