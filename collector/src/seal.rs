@@ -22,7 +22,7 @@ use tenken_collector_core::{
         month::Month,
         seal::{MonthSealed, SealError, SealPoint},
     },
-    stream::{Entry, EntryKind, Stored},
+    stream::{Entry, Stored},
 };
 use tenken_common::{
     codec::CodecError,
@@ -189,9 +189,6 @@ impl Hidden {
     }
 
     fn is_hidden(&self, stored: &Stored) -> bool {
-        match &stored.entry {
-            Entry::IncidentAction(action) => !self.own.contains(&action.incident),
-            other => other.kind() == EntryKind::IncidentAction,
-        }
+        matches!(&stored.entry, Entry::IncidentAction(action) if !self.own.contains(&action.incident))
     }
 }

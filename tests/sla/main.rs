@@ -3,7 +3,10 @@
 //! Holds: a history that fails is named by its seed; `campaign sla --n 1 --seed N` says what failed.
 
 use tenken_collector_core::sla::partition::Label;
-use tenken_tests::sla::{Drawn, faults};
+use tenken_tests::{
+    evidence::Case,
+    sla::{Drawn, faults},
+};
 
 #[test]
 fn every_rule_holds_for_random_histories() {
@@ -23,4 +26,18 @@ fn every_label_occurs() {
         missing.retain(|label| month.partition.total(*label).is_zero());
     }
     assert_eq!(missing, []);
+}
+
+/// The long form is the campaign `evidence`.
+#[test]
+fn evidence_that_somebody_altered_does_not_hold() {
+    let case = Case::new(1);
+    let mut trials = vec![case.untouched()];
+    trials.extend((1..=40).map(|seed| case.alter_byte(seed)));
+    let forged: Vec<_> = (1..=20).map(|seed| case.rewrite(seed)).collect();
+    let fitting = forged.iter().filter(|trial| trial.fits).count();
+    assert!(fitting > 5, "a forger whose work never fits shows nothing: {fitting}");
+    trials.extend(forged);
+    let wrong: Vec<_> = trials.iter().filter(|trial| trial.fault.is_some()).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -150,8 +150,8 @@ impl Case {
     /// The vendor alters, drops or puts in an entry, and makes everything fit again.
     pub fn rewrite(&self, seed: u64) -> Trial {
         let mut dice = Dice::new([seed, 2, 0, 0]);
-        let seen = self.items.partition_point(|item| item.position <= self.seen);
-        let at = dice.below(seen);
+        let behind = self.items.partition_point(|item| item.position <= self.seen);
+        let at = dice.below(behind);
         let mut stream: Vec<Stored> = self.items.iter().map(|i| i.stored().unwrap().unwrap()).collect();
         let kind = stream[at].entry.kind();
         let mut moved = 0;
@@ -162,7 +162,7 @@ impl Case {
                 "dropped"
             }
             1 => {
-                let copy = Stored { position: 0, ..stream[dice.below(seen)].clone() };
+                let copy = Stored { position: 0, ..stream[dice.below(behind)].clone() };
                 let entry =
                     if matches!(copy.entry, Entry::MonthSealed(_)) { Entry::Heartbeat } else { copy.entry };
                 let Stored { position, committed, .. } = stream[at];
@@ -235,31 +235,25 @@ impl Case {
 
 /// Something else in the place of an entry, as somebody would write it who wants another figure.
 fn altered(stored: &Stored, dice: &mut Dice) -> Stored {
-    let later =
-        |by: u64| Stored { committed: stored.committed.plus(Duration::from_secs(by)), ..stored.clone() };
     let mut flip = |bytes: &[u8]| {
         let mut bytes = bytes.to_vec();
         let at = dice.below(bytes.len());
         bytes[at] ^= 1;
         bytes
     };
-    let entry = match &stored.entry {
-        Entry::Envelope { device, bytes } => Entry::Envelope { device: *device, bytes: flip(bytes) },
-        Entry::Statement { hospital, bytes } => {
-            Entry::Statement { hospital: hospital.clone(), bytes: flip(bytes) }
-        }
-        Entry::Contract { text } => Entry::Contract { text: text.replace("0.99", "0.90") + "\n" },
-        Entry::SlaRecord { contract, text } => {
-            Entry::SlaRecord { contract: contract.clone(), text: text.replace("2026-09", "2026-08") + " " }
-        }
-        Entry::IncidentAction(action) => {
-            let mut action = action.clone();
-            action.at = action.at.plus_micros(-60_000_000);
-            Entry::IncidentAction(action)
-        }
-        _ => return later(1),
-    };
-    Stored { entry, ..stored.clone() }
+    let mut other = stored.clone();
+    if let Entry::Envelope { bytes, .. } | Entry::Statement { bytes, .. } = &mut other.entry {
+        *bytes = flip(bytes);
+    } else if let Entry::Contract { text } = &mut other.entry {
+        *text = text.replace("0.99", "0.90") + "\n";
+    } else if let Entry::SlaRecord { text, .. } = &mut other.entry {
+        *text = text.replace("2026-09", "2026-08") + " ";
+    } else if let Entry::IncidentAction(action) = &mut other.entry {
+        action.at = action.at.plus_micros(-60_000_000);
+    } else {
+        other.committed = other.committed.plus(Duration::from_secs(1));
+    }
+    other
 }
 
 fn write(manifest: &Envelope, items: &[Item]) -> Vec<u8> {
@@ -269,7 +263,9 @@ fn write(manifest: &Envelope, items: &[Item]) -> Vec<u8> {
         bytes.extend_from_slice(block);
     };
     block(&manifest.to_bytes());
-    items.iter().for_each(|item| block(&item.to_bytes().unwrap()));
+    for item in items {
+        block(&item.to_bytes().unwrap());
+    }
     bytes
 }
 

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     fs::{self, File},
     io::{self, BufReader, ErrorKind, Read},
@@ -102,12 +103,11 @@ pub fn verify(
 ) -> Result<Verdict, VerifyError> {
     let unread = |source| VerifyError::Read { path: path.to_owned(), source };
     let mut file = BufReader::new(File::open(path).map_err(unread)?);
-    let mut head = vec![0; evidence::HEAD.len()];
-    match file.read_exact(&mut head) {
-        Ok(()) if head == evidence::HEAD => {}
-        Ok(()) if head.starts_with(evidence::NAME) => return Err(VerifyError::Version(path.to_owned())),
-        Ok(()) => return Err(VerifyError::NoEvidence(path.to_owned())),
-        Err(_) => return Err(VerifyError::NoEvidence(path.to_owned())),
+    let mut begin = vec![0; evidence::HEAD.len()];
+    match file.read_exact(&mut begin) {
+        Ok(()) if begin == evidence::HEAD => {}
+        Ok(()) if begin.starts_with(evidence::NAME) => return Err(VerifyError::Version(path.to_owned())),
+        Ok(()) | Err(_) => return Err(VerifyError::NoEvidence(path.to_owned())),
     }
     let unsound =
         |kind: FaultKind| VerifyError::Manifest { path: path.to_owned(), what: kind.text(language) };
@@ -175,7 +175,6 @@ pub fn print(verdict: &Verdict, held: &Held, language: Language) -> String {
     say(
         EvidenceText::Head,
         &[
-            ("service", verdict.sealed.as_ref().map(service_of).unwrap_or_default()),
             ("contract", manifest.contract.to_string()),
             ("month", manifest.month.to_string()),
             ("revision", manifest.revision.to_string()),
@@ -199,7 +198,7 @@ pub fn print(verdict: &Verdict, held: &Held, language: Language) -> String {
         };
         say(text, &[("whose", witness.whose.clone()), ("position", witness.position.to_string())]);
     }
-    for figure in figures(verdict) {
+    for figure in figures(verdict, language) {
         let same = if figure.sealed == figure.found { EvidenceText::Agrees } else { EvidenceText::Differs };
         let verdict = same.text(language).to_owned();
         let values =
@@ -241,41 +240,16 @@ struct Figure {
 }
 
 /// The indicators of both reports.
-fn figures(verdict: &Verdict) -> Vec<Figure> {
-    let Some(sealed) = &verdict.sealed else { return Vec::new() };
-    let (sealed, found) = (indicators(sealed), verdict.found.as_ref().map(indicators).unwrap_or_default());
-    let of = |name: &str| found.iter().find(|(n, _)| n == name).map(|(_, text)| text.clone());
+fn figures(verdict: &Verdict, language: Language) -> Vec<Figure> {
+    let of = |sealed: &Option<MonthSealed>| {
+        sealed.as_ref().map(|sealed| sealed.indicators(language)).unwrap_or_default()
+    };
+    let found: BTreeMap<String, String> = of(&verdict.found).into_iter().collect();
     let figure = |(name, sealed): (String, String)| {
-        let found = of(&name).unwrap_or_else(|| "–".to_owned());
+        let found = found.get(&name).cloned().unwrap_or_else(|| "–".to_owned());
         Figure { name, sealed, found }
     };
-    sealed.into_iter().map(figure).collect()
-}
-
-fn indicators(sealed: &MonthSealed) -> Vec<(String, String)> {
-    let json = sealed.page(Language::Ja, "json").unwrap_or_default();
-    let report: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
-    let text = |value: &serde_json::Value| match value {
-        serde_json::Value::String(text) => text.clone(),
-        serde_json::Value::Null => "–".to_owned(),
-        other => other.to_string(),
-    };
-    let list = report.pointer("/figures/indicators").and_then(serde_json::Value::as_array);
-    let figure = |indicator: &serde_json::Value| {
-        let field = |name: &str| indicator.get(name).map(text).unwrap_or_default();
-        (
-            field("name"),
-            format!("{} [{}, {}] {}", field("value"), field("min"), field("max"), field("verdict")),
-        )
-    };
-    list.into_iter().flatten().map(figure).collect()
-}
-
-fn service_of(sealed: &MonthSealed) -> String {
-    let json = sealed.page(Language::Ja, "json").unwrap_or_default();
-    let report: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
-    let name = report.pointer("/parties/service_name").and_then(serde_json::Value::as_str);
-    name.unwrap_or_default().to_owned()
+    of(&verdict.sealed).into_iter().map(figure).collect()
 }
 
 fn fill(text: EvidenceText, language: Language, values: &[(&str, String)]) -> String {

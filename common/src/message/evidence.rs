@@ -12,8 +12,8 @@ catalogue! { EvidenceText:
     EvidenceWritten { ja: "{month} 第{revision}版の証拠を {path} に書き出しました（記録 {items} 件、{bytes} バイト）。病院に渡してください。", en: "The evidence of {month}, revision {revision}, is in {path} ({items} entries, {bytes} bytes). Hand it to the hospital." }
     ReceiptWritten { ja: "最後の受領証（{at}、{position} 番目までの記録）を {path} に書き出しました。", en: "The newest receipt ({at}, up to entry {position}) is in {path}." }
     // At the hospital.
-    Head { ja: "{service}（契約 {contract}）{month} 第{revision}版の証拠", en: "Evidence of {service} (contract {contract}), {month}, revision {revision}" }
-    Counts { ja: "記録 {items} 件、機器からの通信 {messages} 件（機器 {devices} 台）、病院の署名 {statements} 件を確認しました。", en: "Checked: {items} entries, {messages} messages of {devices} devices, {statements} statements of the hospital." }
+    Head { ja: "契約 {contract} {month} 第{revision}版の証拠", en: "Evidence of contract {contract}, {month}, revision {revision}" }
+    Counts { ja: "確認した記録 {items} 件（うち機器 {devices} 台からの通信 {messages} 件、病院の署名 {statements} 件）", en: "Checked: entries {items}, messages {messages} (devices: {devices}), statements of the hospital {statements}." }
     Figure { ja: "  {name}: 報告 {sealed} ／ 再計算 {found}  {verdict}", en: "  {name}: reported {sealed} / recomputed {found}  {verdict}" }
     Agrees { ja: "一致", en: "agrees" }
     Differs { ja: "不一致", en: "DIFFERS" }

@@ -68,12 +68,19 @@ impl Mitm {
         let answer: Arc<Mutex<Answerer>> = Arc::new(Mutex::new(answer));
         let (stopped, counted, config) = (Arc::clone(&stop), Arc::clone(&counts), Arc::new(config));
         let thread = std::thread::spawn(move || {
-            let mut open = Vec::new();
+            let mut open: Vec<std::thread::JoinHandle<()>> = Vec::new();
             for stream in listener.incoming() {
                 if stopped.load(Ordering::SeqCst) {
                     break;
                 }
                 let Ok(stream) = stream else { continue };
+                // One that ended keeps its stack until it is joined.
+                let (ended, going): (Vec<_>, Vec<_>) =
+                    open.into_iter().partition(std::thread::JoinHandle::is_finished);
+                open = going;
+                for thread in ended {
+                    thread.join().expect("no connection panics");
+                }
                 let (answer, config) = (Arc::clone(&answer), Arc::clone(&config));
                 let (stop, counts) = (Arc::clone(&stopped), Arc::clone(&counted));
                 open.push(std::thread::spawn(move || {

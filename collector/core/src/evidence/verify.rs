@@ -25,7 +25,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use tenken_common::{
     ack::Ack,
     consent::ConsentManifest,
-    envelope::{Envelope, Payload},
+    envelope::{Envelope, Payload, Verified},
     id::{DeviceId, Epoch, Hash, Seq},
     key::PublicKey,
     message::Language,
@@ -173,7 +173,7 @@ impl Verifier {
     pub fn receipt(&self, envelope: &Envelope) -> Option<Ack> {
         let keys = self.documents.iter().rev().filter_map(|document| document.ack_key().ok());
         let opened = keys.into_iter().find_map(|key| envelope.open::<Ack>(&key).ok());
-        opened.map(|ack| ack.into_inner())
+        opened.map(Verified::into_inner)
     }
 
     /// Compares with what somebody saw.
@@ -202,6 +202,7 @@ impl Verifier {
         let before = self.heads;
         if !item.follows(&mut self.heads, kind.part()) {
             // Nothing that it says is to be relied on, its position neither.
+            self.look_before(self.last + 1, before);
             return self.fault_at(at, FaultKind::Altered);
         }
         let is_early = kind.part() != Part::Journal && at <= self.manifest.begin.position;

@@ -16,7 +16,7 @@ use super::{
         ENGINE, Standing,
         change::{self, Change},
         csv::csv,
-        document::Document,
+        document::{Block, Cell, Document},
         html::html,
         monthly::MonthlyReport,
     },
@@ -191,6 +191,23 @@ impl MonthSealed {
             (Some(own), Some(later)) => change::changes(&own, &later),
             (None, _) | (_, None) => Vec::new(),
         }
+    }
+
+    /// The indicators as the report states them: names, and result, range and verdict.
+    pub fn indicators(&self, language: Language) -> Vec<(String, String)> {
+        let document = self.document(language);
+        let sections = document.iter().flat_map(|document| &document.sections);
+        let table = sections.take(1).flat_map(|section| &section.blocks).find_map(|block| match block {
+            Block::Table(table) => Some(table),
+            Block::Text(_) | Block::Heading(_) | Block::Facts(_) | Block::Boxes(_) => None,
+        });
+        let row = |cells: &Vec<Cell>| {
+            let (name, rest) = cells.split_first()?;
+            // The target, with which the contract begins, is not found but agreed.
+            let texts: Vec<&str> = rest.iter().skip(1).map(|cell| cell.text.as_str()).collect();
+            Some((name.text.clone(), texts.join(" / ")))
+        };
+        table.into_iter().flat_map(|table| table.rows.iter().filter_map(row)).collect()
     }
 
     fn document(&self, language: Language) -> Option<Document> {

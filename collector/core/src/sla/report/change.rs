@@ -25,16 +25,28 @@ pub struct Change {
 /// A row, or whatever stands for one: its place, and its cells by their columns.
 struct Row {
     place: String,
+    /// What it is known by where its place is not enough.
+    sentence: Option<String>,
     cells: Vec<(String, String)>,
 }
 
+impl Row {
+    fn sentence(place: &str, text: &str) -> Self {
+        let cells = vec![(String::new(), text.to_owned())];
+        Self { place: place.to_owned(), sentence: Some(text.to_owned()), cells }
+    }
+
+    fn key(&self) -> (String, Option<String>) {
+        (self.place.clone(), self.sentence.clone())
+    }
+}
+
 pub(in crate::sla) fn changes(old: &Document, new: &Document) -> Vec<Change> {
-    let before: BTreeMap<String, Vec<(String, String)>> =
-        rows(old).into_iter().map(|row| (row.place, row.cells)).collect();
+    let before: BTreeMap<_, _> = rows(old).into_iter().map(|row| (row.key(), row.cells)).collect();
     let mut changes = Vec::new();
     let mut still = BTreeSet::new();
     for row in rows(new) {
-        match before.get(&row.place) {
+        match before.get(&row.key()) {
             None => {
                 changes.push(Change {
                     before: None,
@@ -58,9 +70,9 @@ pub(in crate::sla) fn changes(old: &Document, new: &Document) -> Vec<Change> {
                 }
             }
         }
-        still.insert(row.place);
+        still.insert(row.key());
     }
-    for row in rows(old).into_iter().filter(|row| !still.contains(&row.place)) {
+    for row in rows(old).into_iter().filter(|row| !still.contains(&row.key())) {
         changes.push(Change { before: Some(whole(&row.cells)), after: None, place: row.place });
     }
     changes
@@ -79,17 +91,18 @@ fn rows(document: &Document) -> Vec<Row> {
         let times = seen.entry(place.clone()).or_insert(0);
         *times += 1;
         let place = if *times == 1 { place } else { format!("{place} ({times})") };
-        rows.push(Row { place, cells });
+        Row { place, sentence: None, cells }
     };
     for section in &document.sections {
         let mut under = section.title.clone();
         for block in &section.blocks {
             match block {
-                Block::Text(cell) => row(under.clone(), vec![(String::new(), cell.text.clone())]),
+                // A sentence has no other place than its own words.
+                Block::Text(cell) => rows.push(Row::sentence(&under, &cell.text)),
                 Block::Heading(text) => under = format!("{}: {text}", section.title),
                 Block::Facts(facts) => {
                     for (name, cell) in facts {
-                        row(format!("{under}: {name}"), vec![(String::new(), cell.text.clone())]);
+                        rows.push(row(format!("{under}: {name}"), vec![(String::new(), cell.text.clone())]));
                     }
                 }
                 Block::Table(table) => {
@@ -97,7 +110,7 @@ fn rows(document: &Document) -> Vec<Row> {
                         let Some((first, rest)) = cells.split_first() else { continue };
                         let columns = table.columns.iter().skip(1).map(|column| column.title.clone());
                         let cells = columns.zip(rest.iter().map(|cell| cell.text.clone())).collect();
-                        row(format!("{under}: {}", first.text), cells);
+                        rows.push(row(format!("{under}: {}", first.text), cells));
                     }
                 }
                 Block::Boxes(_) => {}
@@ -155,8 +168,9 @@ mod tests {
             [
                 ("Part: b (2) – Result".to_owned(), text("3"), text("9")),
                 ("Part: new".to_owned(), None, text("5")),
-                ("Part".to_owned(), text("before"), text("after")),
+                ("Part".to_owned(), None, text("after")),
                 ("Part: gone".to_owned(), text("4"), None),
+                ("Part".to_owned(), text("before"), None),
             ]
         );
         assert!(changes(&old, &old).is_empty());
