@@ -94,6 +94,68 @@ fn contract_versions_do_not_overlap() {
     assert_eq!(rows, [(1.into(), "2026-04-01".into()), (2.into(), "2026-10-01".into())], "{list}");
 }
 
+#[test]
+fn contract_versions_are_drafted_read_and_compared() {
+    let bed = Bed::new(BedPlan::default());
+    let said = |args: &[&str]| stdout(&bed.collector(args));
+    let refused = |args: &[&str]| {
+        let output = bed.collector(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    // A draft says what is still wanting, place by place, and nothing is loaded.
+    let draft = bed.path("draft.toml");
+    said(&["contract", "draft", "--out", &draft]);
+    assert!(refused(&["contract", "draft", "--out", &draft]).contains("is there already"));
+    let problems = refused(&["contract", "draft", "--check", &draft]);
+    assert!(problems.contains("1 problem:") && problems.contains("hospital.key: "), "{problems}");
+    let loaded = fs::read_to_string(bed.path("contract.toml")).unwrap();
+    let key = loaded.lines().find(|line| line.starts_with("key = ")).unwrap();
+    let text = fs::read_to_string(&draft).unwrap().replace("key = \"\"", key);
+    fs::write(&draft, text.replace("uptime = 0.99", "uptime = 99")).unwrap();
+    assert!(refused(&["contract", "draft", "--check", &draft]).contains("targets.uptime: "));
+    fs::write(&draft, &text).unwrap();
+    let unfit = refused(&["contract", "draft", "--check", &draft]);
+    assert!(unfit.contains("versions 1 and 1 both take effect on the same day"), "{unfit}");
+    let next = text
+        .replace("version = 1", "version = 2")
+        .replace("effective_from = \"2026-04-01\"", "effective_from = \"2099-04-01\"")
+        .replace("uptime = 0.99", "uptime = 0.995");
+    let next = next.split("[grades]").next().unwrap();
+    fs::write(&draft, next).unwrap();
+    let good = said(&["contract", "draft", "--check", &draft]);
+    assert!(good.contains("第2版") && good.contains("年次評価の基準"), "{good}");
+    assert_eq!(bed.listing(&["contract", "list"]).as_array().unwrap().len(), 1, "nothing was loaded");
+
+    // What a version says, and where it stands.
+    assert!(said(&["contract", "show", &draft]).contains("状態: 案（登録していません）"));
+    let shown = said(&["contract", "show"]);
+    for line in ["契約 minato-remote 第1版", "状態: 適用中", "  サービス稼働率 ", "月～金 09:00-17:00"]
+    {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    stdout(&bed.collector(&["contract", "load", &draft]));
+    let states = |bed: &Bed| {
+        let rows = bed.listing(&["contract", "history"]);
+        let versions = rows[0]["versions"].as_array().unwrap().clone();
+        versions.iter().map(|v| v["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(states(&bed), ["in_force", "awaits_hospital"]);
+    bed.agree(&draft);
+    assert_eq!(states(&bed), ["in_force", "ahead"]);
+    let rows = bed.listing(&["contract", "history"]);
+    assert_eq!(rows[0]["versions"][0]["effective_to"], "2099-03-31", "{rows}");
+
+    // What differs, by number, day or file.
+    let changes = bed.listing(&["contract", "diff", "1", "2099-04-01"]);
+    let keys: Vec<_> = changes.as_array().unwrap().iter().map(|c| c["key"].as_str().unwrap()).collect();
+    assert!(keys.contains(&"targets.uptime") && keys.contains(&"grades.D"), "{changes}");
+    let uptime = changes.as_array().unwrap().iter().find(|c| c["key"] == "targets.uptime").unwrap();
+    assert_eq!((&uptime["removed"][0], &uptime["added"][0]), (&"0.99".into(), &"0.995".into()));
+    assert_eq!(bed.listing(&["contract", "diff", "2", &draft]), serde_json::json!([]));
+    assert!(refused(&["contract", "diff", "1", "3"]).contains("there is no version 3; on file: 1 (from "));
+}
+
 fn instant(value: &serde_json::Value) -> Timestamp {
     serde_json::from_value(value.clone()).unwrap()
 }

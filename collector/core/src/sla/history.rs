@@ -10,9 +10,11 @@
 
 mod file;
 mod record;
+mod standing;
 
 pub use file::FORMAT;
 pub use record::{Record, RecordAgreement};
+pub use standing::VersionState;
 
 use super::{
     calendar::{Day, HolidayList},

@@ -1,0 +1,498 @@
+//! A contract version as people read it: every field with its place in the contract's file, and
+//! what differs between two versions.
+//!
+//! Holds: every field of a contract stands here, so two versions without a difference are the same.
+//! A list is compared by its elements. What the contract does not say has no field.
+
+use super::words::Words;
+use crate::sla::{
+    calendar::{OpenHours, ServiceCalendar, Weekday},
+    contract::{
+        ChecklistCount, ChecklistItem, Contacts, Contract, Counting, CurrencyCount, CurrencyKind,
+        CurrencyTerms, Devices, ExclusionClass, ExclusionRule, Grade, Grades, Hospital, ResponseCount,
+        ResponseTerms, Rules, Targets, UnknownCount, UptimeCount,
+    },
+};
+use serde::{Serialize, Serializer};
+use std::fmt::Display;
+use tenken_common::{
+    config::HumanDuration,
+    id::{Name, hex},
+    message::{Language, ReportText},
+};
+
+/// The parts of a contract, in the order of its file.
+pub const PARTS: [ReportText; 13] = [
+    ReportText::TermsContract,
+    ReportText::TermsParties,
+    ReportText::TermsDevices,
+    ReportText::TermsContacts,
+    ReportText::TermsServiceHours,
+    ReportText::TermsResponseHours,
+    ReportText::TermsSupportHours,
+    ReportText::TermsTargets,
+    ReportText::TermsExclusions,
+    ReportText::TermsCurrency,
+    ReportText::TermsChecklist,
+    ReportText::TermsCounting,
+    ReportText::TermsGrades,
+];
+
+/// One field of a contract.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Field {
+    /// Where it stands in the file.
+    pub key: String,
+    /// One, or the elements of a list.
+    pub values: Vec<Term>,
+    /// One of [`PARTS`].
+    #[serde(skip)]
+    pub part: ReportText,
+    /// What people call it.
+    #[serde(skip)]
+    pub name: String,
+}
+
+/// A value as it stands in the file, which is what JSON has, and as a person reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Term {
+    pub written: String,
+    pub read: String,
+}
+
+impl Serialize for Term {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&self.written)
+    }
+}
+
+/// What is different in one field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Change {
+    pub key: String,
+    pub removed: Vec<Term>,
+    pub added: Vec<Term>,
+    /// One of [`PARTS`].
+    #[serde(skip)]
+    pub part: ReportText,
+    /// What people call the field.
+    #[serde(skip)]
+    pub name: String,
+}
+
+/// Every field, part by part.
+pub fn fields(contract: &Contract, language: Language) -> Vec<Field> {
+    let mut sheet = Sheet { words: Words { language }, part: ReportText::TermsContract, fields: Vec::new() };
+    sheet.contract(contract);
+    sheet.fields
+}
+
+/// The parts of which the contract says nothing, so that nothing of them is judged.
+pub fn left_out(fields: &[Field]) -> impl Iterator<Item = ReportText> {
+    PARTS.into_iter().filter(|part| !fields.iter().any(|field| field.part == *part))
+}
+
+/// What differs between two versions, in the order of the file.
+pub fn changes(before: &Contract, after: &Contract, language: Language) -> Vec<Change> {
+    let (before, after) = (fields(before, language), fields(after, language));
+    let of = |fields: &[Field], key: &str| -> Vec<Term> {
+        fields.iter().find(|field| field.key == key).map(|field| field.values.clone()).unwrap_or_default()
+    };
+    let new = after.iter().filter(|field| !before.iter().any(|other| other.key == field.key));
+    let mut all: Vec<&Field> = before.iter().chain(new).collect();
+    all.sort_by_key(|field| PARTS.iter().position(|part| *part == field.part));
+    let mut changes = Vec::new();
+    for field in all {
+        let (mut removed, mut added) = (of(&before, &field.key), of(&after, &field.key));
+        let kept: Vec<Term> = removed.iter().filter(|term| added.contains(term)).cloned().collect();
+        removed.retain(|term| !kept.contains(term));
+        added.retain(|term| !kept.contains(term));
+        if !(removed.is_empty() && added.is_empty()) {
+            let (key, part, name) = (field.key.clone(), field.part, field.name.clone());
+            changes.push(Change { key, removed, added, part, name });
+        }
+    }
+    changes
+}
+
+/// The fields so far.
+struct Sheet {
+    words: Words,
+    part: ReportText,
+    fields: Vec<Field>,
+}
+
+impl Sheet {
+    fn field(&mut self, key: impl Into<String>, name: impl Into<String>, values: Vec<Term>) {
+        let (key, name) = (key.into(), name.into());
+        self.fields.push(Field { key, values, part: self.part, name });
+    }
+
+    /// A value that reads as it is written.
+    fn plain(&mut self, key: impl Into<String>, name: ReportText, value: impl Display) {
+        self.list(key, name, [value]);
+    }
+
+    fn list<T: Display>(
+        &mut self,
+        key: impl Into<String>,
+        name: ReportText,
+        values: impl IntoIterator<Item = T>,
+    ) {
+        let term = |value: T| term(value.to_string(), value.to_string());
+        let values = values.into_iter().map(term).collect();
+        self.field(key, self.words.text(name), values);
+    }
+
+    /// A value with a text of its own.
+    fn worded(&mut self, key: impl Into<String>, name: ReportText, written: impl Display, read: String) {
+        self.field(key, self.words.text(name), vec![term(written.to_string(), read)]);
+    }
+
+    /// The same of something with an id.
+    fn of_id(&mut self, key: String, (name, id): (ReportText, &Name), written: impl Display, read: String) {
+        let name = self.words.fill(name, &[("id", id.as_str())]);
+        self.field(key, name, vec![term(written.to_string(), read)]);
+    }
+
+    fn contract(&mut self, contract: &Contract) {
+        let Contract {
+            id,
+            version,
+            effective_from,
+            service_name,
+            hospital,
+            vendor,
+            subcontractors,
+            devices,
+            contacts,
+            service_hours,
+            response_hours,
+            support_hours,
+            targets,
+            term_ends,
+            rules,
+        } = contract;
+        self.plain("id", ReportText::TermsId, id);
+        self.plain("version", ReportText::TermsVersion, version);
+        self.plain("effective_from", ReportText::TermsEffectiveFrom, effective_from);
+        self.list("term_ends", ReportText::TermsEnds, term_ends.as_ref());
+        self.plain("service_name", ReportText::TermsServiceName, service_name);
+        self.plain("evaluation_year_starts", ReportText::TermsYearStarts, rules.year_start);
+        self.part = ReportText::TermsParties;
+        let Hospital { id, name, key } = hospital;
+        self.plain("hospital.name", ReportText::TermsHospital, name);
+        self.plain("hospital.id", ReportText::TermsHospitalId, id);
+        self.plain("hospital.key", ReportText::TermsHospitalKey, hex(&key.to_bytes()));
+        self.plain("vendor.name", ReportText::TermsVendor, vendor);
+        let roles = subcontractors.iter().map(|s| {
+            let values = [("name", s.name.as_str()), ("role", s.role.as_str())];
+            self.words.fill(ReportText::NameAndRole, &values)
+        });
+        let roles: Vec<String> = roles.collect();
+        self.list("subcontractors", ReportText::TermsSubcontractors, roles);
+        self.part = ReportText::TermsDevices;
+        match devices {
+            Devices::All => {
+                let all = self.words.text(ReportText::TermsAllDevices).to_owned();
+                self.worded("all_devices", ReportText::TermsDeviceLabels, true, all);
+            }
+            Devices::Named { labels, groups } => {
+                self.list("devices", ReportText::TermsDeviceLabels, labels);
+                self.list("device_groups", ReportText::TermsDeviceGroups, groups);
+            }
+        }
+        self.part = ReportText::TermsContacts;
+        let Contacts { normal_hours, other_hours } = contacts;
+        self.plain("contacts.normal_hours", ReportText::TermsNormalHours, normal_hours);
+        self.plain("contacts.other_hours", ReportText::TermsOtherHours, other_hours);
+        for (part, key, calendar) in [
+            (ReportText::TermsServiceHours, "service_hours", service_hours),
+            (ReportText::TermsResponseHours, "response_hours", response_hours),
+            (ReportText::TermsSupportHours, "support_hours", support_hours),
+        ] {
+            self.part = part;
+            self.calendar(key, calendar);
+        }
+        self.part = ReportText::TermsTargets;
+        self.targets(targets);
+        self.rules(rules);
+    }
+
+    fn calendar(&mut self, key: &str, calendar: &ServiceCalendar) {
+        let ServiceCalendar { weekly, closed_on_national_holidays, extra_closed, extra_open, holidays: _ } =
+            calendar;
+        let days = Weekday::ALL.map(|day| (day, weekly.on(day)));
+        let runs = days.chunk_by(|(_, a), (_, b)| a == b).filter_map(|run| {
+            let ((first, hours), (last, _)) = (run.first()?, run.last()?);
+            (!hours.hours().is_empty()).then(|| self.run((*first, *last), hours))
+        });
+        let runs: Vec<Term> = runs.collect();
+        self.field(format!("{key}.weekly"), self.words.text(ReportText::TermsWeekly), runs);
+        let closed = if *closed_on_national_holidays {
+            ReportText::TermsClosed
+        } else {
+            ReportText::TermsLikeOtherDays
+        };
+        let read = self.words.text(closed).to_owned();
+        self.worded(
+            format!("{key}.closed_on_national_holidays"),
+            ReportText::TermsNationalHolidays,
+            closed_on_national_holidays,
+            read,
+        );
+        self.list(format!("{key}.extra_closed"), ReportText::TermsExtraClosed, extra_closed);
+        let open = extra_open.iter().map(|(day, hours)| format!("{day} {}", stretches(hours)));
+        self.list(format!("{key}.extra_open"), ReportText::TermsExtraOpen, open);
+    }
+
+    /// Days of the week with the same hours.
+    fn run(&self, (first, last): (Weekday, Weekday), hours: &OpenHours) -> Term {
+        let ((from, from_read), (to, to_read)) = (weekday(first), weekday(last));
+        let (from_read, to_read) = (self.words.text(from_read), self.words.text(to_read));
+        let hours = stretches(hours);
+        if first == last {
+            return term(format!("{from} {hours}"), format!("{from_read} {hours}"));
+        }
+        let days = self.words.fill(ReportText::TermsDayToDay, &[("from", from_read), ("to", to_read)]);
+        term(format!("{from}-{to} {hours}"), format!("{days} {hours}"))
+    }
+
+    fn targets(&mut self, targets: &Targets) {
+        let Targets { uptime, response: ResponseTerms { budget, severities } } = targets;
+        let percent = format!("{:.10}", uptime * 100.0);
+        let percent = percent.trim_end_matches('0').trim_end_matches('.');
+        self.worded("targets.uptime", ReportText::TermsUptime, uptime, format!("{percent} %"));
+        let micros = u64::try_from(budget.as_micros()).unwrap_or(0);
+        let written = HumanDuration(std::time::Duration::from_micros(micros));
+        let within = self.words.fill(ReportText::Within, &[("value", &self.words.time(*budget))]);
+        self.worded("targets.response.budget", ReportText::TermsResponseBudget, written, within);
+        let severities = severities.iter();
+        let severities =
+            severities.map(|s| term(s.as_str().to_owned(), self.words.message(s.message()).to_owned()));
+        let severities = severities.collect();
+        let name = self.words.text(ReportText::TermsResponseSeverities);
+        self.field("targets.response.severities", name, severities);
+    }
+
+    fn rules(&mut self, rules: &Rules) {
+        // The year's start stands in the first part.
+        let Rules { exclusions, currency, checklist, counting, grades, year_start: _ } = rules;
+        self.part = ReportText::TermsExclusions;
+        for (id, rule) in exclusions {
+            self.exclusion(id, rule);
+        }
+        self.part = ReportText::TermsCurrency;
+        if let Some(terms) = currency {
+            self.currency(terms);
+        }
+        self.part = ReportText::TermsChecklist;
+        for (id, ChecklistItem { title, due }) in checklist {
+            let key = format!("checklist.{id}");
+            self.of_id(format!("{key}.title"), (ReportText::TermsTitleOf, id), title, title.clone());
+            let day = self.words.fill_all(ReportText::TermsEveryYear, &[("day", due.to_string())]);
+            self.of_id(format!("{key}.due"), (ReportText::TermsDueOf, id), due, day);
+        }
+        self.part = ReportText::TermsCounting;
+        if let Some(counting) = counting {
+            self.counting(*counting);
+        }
+        self.part = ReportText::TermsGrades;
+        if let Some(grades) = grades {
+            self.grades(*grades);
+        }
+    }
+
+    fn exclusion(&mut self, id: &Name, ExclusionRule { class, reason, notice }: &ExclusionRule) {
+        let key = format!("exclusion_rules.{id}");
+        let (written, read) = match class {
+            ExclusionClass::PreAgreed => ("pre_agreed", ReportText::ClassPreAgreed),
+            ExclusionClass::Other => ("other", ReportText::ClassOther),
+        };
+        let read = self.words.text(read).to_owned();
+        self.of_id(format!("{key}.class"), (ReportText::TermsClassOf, id), written, read);
+        self.of_id(format!("{key}.reason"), (ReportText::TermsReasonOf, id), reason, reason.clone());
+        if *class == ExclusionClass::PreAgreed {
+            let ahead = self.words.fill(ReportText::TermsAhead, &[("time", &self.words.limit(*notice))]);
+            let written = HumanDuration(*notice);
+            self.of_id(format!("{key}.notice"), (ReportText::TermsNoticeOf, id), written, ahead);
+        }
+    }
+
+    fn currency(&mut self, CurrencyTerms { limits, report_max_age, provider_devices }: &CurrencyTerms) {
+        for (kind, limit) in limits {
+            let key = match kind {
+                CurrencyKind::PatternFile => "currency.pattern_file",
+                CurrencyKind::OsPatch => "currency.os_patch",
+                CurrencyKind::MiddlewarePatch => "currency.middleware_patch",
+            };
+            let within = self.words.fill(ReportText::Within, &[("value", &self.words.limit(*limit))]);
+            let name = self.words.message(kind.message());
+            self.field(key, name, vec![term(HumanDuration(*limit).to_string(), within)]);
+        }
+        let read = self.words.limit(*report_max_age);
+        let written = HumanDuration(*report_max_age);
+        self.worded("currency.report_max_age", ReportText::TermsReportMaxAge, written, read);
+        self.list("currency.provider_devices", ReportText::TermsProviderDevices, provider_devices);
+    }
+
+    fn counting(&mut self, Counting { uptime, response, currency, checklist, unknown }: Counting) {
+        let uptime = match uptime {
+            UptimeCount::Month => ("month", ReportText::TermsUptimeMonth),
+        };
+        let response = match response {
+            ResponseCount::Incident => ("incident", ReportText::TermsResponseIncident),
+            ResponseCount::Month => ("month", ReportText::TermsResponseMonth),
+        };
+        let currency = match currency {
+            CurrencyCount::Month => ("month", ReportText::TermsCurrencyMonth),
+            CurrencyCount::Device => ("device", ReportText::TermsCurrencyDevice),
+        };
+        let checklist = match checklist {
+            ChecklistCount::Item => ("item", ReportText::TermsChecklistItem),
+        };
+        let unknown = match unknown {
+            UnknownCount::Counted => ("counted", ReportText::TermsCounted),
+            UnknownCount::NotCounted => ("not_counted", ReportText::TermsNotCounted),
+        };
+        for (key, name, (written, read)) in [
+            ("counting.uptime", ReportText::TermsCountUptime, uptime),
+            ("counting.response", ReportText::TermsCountResponse, response),
+            ("counting.currency", ReportText::TermsCountCurrency, currency),
+            ("counting.checklist", ReportText::TermsCountChecklist, checklist),
+            ("counting.unknown", ReportText::TermsCountUnknown, unknown),
+        ] {
+            self.worded(key, name, written, self.words.text(read).to_owned());
+        }
+    }
+
+    fn grades(&mut self, grades: Grades) {
+        for grade in Grade::ALL {
+            let (from, to) = grades.range(grade);
+            let (written, read) = match to {
+                Some(to) if to == from => (from.to_string(), ReportText::TermsMissesExactly),
+                Some(to) => (format!("{from}-{to}"), ReportText::TermsMisses),
+                None => (format!("{from}-"), ReportText::TermsMissesFrom),
+            };
+            let values = [("from", from.to_string()), ("to", to.unwrap_or(from).to_string())];
+            let read = self.words.fill_all(read, &values);
+            let name = self.words.fill(ReportText::TermsGrade, &[("grade", grade.as_str())]);
+            self.field(format!("grades.{}", grade.as_str()), name, vec![term(written, read)]);
+        }
+    }
+}
+
+fn term(written: String, read: String) -> Term {
+    Term { written, read }
+}
+
+fn stretches(hours: &OpenHours) -> String {
+    hours.hours().iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+fn weekday(day: Weekday) -> (&'static str, ReportText) {
+    match day {
+        Weekday::Mon => ("mon", ReportText::TermsMon),
+        Weekday::Tue => ("tue", ReportText::TermsTue),
+        Weekday::Wed => ("wed", ReportText::TermsWed),
+        Weekday::Thu => ("thu", ReportText::TermsThu),
+        Weekday::Fri => ("fri", ReportText::TermsFri),
+        Weekday::Sat => ("sat", ReportText::TermsSat),
+        Weekday::Sun => ("sun", ReportText::TermsSun),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sla::contract::EXAMPLE;
+
+    fn parse(text: &str) -> Contract {
+        Contract::parse(text).unwrap()
+    }
+
+    /// `key: - before + after`, as written.
+    fn differences(before: &str, after: &str) -> Vec<String> {
+        let join = |terms: &[Term], mark| -> String {
+            terms.iter().map(|t| format!(" {mark} {}", t.written)).collect()
+        };
+        let line = |c: Change| format!("{}:{}{}", c.key, join(&c.removed, "-"), join(&c.added, "+"));
+        changes(&parse(before), &parse(after), Language::En).into_iter().map(line).collect()
+    }
+
+    #[test]
+    fn a_contract_does_not_differ_from_itself() {
+        assert_eq!(differences(EXAMPLE, EXAMPLE), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_changed_line_of_the_file_is_one_change() {
+        for (from, to, expected) in [
+            ("version = 1", "version = 2", "version: - 1 + 2"),
+            ("# term_ends", "term_ends", "term_ends: + 2027-03-31"),
+            ("devices = [\"ct-1\", \"mri-1\"]", "devices = [\"ct-1\", \"ct-2\"]", "devices: - mri-1 + ct-2"),
+            ("uptime = 0.99", "uptime = 0.995", "targets.uptime: - 0.99 + 0.995"),
+            ("budget = \"4h\"", "budget = \"90m\"", "targets.response.budget: - 4h + 90m"),
+            ("[\"critical\"]", "[\"critical\", \"warning\"]", "targets.response.severities: + warning"),
+            ("notice = \"7d\"", "notice = \"14d\"", "exclusion_rules.planned.notice: - 7d + 14d"),
+            ("pattern_file = \"7d\"", "", "currency.pattern_file: - 7d"),
+            ("due = \"03-31\"", "due = \"02-28\"", "checklist.training.due: - 03-31 + 02-28"),
+            ("response = \"incident\"", "response = \"month\"", "counting.response: - incident + month"),
+            ("\"oncall@", "\"night@", "contacts.other_hours: - oncall@example.jp + night@example.jp"),
+        ] {
+            assert!(EXAMPLE.contains(from), "{from}");
+            assert_eq!(differences(EXAMPLE, &EXAMPLE.replacen(from, to, 1)), [expected]);
+        }
+    }
+
+    #[test]
+    fn hours_are_compared_by_their_days() {
+        let friday = EXAMPLE.replacen("fri = [\"09:00-17:00\"]", "fri = [\"09:00-12:00\"]", 1);
+        let change = |key: &str| {
+            format!("{key}.weekly: - mon-fri 09:00-17:00 + mon-thu 09:00-17:00 + fri 09:00-12:00")
+        };
+        let all = ["service_hours", "response_hours", "support_hours"].map(change);
+        assert_eq!(differences(EXAMPLE, &friday), all, "the others follow where they are left out");
+    }
+
+    #[test]
+    fn thresholds_and_what_is_left_out() {
+        let looser = EXAMPLE.replacen("B = \"1-2\"\nC = \"3-5\"", "B = \"1-3\"\nC = \"4-5\"", 1);
+        assert_eq!(differences(EXAMPLE, &looser), ["grades.B: - 1-2 + 1-3", "grades.C: - 3-5 + 4-5"]);
+        let short = EXAMPLE.split("[grades]").next().unwrap();
+        let fields = fields(&parse(short), Language::En);
+        assert_eq!(left_out(&fields).collect::<Vec<_>>(), [ReportText::TermsGrades]);
+        let gone = differences(EXAMPLE, short);
+        assert_eq!(gone, ["grades.A: - 0", "grades.B: - 1-2", "grades.C: - 3-5", "grades.D: - 6-"]);
+    }
+
+    #[test]
+    fn fields_read_well_in_both_languages() {
+        let read = |language, key: &str| {
+            let fields = fields(&parse(EXAMPLE), language);
+            let field = fields.into_iter().find(|f| f.key == key).unwrap();
+            format!("{}: {}", field.name, field.values.iter().map(|t| t.read.as_str()).collect::<String>())
+        };
+        for (key, ja, en) in [
+            ("targets.uptime", "サービス稼働率: 99 %", "service uptime: 99 %"),
+            (
+                "targets.response.budget",
+                "第一次対応の期限: 4 時間 0 分以内",
+                "first response due: within 4 h 0 min",
+            ),
+            (
+                "service_hours.weekly",
+                "曜日と時間: 月～金 09:00-17:00",
+                "hours of the week: Mon–Fri 09:00-17:00",
+            ),
+            (
+                "exclusion_rules.planned.notice",
+                "planned の告知の期限: 7 日前まで",
+                "planned: to be announced: 7 d ahead",
+            ),
+            ("grades.D", "評価 D: 6 件以上", "grade D: 6 misses or more"),
+        ] {
+            assert_eq!((read(Language::Ja, key), read(Language::En, key)), (ja.to_owned(), en.to_owned()));
+        }
+    }
+}
