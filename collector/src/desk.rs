@@ -14,7 +14,7 @@ use tenken_collector_core::{
     desk::notice::IncidentId,
     sla::{
         contract::{Contract, ContractHistory, HistoryError},
-        history::Record,
+        history::{FiledRecord, Record},
     },
     stream::{Entry, Hospital, IncidentAction, IncidentStep},
 };
@@ -119,7 +119,8 @@ pub async fn enter_records(
 ) -> Result<Vec<String>, DeskError> {
     let mut histories = history::histories(store).await?;
     let history = histories.get_mut(contract).ok_or_else(|| DeskError::NoContract(contract.clone()))?;
-    let texts: Vec<String> = records.iter().map(Record::text).collect();
+    let file = |record: &Record| FiledRecord { contract: contract.clone(), record: record.clone() };
+    let texts: Vec<String> = records.iter().map(|record| file(record).text()).collect();
     for (text, number) in texts.iter().zip(1..) {
         history.enter(text, &[]).map_err(|problems| DeskError::Record { number, problems })?;
     }

@@ -4,7 +4,7 @@
 //! Holds: the statement names the SHA-256 of the text, so it speaks of this very text and of no
 //! other. A text that is no contract, or another hospital's, is not agreed to.
 
-use tenken_collector_core::sla::{contract::Contract, history::Record};
+use tenken_collector_core::sla::{contract::Contract, history::FiledRecord};
 use tenken_common::{
     codec::CodecError,
     config::Problems,
@@ -51,12 +51,12 @@ pub fn agree_record(
     text: &str,
     key: &SecretKey,
     now: Timestamp,
-) -> Result<(Record, Envelope), AgreementError> {
-    let record = Record::parse(text).map_err(AgreementError::Record)?;
-    if !record.wants_agreement() {
+) -> Result<(FiledRecord, Envelope), AgreementError> {
+    let filed = FiledRecord::parse(text).map_err(AgreementError::Record)?;
+    if !filed.record.wants_agreement() {
         return Err(AgreementError::NotWanted);
     }
-    Ok((record, seal(hospital, AgreementKind::Record, text, (key, now))?))
+    Ok((filed, seal(hospital, AgreementKind::Record, text, (key, now))?))
 }
 
 fn seal(

@@ -6,14 +6,14 @@ use crate::{
     config::CollectorConfig,
     desk::{self, DeskError},
     history,
-    store::Store,
+    store::{Store, StoreError},
 };
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
 use tenken_collector_core::sla::{
     contract::Contract,
-    history::{History, Record},
+    history::{FiledRecord, History, Record},
     month::Month,
     what_if,
 };
@@ -220,12 +220,13 @@ async fn records(store: &Store, contract: &ContractId) -> anyhow::Result<Vec<sho
     for row in store.sla_records().await?.into_iter().filter(|row| row.contract == *contract) {
         let subject = Hash::of(row.text.as_bytes());
         let signed = agreements.iter().filter(|a| a.agreement.subject == subject);
+        let Ok(filed) = FiledRecord::parse(&row.text) else { return Err(StoreError::Value("record").into()) };
         rows.push(show::sla::RecordRow {
             entered: row.entered,
             sha256: subject,
-            wants_agreement: Record::parse(&row.text).is_ok_and(|record| record.wants_agreement()),
+            wants_agreement: filed.record.wants_agreement(),
             agreed: signed.map(|a| a.agreement.agreed_at).min(),
-            record: serde_json::from_str(&row.text)?,
+            record: serde_json::to_value(&filed.record)?,
         });
     }
     Ok(rows)

@@ -13,7 +13,7 @@ mod record;
 mod standing;
 
 pub use file::FORMAT;
-pub use record::{Record, RecordAgreement};
+pub use record::{FiledRecord, Record, RecordAgreement};
 pub use standing::VersionState;
 
 use super::{

@@ -1,7 +1,7 @@
 //! What people enter about a contract, one record at a time, in the order in which it came.
 //!
-//! Holds: a record is a JSON text; it is kept as it was entered, so that 甲 can agree to that very
-//! text by its SHA-256. Nothing that was entered changes: a stop is ended, a cause judged, an
+//! Holds: a record is a JSON text that names its contract; it is kept as it was entered, so that 甲
+//! can agree to that very text by its SHA-256. Nothing that was entered changes: a stop is ended, a cause judged, an
 //! emergency confirmed by a further record or by 甲's agreement. A record that does not fit to what
 //! is there is refused, with its place.
 
@@ -19,7 +19,7 @@ use crate::sla::{
 use serde::{Deserialize, Serialize};
 use tenken_common::{
     config::Problems,
-    id::{Hash, Name},
+    id::{ContractId, Hash, Name},
     time::Timestamp,
 };
 
@@ -63,8 +63,8 @@ pub enum Record {
 }
 
 impl Record {
-    /// Reads the text of one record.
-    pub fn parse(json: &str) -> Result<Self, Problems> {
+    /// Reads one record.
+    fn parse(json: &str) -> Result<Self, Problems> {
         file::parse_json(json)
     }
 
@@ -92,11 +92,6 @@ impl Record {
         }
     }
 
-    /// The text that is kept and agreed to.
-    pub fn text(&self) -> String {
-        serde_json::to_string(self).expect("a record is JSON: its keys are texts")
-    }
-
     /// Whether 甲's agreement means something for it.
     pub fn wants_agreement(&self) -> bool {
         matches!(self, Self::Attribution { .. } | Self::Exclusion(_))
@@ -115,6 +110,25 @@ impl Record {
             outage.attributions.clear();
         }
         self
+    }
+}
+
+/// A record with the contract that it is about: what is kept, and what 甲 agrees to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FiledRecord {
+    pub contract: ContractId,
+    pub record: Record,
+}
+
+impl FiledRecord {
+    pub fn parse(json: &str) -> Result<Self, Problems> {
+        file::parse_json(json)
+    }
+
+    /// The text that is kept and agreed to.
+    pub fn text(&self) -> String {
+        serde_json::to_string(self).expect("a record is JSON: its keys are texts")
     }
 }
 
@@ -137,14 +151,14 @@ impl History {
     /// Adds a record that was accepted when it was entered. One that does not fit any more, because
     /// another of its kind came first, changes nothing.
     pub fn replay(&mut self, text: &str, agreements: &[RecordAgreement]) {
-        if let Ok(record) = Record::parse(text) {
-            self.apply(record.without_agreement(agreed_to(text, agreements)), &mut Problems::default());
+        if let Ok(record) = self.record_of(text, agreements) {
+            self.apply(record, &mut Problems::default());
         }
     }
 
     /// Adds a record; on a problem the history stays as it was.
     pub fn enter(&mut self, text: &str, agreements: &[RecordAgreement]) -> Result<(), Problems> {
-        let record = Record::parse(text)?.without_agreement(agreed_to(text, agreements));
+        let record = self.record_of(text, agreements)?;
         let mut next = self.clone();
         let mut problems = Problems::default();
         next.apply(record, &mut problems);
@@ -159,6 +173,17 @@ impl History {
         } else {
             Err(problems)
         }
+    }
+
+    /// What a text says about this contract, with 甲's agreement to it.
+    fn record_of(&self, text: &str, agreements: &[RecordAgreement]) -> Result<Record, Problems> {
+        let FiledRecord { contract, record } = FiledRecord::parse(text)?;
+        if !self.versions.iter().any(|version| version.contract.id == contract) {
+            let mut problems = Problems::default();
+            problems.push("contract", format!("`{contract}` is another contract"));
+            return Err(problems);
+        }
+        Ok(record.without_agreement(agreed_to(text, agreements)))
     }
 
     fn apply(&mut self, record: Record, problems: &mut Problems) {
@@ -225,17 +250,22 @@ mod tests {
     const BLAME: &str = r#"{"attribution":{"outage":"o-1","attribution":{"at":"2026-09-25T09:00:00+09:00","cause":"customer","by":"w-1","agreed":{"at":"2026-09-25T09:00:00+09:00","by":"forged"}}}}"#;
     const EXCLUSION: &str = r#"{"exclusion":{"id":"x-1","rule":"disaster","from":"2026-09-24T09:00:00+09:00","to":"2026-09-24T10:00:00+09:00"}}"#;
 
+    /// The text of a record about the example's contract.
+    fn filed(record: &str) -> String {
+        format!(r#"{{"contract":"{}","record":{record}}}"#, Contract::parse(EXAMPLE).unwrap().id)
+    }
+
     fn signed(text: &str, when: &str) -> RecordAgreement {
         let agreed = Agreed { at: at(when), by: "minato".into() };
-        RecordAgreement { subject: Hash::of(text.as_bytes()), agreed }
+        RecordAgreement { subject: Hash::of(filed(text).as_bytes()), agreed }
     }
 
     #[test]
     fn only_a_signed_agreement_counts() {
         let mut unsigned = history();
-        unsigned.enter(OUTAGE, &[]).unwrap();
-        unsigned.enter(BLAME, &[]).unwrap();
-        unsigned.enter(EXCLUSION, &[]).unwrap();
+        unsigned.enter(&filed(OUTAGE), &[]).unwrap();
+        unsigned.enter(&filed(BLAME), &[]).unwrap();
+        unsigned.enter(&filed(EXCLUSION), &[]).unwrap();
         let end = at("12-31T00:00");
         let known = unsigned.known(end);
         assert_eq!(
@@ -248,7 +278,7 @@ mod tests {
         let agreements = [signed(BLAME, "10-01T09:00"), signed(EXCLUSION, "10-02T09:00")];
         let mut agreed = history();
         for text in [OUTAGE, BLAME, EXCLUSION] {
-            agreed.enter(text, &agreements).unwrap();
+            agreed.enter(&filed(text), &agreements).unwrap();
         }
         let cause = |when| agreed.outages[0].cause(at(when));
         assert_eq!((cause("10-01T08:59"), cause("10-01T09:00")), (Cause::Undetermined, Cause::Customer));
@@ -259,33 +289,38 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_and_changes_nothing() {
         let mut history = history();
-        history.enter(OUTAGE, &[]).unwrap();
+        history.enter(&filed(OUTAGE), &[]).unwrap();
         for (text, key) in [
             (OUTAGE, "outages[1].id"),
             (r#"{"outage_ended":{"outage":"o-2","to":"2026-09-24T10:00:00+09:00"}}"#, "outage_ended.outage"),
             (r#"{"outage_ended":{"outage":"o-1","to":"2026-09-24T08:00:00+09:00"}}"#, "outages[0].to"),
-            (r#"{"outage_ended":{"outage":"o-1","to":"2026-09-24T10:00:00"}}"#, "outage_ended.to"),
+            (r#"{"outage_ended":{"outage":"o-1","to":"2026-09-24T10:00:00"}}"#, "record.outage_ended.to"),
             (r#"{"job_closed":{"job":"j","at":"2026-09-24T10:00:00+09:00"}}"#, "job_closed.job"),
             (&EXCLUSION.replace("disaster", "weather"), "exclusions[0].rule"),
             (
                 r#"{"event_reported":{"event":"e-1","at":"2026-09-24T10:00:00+09:00"}}"#,
                 "event_reported.event",
             ),
-            (r#"{"nothing":{}}"#, ""),
+            (r#"{"nothing":{}}"#, "record"),
         ] {
             let before = format!("{history:?}");
-            let problems = history.enter(text, &[]).unwrap_err();
+            let problems = history.enter(&filed(text), &[]).unwrap_err();
             assert!(problems.iter().any(|p| p.key == key), "{text}: {problems}");
             assert_eq!(before, format!("{history:?}"));
         }
-        history.enter(r#"{"outage_ended":{"outage":"o-1","to":"2026-09-24T10:00:00+09:00"}}"#, &[]).unwrap();
+        history
+            .enter(&filed(r#"{"outage_ended":{"outage":"o-1","to":"2026-09-24T10:00:00+09:00"}}"#), &[])
+            .unwrap();
+        let other = filed(EXCLUSION).replace(r#"{"contract":""#, r#"{"contract":"x"#);
+        let other = history.enter(&other, &[]).unwrap_err();
+        assert!(other.iter().any(|p| p.key == "contract"), "{other}");
         assert_eq!(history.outages[0].to, Some(at("09-24T10:00")));
         let event = r#"{"event":{"id":"e-1","kind":"stop","subject":"s","occurred_at":"2026-09-24T09:00:00+09:00","due":"2026-10-01T17:00:00+09:00"}}"#;
-        history.enter(event, &[]).unwrap();
+        history.enter(&filed(event), &[]).unwrap();
         let reported = r#"{"event_reported":{"event":"e-1","at":"2026-09-30T10:00:00+09:00"}}"#;
-        history.enter(reported, &[]).unwrap();
+        history.enter(&filed(reported), &[]).unwrap();
         assert_eq!(history.events[0].reported_at, Some(at("09-30T10:00")));
-        let again = history.enter(reported, &[]).unwrap_err();
+        let again = history.enter(&filed(reported), &[]).unwrap_err();
         assert!(again.iter().any(|p| p.key == "event_reported.event"), "{again}");
     }
 }
