@@ -95,6 +95,48 @@ fn contract_versions_do_not_overlap() {
 }
 
 #[test]
+fn tables_of_jobs_and_accesses_are_entered_whole_or_not_at_all() {
+    let bed = Bed::new(BedPlan::default());
+    let (jobs, accesses) = (bed.path("jobs.csv"), bed.path("accesses.csv"));
+    let guide = include_str!("../../packaging/config/history.example.md");
+    let examples: Vec<&str> =
+        guide.split("```csv\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let emergency =
+        "a-2,fault_handling,w-1,乙,ct-1,2026-09-25T09:00:00+09:00,2026-09-25T09:05:00+09:00,j-1,,,true\n";
+    let good = format!("{}{emergency}", examples[1]);
+    let bad =
+        format!("{good}a-2,fault,w-1,乙,ct-1,2026-09-25T09:00:00+09:00,2026-09-25T08:00:00+09:00,,,,\n");
+    fs::write(&jobs, examples[0]).unwrap();
+    fs::write(&accesses, bad).unwrap();
+    let out = bed.path("for-hospital");
+    let import = ["sla", "import", "--contract", "minato-remote", "--jobs", &jobs, "--accesses", &accesses];
+    let refused = |args: &[&str], words: &[&str]| {
+        let output = bed.collector(args);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        words.iter().for_each(|word| assert!(said.contains(word), "{word:?} in: {said}"));
+    };
+    let records = || bed.listing(&["sla", "records", "--contract", "minato-remote"]);
+    refused(
+        &import,
+        &["accesses.csv has 2 problems", "line 4, service: ", "line 4, to: ", "(nothing was entered)"],
+    );
+    assert_eq!(records(), serde_json::json!([]));
+    fs::write(&accesses, good).unwrap();
+    let said = stdout(&bed.collector(&[&import[..], &["--for-hospital", &out]].concat()));
+    assert!(said.contains("3件") && said.contains("1件"), "{said}");
+    assert_eq!(records().as_array().unwrap().len(), 3);
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 1, "the emergency, for the hospital to confirm");
+    refused(
+        &import,
+        &["jobs.csv has 1 problem", "line 2, id: `j-1` was entered before", "line 3, id: `a-2`"],
+    );
+    fs::write(&jobs, b"id,service,received_at\n\x8c\xcc,fault_handling,2026-09-24T08:55:00+09:00\n").unwrap();
+    refused(&import, &["jobs.csv is not UTF-8"]);
+    assert_eq!(records().as_array().unwrap().len(), 3);
+}
+
+#[test]
 fn contract_versions_are_drafted_read_and_compared() {
     let bed = Bed::new(BedPlan::default());
     let said = |args: &[&str]| stdout(&bed.collector(args));

@@ -1,6 +1,8 @@
 //! `tenken-collector sla`: how the contracts were kept, from the store, or from a history that
 //! somebody wrote down.
 
+mod import;
+
 use super::{overview, print_json, read, report, say, show, with_store};
 use crate::{
     config::CollectorConfig,
@@ -45,6 +47,16 @@ enum SlaCommand {
         contract: ContractId,
         /// One record or a list of them, as JSON
         file: PathBuf,
+        /// Where the texts go to which the hospital has to agree, one file each
+        #[arg(long, value_name = "DIR")]
+        for_hospital: Option<PathBuf>,
+    },
+    /// Enter jobs and accesses from tables (CSV), all or none
+    Import {
+        #[arg(long)]
+        contract: ContractId,
+        #[command(flatten)]
+        tables: import::Tables,
         /// Where the texts go to which the hospital has to agree, one file each
         #[arg(long, value_name = "DIR")]
         for_hospital: Option<PathBuf>,
@@ -142,7 +154,16 @@ pub async fn run(args: SlaArgs, config: &CollectorConfig, language: Language) ->
         }
         Some(SlaCommand::Enter { contract, file, for_hospital }) => {
             with_store(config, async |store| {
-                enter(store, &contract, (&file, for_hospital.as_deref()), language).await
+                let records = Record::parse_all(&read(&file)?)
+                    .map_err(|problems| anyhow::anyhow!("{} has {problems}", file.display()))?;
+                enter(store, &contract, (&records, for_hospital.as_deref()), language).await
+            })
+            .await
+        }
+        Some(SlaCommand::Import { contract, tables, for_hospital }) => {
+            with_store(config, async |store| {
+                let records = import::records(store, &contract, &tables).await?;
+                enter(store, &contract, (&records, for_hospital.as_deref()), language).await
             })
             .await
         }
@@ -194,12 +215,10 @@ fn load(path: &Path) -> anyhow::Result<History> {
 async fn enter(
     store: &Store,
     contract: &ContractId,
-    (path, for_hospital): (&Path, Option<&Path>),
+    (records, for_hospital): (&[Record], Option<&Path>),
     language: Language,
 ) -> anyhow::Result<()> {
-    let records = Record::parse_all(&read(path)?)
-        .map_err(|problems| anyhow::anyhow!("{} has {problems}", path.display()))?;
-    let texts = desk::enter_records(store, contract, &records).await?;
+    let texts = desk::enter_records(store, contract, records).await?;
     let mut wanting = 0u32;
     for (record, text) in records.iter().zip(&texts).filter(|(record, _)| record.wants_agreement()) {
         wanting += 1;

@@ -11,6 +11,7 @@
 mod file;
 mod record;
 mod standing;
+pub mod table;
 
 pub use file::FORMAT;
 pub use record::{FiledRecord, Record, RecordAgreement};
