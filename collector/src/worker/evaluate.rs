@@ -12,7 +12,7 @@ use crate::{
     ingest::commit::Committer,
     metrics::Metrics,
     notify::Outlets,
-    overview,
+    overview::{self, Years},
     store::{
         Store, StoreError,
         model::{EvaluationRows, IncidentRow, NamedJson, Outgoing, SeriesRow},
@@ -71,6 +71,7 @@ impl Evaluator {
     /// finished.
     pub async fn run(self, interval: Duration, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
+        let mut years = Years::default();
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
@@ -79,7 +80,7 @@ impl Evaluator {
                 () = &mut shutdown => return,
                 _ = ticks.tick() => {}
             }
-            let result = self.tick().await;
+            let result = self.tick(&mut years).await;
             if let Err(e) = &result {
                 tracing::error!(reason = %ErrorChain(e), "evaluation failed");
             }
@@ -87,7 +88,7 @@ impl Evaluator {
         }
     }
 
-    async fn tick(&self) -> Result<(), TickError> {
+    async fn tick(&self, years: &mut Years) -> Result<(), TickError> {
         self.committer.journal(Entry::Heartbeat).await?;
         let clock = self.store.clock().clone();
         let started = clock.mono();
@@ -100,7 +101,8 @@ impl Evaluator {
         self.metrics.set_stream_position(self.store.position().await?);
         overview::show_outbox(&self.store, &self.metrics).await?;
         let overview = overview::load(&self.store, now).await?;
-        self.metrics.update(&overview.snapshot());
+        years.renew(&self.store, now).await?;
+        self.metrics.update(&overview.snapshot(years));
         Ok(())
     }
 }
