@@ -9,7 +9,7 @@ use crate::{
     history,
     store::{FileError, Store, StoreError},
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 use tenken_collector_core::{
     desk::notice::IncidentId,
     sla::{
@@ -117,7 +117,8 @@ pub async fn enter_records(
     contract: &ContractId,
     records: &[Record],
 ) -> Result<Vec<String>, DeskError> {
-    let mut histories = history::histories(store).await?;
+    // Whether a record fits does not depend on holidays.
+    let mut histories = history::histories(store, &Arc::default()).await?;
     let history = histories.get_mut(contract).ok_or_else(|| DeskError::NoContract(contract.clone()))?;
     let file = |record: &Record| FiledRecord { contract: contract.clone(), record: record.clone() };
     let texts: Vec<String> = records.iter().map(|record| file(record).text()).collect();

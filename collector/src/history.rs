@@ -6,7 +6,7 @@
 //! whose device they speak of.
 
 use crate::store::{Store, StoreError, model::AgreementRow};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 use tenken_collector_core::{
     desk::{
         incident::{Incident, Step},
@@ -14,6 +14,7 @@ use tenken_collector_core::{
     },
     sla::{
         agreed::Agreed,
+        calendar::HolidayList,
         contract::Contract,
         heartbeat::{HeartbeatRuns, Run},
         history::{History, RecordAgreement, Version},
@@ -25,12 +26,16 @@ use tenken_common::{
     statement::AgreementKind,
 };
 
-/// Every contract's, by its id.
-pub async fn histories(store: &Store) -> Result<BTreeMap<ContractId, History>, StoreError> {
+/// Every contract's, by its id; an official list of holidays wins for its years.
+pub async fn histories(
+    store: &Store,
+    holidays: &Arc<HolidayList>,
+) -> Result<BTreeMap<ContractId, History>, StoreError> {
     let agreements = store.agreements().await?;
     let mut by_id: BTreeMap<ContractId, History> = BTreeMap::new();
     for row in store.contracts().await? {
         let contract = Contract::parse(&row.text).map_err(|_| StoreError::Value("contract"))?;
+        let contract = contract.with_holidays(holidays);
         let text = Hash::of(row.text.as_bytes());
         let hospital = of_kind(&agreements, &contract, AgreementKind::Contract)
             .filter(|a| a.agreement.subject == text)
@@ -46,6 +51,7 @@ pub async fn histories(store: &Store) -> Result<BTreeMap<ContractId, History>, S
     for (id, history) in &mut by_id {
         history.versions.sort_by_key(|version| version.contract.effective_from);
         history.heartbeats = Some(heartbeats.clone());
+        history.holidays = Arc::clone(holidays);
         let Some(newest) = history.versions.last().map(|version| version.contract.clone()) else { continue };
         let of_hospital = incidents.iter().filter(|i| i.hospital == newest.hospital.id);
         history.incidents = of_hospital.map(incident_history).collect();

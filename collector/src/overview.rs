@@ -23,7 +23,7 @@ use crate::{
 };
 use consent::Consents;
 use serde::Serialize;
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tenken_collector_core::{
     desk::{incident::Incident, notice::Severity},
     evaluation::ForecastResult,
@@ -33,6 +33,7 @@ use tenken_collector_core::{
     },
     predict::forecast::Outcome,
     sla::{
+        calendar::HolidayList,
         exclusion,
         history::History,
         indicator::{Indicator, IndicatorName, Verdict},
@@ -130,7 +131,11 @@ pub struct ContractMonth {
 }
 
 /// Reads everything; the SLA of the current month.
-pub async fn load(store: &Store, as_of: Timestamp) -> Result<Overview, StoreError> {
+pub async fn load(
+    store: &Store,
+    holidays: &Arc<HolidayList>,
+    as_of: Timestamp,
+) -> Result<Overview, StoreError> {
     let incidents = store
         .open_incidents()
         .await?
@@ -142,7 +147,7 @@ pub async fn load(store: &Store, as_of: Timestamp) -> Result<Overview, StoreErro
         devices: devices(store, as_of).await?,
         incidents,
         forecasts: forecasts(store).await?,
-        sla: sla(store, Month::of(as_of), as_of).await?,
+        sla: sla(store, holidays, Month::of(as_of), as_of).await?,
     })
 }
 
@@ -232,8 +237,13 @@ fn probe_of<'a>(probes: &'a mut Vec<ProbeOverview>, name: &Name) -> &'a mut Prob
 }
 
 /// A month of every contract.
-pub async fn sla(store: &Store, month: Month, as_of: Timestamp) -> Result<Vec<ContractMonth>, StoreError> {
-    let histories = history::histories(store).await?;
+pub async fn sla(
+    store: &Store,
+    holidays: &Arc<HolidayList>,
+    month: Month,
+    as_of: Timestamp,
+) -> Result<Vec<ContractMonth>, StoreError> {
+    let histories = history::histories(store, holidays).await?;
     let of = |history: &History| {
         let newest = &history.versions.last()?.contract;
         let known = history.known(as_of);
@@ -266,11 +276,16 @@ const YEARS_EVERY: Duration = Duration::from_mins(10);
 
 impl Years {
     /// Makes the figures again where they are old.
-    pub async fn renew(&mut self, store: &Store, as_of: Timestamp) -> Result<(), StoreError> {
+    pub async fn renew(
+        &mut self,
+        store: &Store,
+        holidays: &Arc<HolidayList>,
+        as_of: Timestamp,
+    ) -> Result<(), StoreError> {
         if self.computed.is_some_and(|at| at <= as_of && as_of < at.plus(YEARS_EVERY)) {
             return Ok(());
         }
-        let histories = history::histories(store).await?;
+        let histories = history::histories(store, holidays).await?;
         let of = |(id, history): (ContractId, History)| (id, ContractYear::of(&history, as_of));
         self.by_contract = histories.into_iter().map(of).collect();
         self.computed = Some(as_of);

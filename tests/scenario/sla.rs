@@ -2,10 +2,10 @@
 
 use std::{fs, time::Duration};
 use tenken_collector_core::sla::month::Month;
-use tenken_common::time::Timestamp;
+use tenken_common::time::{Clock, SystemClock, Timestamp};
 use tenken_tests::{
     bed::{Bed, BedPlan, HOSPITAL, ROUND_THE_CLOCK},
-    let_pass, stdout, wait_until,
+    http, let_pass, stdout, wait_until,
 };
 
 const BOUND: Duration = Duration::from_secs(30);
@@ -92,6 +92,98 @@ fn contract_versions_do_not_overlap() {
         .map(|r| (r["version"].clone(), r["effective_from"].clone()))
         .collect();
     assert_eq!(rows, [(1.into(), "2026-04-01".into()), (2.into(), "2026-10-01".into())], "{list}");
+}
+
+#[test]
+fn a_planned_stop_raises_the_banner_once_it_is_agreed_to() {
+    let bed = Bed::new(BedPlan { hours: Some(ROUND_THE_CLOCK), ..BedPlan::default() });
+    let _collector = bed.start_collector();
+    let now = SystemClock::new().wall();
+    let (hour, day) = (Duration::from_secs(3_600), Duration::from_secs(86_400));
+    let stop = |id: &str, announced: Timestamp, from: Timestamp, to: Timestamp| {
+        serde_json::json!({ "exclusion":
+            { "id": id, "rule": "planned", "from": from, "to": to, "announced_at": announced } })
+    };
+    let (from, to) = (now.minus(hour), now.plus(hour));
+    // The second was announced too late for what it is.
+    let records = [
+        stop("x-1", from.minus(day * 7), from, to),
+        stop("x-2", now.minus(day), now.plus(hour * 2), now.plus(hour * 3)),
+    ];
+    fs::write(bed.path("records.json"), serde_json::json!(records).to_string()).unwrap();
+    let out = bed.path("for-hospital");
+    let enter =
+        ["sla", "enter", "--contract", "minato-remote", &bed.path("records.json"), "--for-hospital", &out];
+    stdout(&bed.collector(&enter));
+    let labels = "{contract=\"minato-remote\",hospital=\"minato\"}";
+    let shown = |value: &str| {
+        wait_until(BOUND, "the metric", |state| {
+            *state = http::get(bed.metrics_port, "/metrics").map(|a| a.body).unwrap_or_default();
+            state.lines().any(|l| l == format!("tenken_planned_stop{labels} {value}")).then(|| state.clone())
+        })
+    };
+    let before = shown("0");
+    assert!(!before.contains("tenken_planned_stop_start_timestamp_seconds{"), "nobody agreed: {before}");
+    for verdict in ["unknown", "met"] {
+        let line = format!(
+            "tenken_sla_indicator_verdict{{contract=\"minato-remote\",hospital=\"minato\",\
+             indicator=\"currency_provider\",verdict=\"{verdict}\"}} {}",
+            u8::from(verdict == "unknown")
+        );
+        assert!(before.contains(&line), "{line}: no device of the provider ever reported: {before}");
+    }
+    assert!(
+        before.contains("tenken_sla_year_grade{bound=\"worst\",") && before.contains("ground=\"grade_d\"")
+    );
+    for (n, file) in fs::read_dir(&out).unwrap().enumerate() {
+        let (record, agreed) = (file.unwrap().path().display().to_string(), bed.path(&format!("agreed-{n}")));
+        let key = bed.path("hospital/hospital.key");
+        bed.hospital(&[
+            "agree",
+            "--key",
+            &key,
+            "--hospital",
+            HOSPITAL,
+            "--record",
+            &record,
+            "--out",
+            &agreed,
+        ]);
+        stdout(&bed.collector(&["device", "file", &agreed]));
+    }
+    let during = shown("1");
+    for (edge, at) in [("start", from), ("end", to)] {
+        let name = format!("tenken_planned_stop_{edge}_timestamp_seconds{labels} ");
+        let line = during.lines().find_map(|l| l.strip_prefix(&name)).unwrap();
+        assert!((line.parse::<f64>().unwrap() - at.as_secs_f64()).abs() < 1e-3, "{edge}: {line}");
+    }
+}
+
+#[test]
+fn an_official_list_of_holidays_is_used_for_every_evaluation() {
+    let bed = Bed::new(BedPlan::default());
+    // 22 weekdays, of which the law makes three holidays; the list names one other day of the year.
+    let service_days = || {
+        let sla = bed.listing(&["sla", "--month", "2026-09"]);
+        let parts = sla[0]["partition"]["parts"].as_array().unwrap();
+        parts.iter().map(length_us).sum::<i64>() / (8 * 3_600_000_000)
+    };
+    assert_eq!(service_days(), 19);
+    let (list, config) = (bed.path("list.csv"), bed.path("collector.toml"));
+    let text = fs::read_to_string(&config).unwrap();
+    assert!(text.contains("[evaluate]\n"));
+    fs::write(&config, text.replace("[evaluate]\n", &format!("[evaluate]\nholidays = {list:?}\n"))).unwrap();
+    fs::write(&list, "2026-09-18,臨時の休日\n").unwrap();
+    assert_eq!(service_days(), 21);
+    stdout(&bed.collector(&["check-config"]));
+    let _serving = bed.start_collector();
+    fs::write(&list, "2026-09-31,臨時の休日\n").unwrap();
+    for command in ["check-config", "serve"] {
+        let refused = bed.collector(&[command]);
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{command}: {said}");
+        assert!(said.contains("list.csv (evaluate.holidays): line 1 is `2026-09-31,"), "{command}: {said}");
+    }
 }
 
 #[test]

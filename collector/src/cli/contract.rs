@@ -8,7 +8,7 @@ use super::{
     show::{self, contract::Whose},
     with_store,
 };
-use crate::{config::CollectorConfig, desk, history, store::Store};
+use crate::{app, config::CollectorConfig, desk, history, store::Store};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
@@ -221,7 +221,7 @@ async fn list(store: &Store, json: bool, language: Language) -> anyhow::Result<(
 async fn of_store(config: &CollectorConfig, contract: Option<&ContractId>) -> anyhow::Result<Vec<History>> {
     let mut found = Vec::new();
     with_store(config, async |store| {
-        let mut histories = history::histories(store).await?;
+        let mut histories = history::histories(store, &app::holidays(config)?).await?;
         match contract {
             None => found.extend(histories.into_values()),
             Some(id) => {

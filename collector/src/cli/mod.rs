@@ -198,6 +198,7 @@ async fn run(command: Command, config: CollectorConfig, language: Language) -> a
         }
         Command::CheckConfig => {
             app::rules(&config)?;
+            app::holidays(&config)?;
             say(Message::ConfigGood.text(language))
         }
         Command::Serve => serve(config).await,

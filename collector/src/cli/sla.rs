@@ -5,6 +5,7 @@ mod import;
 
 use super::{overview, print_json, read, report, say, show, with_store};
 use crate::{
+    app,
     config::CollectorConfig,
     desk::{self, DeskError},
     history,
@@ -129,12 +130,12 @@ impl Source {
             (None, Some(contract)) => contract,
             (None, None) => bail!("name a --history or a --contract"),
         };
-        with_store(config, async |store| work(&of_store(store, contract).await?)).await
+        with_store(config, async |store| work(&of_store(config, store, contract).await?)).await
     }
 }
 
-async fn of_store(store: &Store, contract: &ContractId) -> anyhow::Result<History> {
-    let mut histories = history::histories(store).await?;
+async fn of_store(config: &CollectorConfig, store: &Store, contract: &ContractId) -> anyhow::Result<History> {
+    let mut histories = history::histories(store, &app::holidays(config)?).await?;
     Ok(histories.remove(contract).ok_or_else(|| DeskError::NoContract(contract.clone()))?)
 }
 
@@ -143,7 +144,13 @@ pub async fn run(args: SlaArgs, config: &CollectorConfig, language: Language) ->
     match args.command {
         None => {
             with_store(config, async |store| {
-                let months = overview::sla(store, args.month.unwrap_or_else(|| Month::of(now)), now).await?;
+                let months = overview::sla(
+                    store,
+                    &app::holidays(config)?,
+                    args.month.unwrap_or_else(|| Month::of(now)),
+                    now,
+                )
+                .await?;
                 if args.json { print_json(&months) } else { say(&show::sla(&months, language)) }
             })
             .await
@@ -162,7 +169,7 @@ pub async fn run(args: SlaArgs, config: &CollectorConfig, language: Language) ->
         }
         Some(SlaCommand::Import { contract, tables, for_hospital }) => {
             with_store(config, async |store| {
-                let records = import::records(store, &contract, &tables).await?;
+                let records = import::records(&of_store(config, store, &contract).await?, &tables)?;
                 enter(store, &contract, (&records, for_hospital.as_deref()), language).await
             })
             .await
@@ -188,7 +195,10 @@ pub async fn run(args: SlaArgs, config: &CollectorConfig, language: Language) ->
             };
             match history {
                 Some(path) => changes(&load(&path)?),
-                None => with_store(config, async |store| changes(&of_store(store, &draft.id).await?)).await,
+                None => {
+                    with_store(config, async |store| changes(&of_store(config, store, &draft.id).await?))
+                        .await
+                }
             }
         }
         Some(SlaCommand::Evaluate { source, as_of, json }) => {

@@ -31,6 +31,7 @@ use tenken_collector_core::{
     },
     intake::device_state::{Stretch, Uptime},
     predict::series::{Series, SeriesKey},
+    sla::calendar::HolidayList,
     stream::{Entry, IncidentAction, Stored},
 };
 use tenken_common::{
@@ -54,6 +55,7 @@ pub struct Evaluator {
     metrics: Arc<Metrics>,
     /// Told when there is something to send.
     wake: Arc<Notify>,
+    holidays: Arc<HolidayList>,
 }
 
 impl Evaluator {
@@ -63,8 +65,9 @@ impl Evaluator {
         outlets: Arc<Outlets>,
         metrics: Arc<Metrics>,
         wake: Arc<Notify>,
+        holidays: Arc<HolidayList>,
     ) -> Self {
-        Self { store, committer, outlets, metrics, wake }
+        Self { store, committer, outlets, metrics, wake, holidays }
     }
 
     /// A tick at once and then every `interval`, until `shutdown`. What is under way then is
@@ -100,8 +103,8 @@ impl Evaluator {
         self.metrics.evaluated(clock.mono().saturating_since(started), now);
         self.metrics.set_stream_position(self.store.position().await?);
         overview::show_outbox(&self.store, &self.metrics).await?;
-        let overview = overview::load(&self.store, now).await?;
-        years.renew(&self.store, now).await?;
+        let overview = overview::load(&self.store, &self.holidays, now).await?;
+        years.renew(&self.store, &self.holidays, now).await?;
         self.metrics.update(&overview.snapshot(years));
         Ok(())
     }

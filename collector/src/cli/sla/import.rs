@@ -2,16 +2,14 @@
 //!
 //! Holds: every bad line of every table is named before anything is entered.
 
-use super::of_store;
-use crate::store::Store;
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use tenken_collector_core::sla::history::{
-    Record,
+    History, Record,
     table::{self, Row, TableKind},
 };
-use tenken_common::{config::Problems, id::ContractId};
+use tenken_common::config::Problems;
 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
@@ -26,13 +24,12 @@ pub struct Tables {
 }
 
 /// What the tables list, if all of it can be entered.
-pub async fn records(store: &Store, contract: &ContractId, tables: &Tables) -> anyhow::Result<Vec<Record>> {
-    let history = of_store(store, contract).await?;
+pub fn records(history: &History, tables: &Tables) -> anyhow::Result<Vec<Record>> {
     let (mut records, mut faults) = (Vec::new(), Vec::new());
     for (kind, path) in [(TableKind::Jobs, &tables.jobs), (TableKind::Accesses, &tables.accesses)] {
         let Some(path) = path else { continue };
         let rows = rows(kind, path)?.and_then(|rows| {
-            let again = table::known(&history, &rows);
+            let again = table::known(history, &rows);
             if again.is_empty() { Ok(rows) } else { Err(again) }
         });
         match rows {
