@@ -22,7 +22,7 @@ use tenken_common::{
     file::{self, Access},
     id::{ContractId, Hash},
     message::{Language, Message},
-    time::{Clock, SystemClock},
+    time::{Clock, SystemClock, Timestamp},
 };
 
 #[derive(Debug, Subcommand)]
@@ -265,27 +265,17 @@ impl Versions {
 
     fn find(&self, name: Option<&VersionName>) -> anyhow::Result<Whose> {
         let now = SystemClock::new().wall();
-        let of = |wanted: &dyn Fn(&Version) -> bool, missing: String| -> anyhow::Result<Whose> {
-            let history = self.only()?;
-            match history.versions.iter().find(|version| wanted(version)) {
-                Some(version) => Ok(Whose::of(history, version, now)),
-                None => {
-                    let known = history.versions.iter().map(|v| &v.contract);
-                    let known = known.map(|c| format!("{} (from {})", c.version, c.effective_from));
-                    bail!("{missing}; on file: {}", known.collect::<Vec<_>>().join(", "))
-                }
-            }
-        };
         match name {
-            None => {
-                let in_force = |v: &Version| self.only().is_ok_and(|h| h.state(v, now).is_in_force());
-                of(&in_force, "no version is in force today".to_owned())
-            }
+            None => self.on_file(now, "no version is in force today", |history, version| {
+                history.state(version, now).is_in_force()
+            }),
             Some(VersionName::Number(number)) => {
-                of(&|v| v.contract.version == *number, format!("there is no version {number}"))
+                let missing = format!("there is no version {number}");
+                self.on_file(now, &missing, |_, version| version.contract.version == *number)
             }
             Some(VersionName::From(day)) => {
-                of(&|v| v.contract.effective_from == *day, format!("no version takes effect on {day}"))
+                let missing = format!("no version takes effect on {day}");
+                self.on_file(now, &missing, |_, version| version.contract.effective_from == *day)
             }
             Some(VersionName::File(path)) => {
                 let contract = parse(path, &read(path)?)?;
@@ -297,6 +287,22 @@ impl Versions {
                 })
             }
         }
+    }
+
+    /// The first version that is `wanted`; where there is none, what is there is said.
+    fn on_file(
+        &self,
+        now: Timestamp,
+        missing: &str,
+        wanted: impl Fn(&History, &Version) -> bool,
+    ) -> anyhow::Result<Whose> {
+        let history = self.only()?;
+        let Some(version) = history.versions.iter().find(|version| wanted(history, version)) else {
+            let known = history.versions.iter().map(|v| &v.contract);
+            let known = known.map(|c| format!("{} (from {})", c.version, c.effective_from));
+            bail!("{missing}; on file: {}", known.collect::<Vec<_>>().join(", "))
+        };
+        Ok(Whose::of(history, version, now))
     }
 }
 

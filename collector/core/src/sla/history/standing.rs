@@ -55,7 +55,7 @@ impl History {
 
     pub fn state(&self, version: &Version, as_of: Timestamp) -> VersionState {
         let contract = &version.contract;
-        if !version.vendor.is_some_and(|at| at <= as_of) {
+        if version.vendor.is_none_or(|at| at > as_of) {
             return VersionState::Draft;
         }
         if !version.is_agreed(as_of) {
@@ -76,7 +76,7 @@ impl History {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{VersionState as S, *};
     use crate::sla::contract::{Contract, EXAMPLE};
 
     fn at(text: &str) -> Timestamp {
@@ -98,7 +98,6 @@ mod tests {
         second.contract.version = 2;
         let history = History { versions: vec![first, second], ..History::default() };
         let states = |day| [0, 1].map(|i| history.state(&history.versions[i], at(day)));
-        use VersionState as S;
         for (day, expected) in [
             ("2026-02-28", [S::Draft, S::Draft]),
             ("2026-03-01", [S::AwaitsHospital, S::Draft]),

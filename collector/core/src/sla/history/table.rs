@@ -66,7 +66,7 @@ pub fn read(kind: TableKind, text: &str) -> Result<Vec<Row>, Problems> {
     if !problems.is_empty() {
         return Err(problems);
     }
-    let mut lines = Lines { text: text.as_bytes(), at: 0, line: 1 };
+    let mut lines = Lines { text: text.as_bytes(), at: 0, number: 1 };
     let mut rows: Vec<Row> = Vec::new();
     let mut seen: BTreeMap<Name, u64> = BTreeMap::new();
     for cells in reader.records() {
@@ -88,18 +88,17 @@ pub fn read(kind: TableKind, text: &str) -> Result<Vec<Row>, Problems> {
             problems.push(format!("line {line}"), text);
             continue;
         }
-        let mut cells = Line { kind, line, head: &head, cells: &cells, problems: &mut problems };
+        let mut cells = Line { kind, number: line, head: &head, cells: &cells, problems: &mut problems };
         let record = match kind {
             TableKind::Jobs => cells.job().map(|job| (job.id.clone(), Record::Job(job))),
             TableKind::Accesses => cells.access().map(|access| (access.id.clone(), Record::Access(access))),
         };
         let Some((id, record)) = record else { continue };
-        match seen.get(&id) {
-            Some(first) => cells.problem("id", format!("`{id}` stands in line {first} already")),
-            None => {
-                seen.insert(id, line);
-                rows.push(Row { line, record });
-            }
+        if let Some(first) = seen.get(&id) {
+            cells.problem("id", format!("`{id}` stands in line {first} already"));
+        } else {
+            seen.insert(id, line);
+            rows.push(Row { line, record });
         }
     }
     if rows.is_empty() && problems.is_empty() {
@@ -113,7 +112,7 @@ pub fn read(kind: TableKind, text: &str) -> Result<Vec<Row>, Problems> {
 struct Lines<'t> {
     text: &'t [u8],
     at: usize,
-    line: u64,
+    number: u64,
 }
 
 impl Lines<'_> {
@@ -124,10 +123,10 @@ impl Lines<'_> {
             if i >= from && !matches!(byte, b'\r' | b'\n') {
                 break;
             }
-            self.line += u64::from(*byte == b'\n');
+            self.number += u64::from(*byte == b'\n');
             self.at = i + 1;
         }
-        self.line
+        self.number
     }
 }
 
@@ -135,12 +134,12 @@ impl Lines<'_> {
 pub fn known(history: &History, rows: &[Row]) -> Problems {
     let mut problems = Problems::default();
     for Row { line, record } in rows {
-        let again = match record {
-            Record::Job(job) => history.jobs.iter().find(|old| old.id == job.id).map(|old| &old.id),
-            Record::Access(access) => {
-                history.accesses.iter().find(|old| old.id == access.id).map(|old| &old.id)
-            }
-            _ => None,
+        let again = if let Record::Job(job) = record {
+            history.jobs.iter().map(|old| &old.id).find(|id| **id == job.id)
+        } else if let Record::Access(access) = record {
+            history.accesses.iter().map(|old| &old.id).find(|id| **id == access.id)
+        } else {
+            None
         };
         if let Some(id) = again {
             problems.push(format!("line {line}, id"), format!("`{id}` was entered before"));
@@ -156,7 +155,7 @@ fn places(kind: TableKind, head: &csv::StringRecord, problems: &mut Problems) ->
     for name in head {
         match all.iter().find(|(column, _)| *column == name) {
             Some((column, _)) if places.contains(column) => {
-                problems.push(*column, "is named twice in line 1")
+                problems.push(*column, "is named twice in line 1");
             }
             Some((column, _)) => places.push(*column),
             None => {
@@ -175,7 +174,7 @@ fn places(kind: TableKind, head: &csv::StringRecord, problems: &mut Problems) ->
 /// One line, read cell by cell.
 struct Line<'t> {
     kind: TableKind,
-    line: u64,
+    number: u64,
     head: &'t [&'static str],
     cells: &'t csv::StringRecord,
     problems: &'t mut Problems,
@@ -183,7 +182,7 @@ struct Line<'t> {
 
 impl Line<'_> {
     fn problem(&mut self, column: &str, text: impl Into<String>) {
-        self.problems.push(format!("line {}, {column}", self.line), text);
+        self.problems.push(format!("line {}, {column}", self.number), text);
     }
 
     fn text(&self, column: &str) -> Option<&str> {
@@ -304,9 +303,9 @@ mod tests {
         assert_eq!((job.id.as_str(), job.service), ("j-1", ServiceType::FaultHandling));
         assert_eq!(job.closed_at, Some("2026-09-24T13:00:00+09:00".parse().unwrap()));
         let accesses = read(TableKind::Accesses, ACCESSES).unwrap();
-        let of = |i: usize| match &accesses[i].record {
-            Record::Access(access) => access.clone(),
-            other => panic!("{other:?}"),
+        let of = |i: usize| {
+            let Record::Access(access) = &accesses[i].record else { panic!("{accesses:?}") };
+            access.clone()
         };
         assert_eq!((of(0).employer.as_str(), of(0).target.as_str()), ("サンプル, 運用", "ct-1"));
         assert_eq!(of(0).request.unwrap().reference, "R-1");
