@@ -8,7 +8,7 @@ use crate::{
     media::{self, Taken},
     offline::{Offline, OfflineError},
     outbox::Printer,
-    probes,
+    probes, receipt,
     runner::Runner,
     spool, status,
     transport::way::Way,
@@ -25,10 +25,10 @@ use tenken_agent_core::probe::{ProbeContext, ProbeInfo, ProbeOutcome};
 use tenken_common::{
     config,
     key::grouped,
-    message::{Language, Message},
+    message::{EvidenceText, Language, Message},
     statement::SlotFile,
     telemetry,
-    time::{Clock, SystemClock, Timestamp},
+    time::{Clock, SystemClock, Timestamp, jst_minute},
 };
 
 /// Probes that show a rate need two looks; this is the time between them in `probe`.
@@ -87,6 +87,8 @@ enum Command {
     Export { file: PathBuf },
     /// Take in the acknowledgement that came back for an export; the agent must be stopped
     ImportAck { file: PathBuf },
+    /// Write the collector's newest signed receipt to a file, to check evidence by
+    Receipt { file: PathBuf },
     /// Read the spool of an agent that does not run
     Spool {
         #[command(subcommand)]
@@ -170,6 +172,15 @@ pub fn main(cli: Cli) -> anyhow::Result<ExitCode> {
             let message = if batches > 0 { Message::AckTaken } else { Message::AckKnown };
             let values = [("seq", acked.to_string()), ("count", batches.to_string())];
             say(&mut out, message, language, &values)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Receipt { file } => {
+            let ack = receipt::write(&config, &file)?;
+            let at = jst_minute(ack.server);
+            let path = file.display().to_string();
+            let (position, at) = (ack.position.to_string(), at.as_str());
+            let values = [("at", at), ("position", position.as_str()), ("path", path.as_str())];
+            writeln!(out, "{}", EvidenceText::ReceiptWritten.fill(language, &values))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Spool { command } => {

@@ -18,6 +18,7 @@ pub mod media;
 pub mod offline;
 pub mod outbox;
 pub mod probes;
+pub mod receipt;
 pub mod runner;
 pub mod sent;
 pub mod session;

@@ -1,11 +1,9 @@
 //! The history of each contract as the store has it: what the SLA's figures are made from.
 //!
-//! Holds: a contract version was approved by 乙 when it was loaded and by 甲 when 甲 signed that it
-//! agrees to its text; before both it is a draft. A record counts as agreed by 甲's signature over
-//! its text only. Incidents that fell into a device's quarantine are left out, for nobody knows
-//! whose device they speak of.
+//! Holds: what stands in the stream goes in as [`Sources`] say. Incidents that fell into a device's
+//! quarantine are left out, for nobody knows whose device they speak of.
 
-use crate::store::{Store, StoreError, model::AgreementRow};
+use crate::store::{Store, StoreError};
 use std::{collections::BTreeMap, sync::Arc};
 use tenken_collector_core::{
     desk::{
@@ -13,69 +11,30 @@ use tenken_collector_core::{
         notice::Severity,
     },
     sla::{
-        agreed::Agreed,
         calendar::HolidayList,
-        contract::Contract,
         heartbeat::{HeartbeatRuns, Run},
-        history::{History, RecordAgreement, Version},
+        history::{History, Sources},
         response::{IncidentEvent, IncidentEventKind, IncidentHistory},
     },
 };
-use tenken_common::{
-    id::{ContractId, Hash},
-    statement::AgreementKind,
-};
+use tenken_common::id::ContractId;
 
 /// Every contract's, by its id; an official list of holidays wins for its years.
 pub async fn histories(
     store: &Store,
     holidays: &Arc<HolidayList>,
 ) -> Result<BTreeMap<ContractId, History>, StoreError> {
-    let agreements = store.agreements().await?;
-    let mut by_id: BTreeMap<ContractId, History> = BTreeMap::new();
-    for row in store.contracts().await? {
-        let contract = Contract::parse(&row.text).map_err(|_| StoreError::Value("contract"))?;
-        let contract = contract.with_holidays(holidays);
-        let text = Hash::of(row.text.as_bytes());
-        let hospital = of_kind(&agreements, &contract, AgreementKind::Contract)
-            .filter(|a| a.agreement.subject == text)
-            .map(|a| a.agreement.agreed_at)
-            .min();
-        let version = Version { vendor: Some(row.loaded), hospital, contract };
-        by_id.entry(version.contract.id.clone()).or_default().versions.push(version);
-    }
+    let contracts = store.contracts().await?.into_iter().map(|row| (row.loaded, row.text)).collect();
+    let agreements = store.agreements().await?.into_iter().map(|row| row.agreement).collect();
+    let records = store.sla_records().await?.into_iter().map(|row| (row.contract, row.text)).collect();
     let runs = store.heartbeat_runs().await?;
     let heartbeats = HeartbeatRuns::of_runs(runs.iter().map(|run| Run { first: run.first, last: run.last }));
     let incidents = incidents(store).await?;
-    let records = store.sla_records().await?;
-    for (id, history) in &mut by_id {
-        history.versions.sort_by_key(|version| version.contract.effective_from);
-        history.heartbeats = Some(heartbeats.clone());
-        history.holidays = Arc::clone(holidays);
-        let Some(newest) = history.versions.last().map(|version| version.contract.clone()) else { continue };
-        let of_hospital = incidents.iter().filter(|i| i.hospital == newest.hospital.id);
-        history.incidents = of_hospital.map(incident_history).collect();
-        let agreed: Vec<RecordAgreement> =
-            of_kind(&agreements, &newest, AgreementKind::Record).map(record_agreement).collect();
-        for record in records.iter().filter(|record| record.contract == *id) {
-            history.replay(&record.text, &agreed);
-        }
-    }
-    Ok(by_id)
-}
-
-fn of_kind<'a>(
-    agreements: &'a [AgreementRow],
-    contract: &Contract,
-    kind: AgreementKind,
-) -> impl Iterator<Item = &'a AgreementRow> {
-    let hospital = contract.hospital.id.clone();
-    agreements.iter().filter(move |a| a.agreement.hospital == hospital && a.agreement.kind == kind.code())
-}
-
-fn record_agreement(row: &AgreementRow) -> RecordAgreement {
-    let (at, by) = (row.agreement.agreed_at, row.agreement.hospital.to_string());
-    RecordAgreement { subject: row.agreement.subject, agreed: Agreed { at, by } }
+    let incidents = incidents.iter().map(|i| (i.hospital.clone(), incident_history(i))).collect();
+    let holidays = Arc::clone(holidays);
+    Sources { contracts, agreements, records, incidents, heartbeats, holidays }
+        .histories()
+        .map_err(|_| StoreError::Value("contract"))
 }
 
 async fn incidents(store: &Store) -> Result<Vec<Incident>, StoreError> {

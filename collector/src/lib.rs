@@ -15,5 +15,6 @@ pub mod metrics;
 pub mod notify;
 pub mod overview;
 pub mod pki;
+pub mod seal;
 pub mod store;
 pub mod worker;

@@ -12,6 +12,8 @@ pub const PLAIN_BYTES_MAX: usize = 1024 * 1024;
 pub const PLAIN_RATIO_MAX: usize = 20;
 /// An envelope on the wire: body, type, signatures and their framing.
 pub const ENVELOPE_BYTES_MAX: usize = BODY_BYTES_MAX + 4 * 1024;
+/// A sealed month in a collector's journal: its pages in both languages.
+pub const SEALED_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// A statement, enrollment or resume message on the wire.
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// Nesting of MessagePack arrays and maps.

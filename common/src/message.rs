@@ -19,6 +19,15 @@ pub enum Language {
     En,
 }
 
+impl Language {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ja => "ja",
+            Self::En => "en",
+        }
+    }
+}
+
 /// A word that names no language.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
 #[error("`{0}` is no language of this program (ja, en)")]
@@ -84,8 +93,12 @@ fn filled(template: &str, values: &[(&str, &str)]) -> String {
     out
 }
 
+mod contract;
+mod evidence;
 mod report;
 
+pub use contract::ContractText;
+pub use evidence::EvidenceText;
 pub use report::ReportText;
 
 impl Message {
@@ -252,25 +265,6 @@ catalogue! { Message:
     StatementKnown { ja: "すでに受理済みです: {path}", en: "On file already: {path}" }
     DeviceRevoked { ja: "装置 {device} からの受信を停止しました。", en: "Nothing more is taken from device {device}." }
     ContractLoaded { ja: "契約 {contract} 第{version}版を登録しました（{from} から有効）。", en: "Contract {contract}, version {version}, is loaded (in force from {from})." }
-    ContractDraftMade { ja: "契約ファイルのひな形を書き出しました: {path}\n値はすべて例です。契約書のとおりに書き換え、`tenken-collector contract draft --check {path}` で確かめてください。", en: "A contract file to edit is in {path}.\nAll of its values are examples: replace them by those of your agreement, then run `tenken-collector contract draft --check {path}`." }
-    ContractDraftGood { ja: "{path} に問題はありません（契約 {contract} 第{version}版、{from} から）。登録はしていません。", en: "{path} is good (contract {contract}, version {version}, from {from}). It was not loaded." }
-    ContractDraftLeftOut { ja: "定めがないため評価しないもの: {parts}", en: "Not in it, so not judged: {parts}" }
-    ContractDraftAlone { ja: "収集サーバーがここにないため、登録済みの版との前後関係は確かめていません。", en: "There is no collector here, so nobody looked whether it fits to the versions on file." }
-    ContractTitle { ja: "契約 {contract} 第{version}版", en: "Contract {contract}, version {version}" }
-    ContractTitleFile { ja: "契約 {contract} 第{version}版（ファイル {path}）", en: "Contract {contract}, version {version} (file {path})" }
-    ContractState { ja: "状態: {standing}", en: "State: {standing}" }
-    ContractPeriod { ja: "適用期間: {from} ～ {to}", en: "Effective: {from} to {to}" }
-    ContractPeriodOpen { ja: "適用期間: {from} ～（次の版まで）", en: "Effective: {from} until the next version" }
-    ContractApprovals { ja: "乙の承認（登録）: {vendor}、甲の同意: {hospital}", en: "Approved by the provider (loaded): {vendor}; agreed to by the hospital: {hospital}" }
-    ContractNotYet { ja: "なし", en: "not yet" }
-    ContractNoneToday { ja: "本日適用中の版はありません。何も評価されません。", en: "No version is in force today; nothing is judged." }
-    ContractSame { ja: "違いはありません。", en: "There is no difference." }
-    StandingDraft { ja: "案（登録していません）", en: "draft (not loaded)" }
-    StandingAwaitsHospital { ja: "案（乙は承認済み、甲の同意待ち。評価には使いません）", en: "draft (approved by the provider, waits for the hospital; nothing is judged by it)" }
-    StandingAhead { ja: "合意済み（{from} から適用）", en: "agreed to by both, not begun (in force from {from})" }
-    StandingInForce { ja: "適用中", en: "in force" }
-    StandingContinued { ja: "適用中（適用終了日 {ends} の後も継続、A2.3）", en: "in force (goes on after the end of its term, {ends}; A2.3)" }
-    StandingEnded { ja: "適用終了", en: "ended" }
     IncidentStepped { ja: "{incident} に記録しました。次の評価で反映されます。", en: "Noted for {incident}; it shows after the next evaluation." }
     BackupMade { ja: "記録 {position} 件までを {folder} に複製しました。秘密鍵を含みます。", en: "Backed up to {folder}, {position} entries. It holds private keys." }
     BackupRestored { ja: "{taken} の複製（記録 {position} 件）から {folder} に復元しました。その後に受領確認したバッチは、各装置の再接続時に確定します。", en: "Restored into {folder} from the backup of {taken}, {position} entries. What was acknowledged after it is settled as devices come back." }
@@ -477,31 +471,4 @@ catalogue! { Message:
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn placeholders(text: &str) -> Vec<&str> {
-        let mut names: Vec<&str> =
-            text.split('{').skip(1).filter_map(|rest| rest.split('}').next()).collect();
-        names.sort_unstable();
-        names.dedup();
-        names
-    }
-
-    #[test]
-    fn both_languages_say_the_same_things() {
-        let both = [Language::Ja, Language::En];
-        let messages = Message::ALL.iter().map(|m| (format!("{m:?}"), both.map(|l| m.template(l))));
-        let reports = ReportText::ALL.iter().map(|m| (format!("{m:?}"), both.map(|l| m.template(l))));
-        for (name, [ja, en]) in messages.chain(reports) {
-            assert!(!ja.is_empty() && !en.is_empty(), "{name} is empty");
-            assert_eq!(placeholders(ja), placeholders(en), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_value_is_not_a_template() {
-        let text = Message::SlaMissCount.fill(Language::En, &[("count", "{open}"), ("open", "2")]);
-        assert!(text.contains("{open}") && text.contains('2'), "{text}");
-    }
-}
+mod tests;

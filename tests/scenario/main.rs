@@ -6,6 +6,7 @@ mod clock;
 mod config;
 mod consent;
 mod enrollment;
+mod evidence;
 mod fleet;
 mod forecast;
 mod full_disk;

@@ -206,7 +206,9 @@ fn tables_of_jobs_and_accesses_are_entered_whole_or_not_at_all() {
         let output = bed.collector(args);
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{said}");
-        words.iter().for_each(|word| assert!(said.contains(word), "{word:?} in: {said}"));
+        for word in words {
+            assert!(said.contains(word), "{word:?} in: {said}");
+        }
     };
     let records = || bed.listing(&["sla", "records", "--contract", "minato-remote"]);
     refused(

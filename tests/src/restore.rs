@@ -274,7 +274,8 @@ async fn kept(bed: &Bed, result: &mut RestoreResult) -> BTreeMap<DeviceId, Kept>
                 | Entry::Rejoined(_)
                 | Entry::Restored { .. }
                 | Entry::FactsChanged { .. }
-                | Entry::SlaRecord { .. } => {}
+                | Entry::SlaRecord { .. }
+                | Entry::MonthSealed(_) => {}
             }
         }
     }

@@ -7,8 +7,9 @@ use crate::{
     agreement, consent,
     device::{self, SlotOrder},
     show, succession,
+    verify::{self, Held},
 };
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use std::{
     io::Write,
@@ -54,6 +55,8 @@ enum Command {
     Consent(ConsentCommand),
     /// Agree to a version of a contract, or to a record about one
     Agree(AgreeArgs),
+    /// Check a month's evidence: make every figure anew, and find what was altered
+    Verify(VerifyArgs),
     /// Read any signed statement
     #[command(subcommand)]
     Statement(StatementCommand),
@@ -168,6 +171,21 @@ struct AgreeArgs {
     out: PathBuf,
 }
 
+#[derive(Debug, Args)]
+struct VerifyArgs {
+    /// The evidence, as `tenken-collector sla evidence` wrote it
+    evidence: PathBuf,
+    /// The hospital's public key
+    #[arg(long)]
+    public: PathBuf,
+    /// What was found in the months before; made and kept up to date by this command
+    #[arg(long, value_name = "FILE")]
+    held: Option<PathBuf>,
+    /// A device's receipt from before the evidence was made, as `tenken-agent receipt` wrote it
+    #[arg(long, value_name = "FILE")]
+    receipt: Vec<PathBuf>,
+}
+
 #[derive(Debug, Subcommand)]
 enum ConsentCommand {
     /// Write a manifest to edit
@@ -241,6 +259,7 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> anyhow::Result<()> {
         Command::Rejoin(args) => desk.rejoin(args),
         Command::Consent(command) => desk.consent(command),
         Command::Agree(args) => desk.agree(&args),
+        Command::Verify(args) => desk.verify(&args),
         Command::Statement(StatementCommand::Show { file, public }) => desk.show(&file, public.as_deref()),
     }
 }
@@ -358,6 +377,23 @@ impl Desk<'_> {
             ("path", args.out.display().to_string()),
         ];
         self.say(Message::Agreed, &values)
+    }
+
+    fn verify(self, args: &VerifyArgs) -> anyhow::Result<()> {
+        let public = read_public(&args.public)?;
+        let receipts = args.receipt.iter().map(|path| read_statement(path));
+        let receipts = receipts.collect::<anyhow::Result<Vec<_>>>()?;
+        let mut held = args.held.as_deref().map(Held::load).transpose()?.unwrap_or_default();
+        let verdict = verify::verify(&args.evidence, public, &held, &receipts, self.language)?;
+        write!(self.out, "{}", verify::print(&verdict, &held, self.language))?;
+        if !verdict.faults.is_empty() {
+            bail!("the evidence does not hold");
+        }
+        if let Some(path) = &args.held {
+            held.keep(&verdict);
+            held.save(path)?;
+        }
+        Ok(())
     }
 
     fn consent(self, command: ConsentCommand) -> anyhow::Result<()> {

@@ -12,3 +12,4 @@ pub mod consent;
 pub mod device;
 pub mod show;
 pub mod succession;
+pub mod verify;

@@ -23,12 +23,20 @@ mod state_file;
 mod tests;
 mod thread;
 
-use std::path::PathBuf;
-use tenken_agent_core::spool::{EngineError, Spool, SpoolError};
+use house::Revocation;
+use state_file::StateFile;
+use std::path::{Path, PathBuf};
+use tenken_agent_core::spool::{EngineError, Spool, SpoolError, StateStore};
 
 pub use recovery::inspect;
 pub use tenken_agent_core::spool::{ChainStart, Room};
 pub use thread::SpoolHandle;
+
+/// The newest acknowledgement of a spool, an envelope, also while an agent has it open.
+pub fn newest_ack(dir: &Path) -> Result<Option<Vec<u8>>, EngineError> {
+    let state = StateFile::new(dir, Revocation::default()).load()?;
+    Ok(state.and_then(|state| state.newest_ack).map(serde_bytes::ByteBuf::into_vec))
+}
 
 /// Which engine keeps the records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]

@@ -6,6 +6,8 @@
 
 pub mod desk;
 pub mod evaluation;
+pub mod evidence;
+pub mod head;
 pub mod intake;
 pub mod invariant;
 pub mod predict;

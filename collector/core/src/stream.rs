@@ -4,6 +4,7 @@
 //! Holds: an entry is written once and never changed. Its position, and the time at which it was
 //! committed, are part of it. Codes of [`EntryKind`] are frozen.
 
+use crate::sla::seal::MonthSealed;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use tenken_common::{
@@ -94,6 +95,8 @@ pub enum Entry {
         contract: ContractId,
         text: String,
     },
+    /// A month's report was handed over, and is frozen.
+    MonthSealed(Box<MonthSealed>),
 }
 
 /// See [`Entry::CollectorLost`].
@@ -198,6 +201,36 @@ pub enum EntryKind {
     CloneSuspected = 17,
     FactsChanged = 18,
     SlaRecord = 19,
+    MonthSealed = 20,
+}
+
+impl EntryKind {
+    pub const ALL: [Self; 20] = [
+        Self::Envelope,
+        Self::Heartbeat,
+        Self::Started,
+        Self::Hospital,
+        Self::Contract,
+        Self::Statement,
+        Self::Enrolled,
+        Self::CertificateIssued,
+        Self::Revoked,
+        Self::IncidentAction,
+        Self::Fork,
+        Self::Rules,
+        Self::CollectorLost,
+        Self::Quarantined,
+        Self::Rejoined,
+        Self::Restored,
+        Self::CloneSuspected,
+        Self::FactsChanged,
+        Self::SlaRecord,
+        Self::MonthSealed,
+    ];
+
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == code)
+    }
 }
 
 /// A stored entry that this version cannot read.
@@ -231,6 +264,7 @@ impl Entry {
             Self::CloneSuspected { .. } => EntryKind::CloneSuspected,
             Self::FactsChanged { .. } => EntryKind::FactsChanged,
             Self::SlaRecord { .. } => EntryKind::SlaRecord,
+            Self::MonthSealed(_) => EntryKind::MonthSealed,
         }
     }
 
@@ -260,6 +294,7 @@ impl Entry {
             Self::Restored { taken } => (kind, None, codec::to_vec(taken)?),
             Self::FactsChanged { device, facts } => (kind, Some(*device), codec::to_vec(facts)?),
             Self::SlaRecord { contract, text } => (kind, None, codec::to_vec(&(contract, text))?),
+            Self::MonthSealed(sealed) => (kind, None, codec::to_vec(sealed)?),
         })
     }
 
@@ -293,6 +328,10 @@ impl Entry {
             19 => {
                 let (contract, text) = read(body)?;
                 Self::SlaRecord { contract, text }
+            }
+            20 => {
+                let sealed = codec::from_slice(body, limit::SEALED_BYTES_MAX);
+                Self::MonthSealed(sealed.map_err(EntryError::Content)?)
             }
             other => return Err(EntryError::Kind(other)),
         })

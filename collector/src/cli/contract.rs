@@ -21,7 +21,7 @@ use tenken_collector_core::sla::{
 use tenken_common::{
     file::{self, Access},
     id::{ContractId, Hash},
-    message::{Language, Message},
+    message::{ContractText, Language, Message},
     time::{Clock, SystemClock, Timestamp},
 };
 
@@ -95,23 +95,16 @@ impl std::str::FromStr for VersionName {
     }
 }
 
-/// The commented example; whose key is left open, since the example's is known to everybody.
 const TEMPLATE: &str = include_str!("../../../packaging/config/contract.example.toml");
 
+/// The commented example, whose key is left open with the warning before it: it is known to
+/// everybody.
 fn template() -> String {
-    let line = |line: &str| match line.split_once(" = ") {
-        Some(("key", _)) => "key = \"\"\n".to_owned(),
-        _ if line.starts_with("# 甲の署名用公開鍵") => {
-            "# 甲の署名用公開鍵（16 進 64 桁）。甲が `tenken-hospital keygen` で作り、乙に伝えます。\n"
-                .to_owned()
-        }
-        _ if line.starts_with("# The hospital's public key") => {
-            "# The hospital's public key, 64 hex digits, which it makes with `tenken-hospital keygen`.\n"
-                .to_owned()
-        }
-        _ => format!("{line}\n"),
-    };
-    TEMPLATE.lines().map(line).collect()
+    let mut lines: Vec<&str> = TEMPLATE.lines().collect();
+    if let Some(key) = lines.iter().position(|line| line.starts_with("key = ")) {
+        lines.splice(key.saturating_sub(1)..=key, ["key = \"\""]);
+    }
+    lines.iter().flat_map(|line| [line, "\n"]).collect()
 }
 
 pub async fn run(
@@ -160,7 +153,7 @@ fn make(path: &Path, language: Language) -> anyhow::Result<()> {
         bail!("{} is there already; a draft overwrites nothing", path.display());
     }
     file::write(path, template().as_bytes(), Access::Everyone)?;
-    say(&Message::ContractDraftMade.fill(language, &[("path", &path.display().to_string())]))
+    say(&ContractText::DraftMade.fill(language, &[("path", &path.display().to_string())]))
 }
 
 /// All problems of the text, and, where there is a store, whether it fits to the versions there.
@@ -181,13 +174,13 @@ async fn check(path: &Path, config: &CollectorConfig, language: Language) -> any
         ("version", &version),
         ("from", &contract.effective_from.to_string()),
     ];
-    say(&Message::ContractDraftGood.fill(language, &values))?;
+    say(&ContractText::DraftGood.fill(language, &values))?;
     let fields = report::contract::fields(&contract, language);
     let parts: Vec<&str> = report::contract::left_out(&fields).map(|part| part.text(language)).collect();
     if !parts.is_empty() {
-        say(&Message::ContractDraftLeftOut.fill(language, &[("parts", &parts.join(", "))]))?;
+        say(&ContractText::DraftLeftOut.fill(language, &[("parts", &parts.join(", "))]))?;
     }
-    if with_others { Ok(()) } else { say(Message::ContractDraftAlone.text(language)) }
+    if with_others { Ok(()) } else { say(ContractText::DraftAlone.text(language)) }
 }
 
 fn parse(path: &Path, text: &str) -> anyhow::Result<Contract> {

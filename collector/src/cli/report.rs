@@ -16,6 +16,7 @@ use tenken_collector_core::sla::{
         Standing, annual::AnnualReport, csv::csv, document::Document, event::EventReport, html::html,
         monthly::MonthlyReport, patient::PatientReport,
     },
+    seal::MonthSealed,
 };
 use tenken_common::{
     file::{self, Access},
@@ -30,6 +31,9 @@ pub struct ReportArgs {
     pub source: Source,
     #[command(flatten)]
     which: Which,
+    /// As it would be now, also where the month is sealed
+    #[arg(long)]
+    draft: bool,
     /// For patients: one page in plain words about the month
     #[arg(long, requires = "month")]
     patient: bool,
@@ -65,6 +69,27 @@ enum Format {
     Csv,
     /// The same figures for programs
     Json,
+}
+
+impl ReportArgs {
+    /// The month whose sealed report is asked for.
+    pub fn sealed_month(&self) -> Option<Month> {
+        self.which.month.filter(|_| !self.patient && !self.draft && self.as_of.is_none())
+    }
+}
+
+/// The report as it was sealed, byte for byte.
+pub fn give_sealed(args: &ReportArgs, sealed: &MonthSealed, language: Language) -> anyhow::Result<()> {
+    let form = match args.format {
+        Format::Html => "html",
+        Format::Csv => "csv",
+        Format::Json => "json",
+    };
+    let text = sealed.page(language, form).context("the seal has no such page")?;
+    match &args.out {
+        Some(path) => written(path, text),
+        None => std::io::stdout().write_all(text.as_bytes()).context("cannot write to standard output"),
+    }
 }
 
 pub fn run(args: &ReportArgs, history: &History, now: Timestamp, language: Language) -> anyhow::Result<()> {

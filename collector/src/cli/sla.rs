@@ -9,6 +9,8 @@ use crate::{
     config::CollectorConfig,
     desk::{self, DeskError},
     history,
+    pki::Pki,
+    seal,
     store::{Store, StoreError},
 };
 use anyhow::bail;
@@ -102,7 +104,29 @@ enum SlaCommand {
         #[arg(long)]
         json: bool,
     },
-    /// A report of a history that is written in a file; needs no store
+    /// Seal a month's report: what was handed over does not change any more
+    Seal {
+        #[arg(long)]
+        contract: ContractId,
+        /// The month in Japan, e.g. 2026-10
+        #[arg(long)]
+        month: Month,
+    },
+    /// Write the evidence of a sealed month, with which the hospital makes every figure anew
+    Evidence {
+        #[arg(long)]
+        contract: ContractId,
+        /// The month in Japan, e.g. 2026-10
+        #[arg(long)]
+        month: Month,
+        /// An earlier revision (default: the newest)
+        #[arg(long)]
+        revision: Option<u32>,
+        /// Where it goes
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// A report: as it was sealed, or else as it would be now; or of a history that is written in a file
     Report(report::ReportArgs),
 }
 
@@ -115,7 +139,7 @@ pub struct Source {
     history: Option<PathBuf>,
     /// The contract's, from the store
     #[arg(long, value_name = "ID")]
-    contract: Option<ContractId>,
+    pub contract: Option<ContractId>,
 }
 
 impl Source {
@@ -156,8 +180,33 @@ pub async fn run(args: SlaArgs, config: &CollectorConfig, language: Language) ->
             .await
         }
         Some(SlaCommand::Report(args)) => {
+            if let (Some(contract), Some(month)) = (&args.source.contract, args.sealed_month()) {
+                return with_store(config, async |store| match store.sealed(contract, month).await?.last() {
+                    Some(sealed) => report::give_sealed(&args, sealed, language),
+                    None => report::run(&args, &of_store(config, store, contract).await?, now, language),
+                })
+                .await;
+            }
             let work = |history: &History| report::run(&args, history, now, language);
             args.source.open(config, work).await
+        }
+        Some(SlaCommand::Seal { contract, month }) => {
+            with_store(config, async |store| {
+                let sealed = seal::seal(store, &app::holidays(config)?, &contract, month).await?;
+                let before = store.sealed(&contract, month).await?;
+                let before = before.iter().rev().find(|earlier| earlier.revision < sealed.revision);
+                say(&show::seal::sealed(&sealed, before, language))
+            })
+            .await
+        }
+        Some(SlaCommand::Evidence { contract, month, revision, out }) => {
+            let pki = Pki::load(&config.pki_dir())?;
+            with_store(config, async |store| {
+                let sealed = seal::sealed(store, &contract, month, revision).await?;
+                let written = seal::write_evidence(store, &pki, &sealed, &out).await?;
+                say(&show::seal::written(&sealed, &written, &out, language))
+            })
+            .await
         }
         Some(SlaCommand::Enter { contract, file, for_hospital }) => {
             with_store(config, async |store| {

@@ -19,7 +19,7 @@ use tenken_common::{
     codec::CodecError,
     envelope::Envelope,
     export::{Export, ExportError, ExportManifest},
-    id::{DeviceId, Epoch, Hash, Nonce, Seq},
+    id::{DeviceId, Epoch, Nonce, Seq},
     key::SecretKey,
     limit,
 };
@@ -122,7 +122,7 @@ pub async fn import(store: &Store, ack_key: &SecretKey, bytes: &[u8]) -> Result<
         server: store.clock().wall(),
         echo_nonce: Nonce([0; 16]),
         position: newest.position,
-        log_root: Hash::ZERO,
+        log_root: newest.root,
         retry_after_s: 0,
         need_seq: None,
     };

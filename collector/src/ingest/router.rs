@@ -28,7 +28,7 @@ use tenken_common::{
     ack::{Ack, NONCE_HEADER, Reject, RejectReason},
     batch::Link,
     envelope::{Envelope, Payload},
-    id::{Hash, Nonce},
+    id::Nonce,
     limit,
 };
 
@@ -133,7 +133,7 @@ fn acknowledge(state: &IngestState, link: &Link, admission: &Admission, nonce: N
         server: state.clock.wall(),
         echo_nonce: nonce,
         position: admission.position,
-        log_root: Hash::ZERO,
+        log_root: admission.root,
         retry_after_s: u32::try_from(state.committer.retry_after().as_secs()).unwrap_or(u32::MAX),
         need_seq,
     };

@@ -110,7 +110,8 @@ impl Page {
             | Entry::Restored { .. }
             | Entry::CloneSuspected { .. }
             | Entry::FactsChanged { .. }
-            | Entry::SlaRecord { .. } => Ok(()),
+            | Entry::SlaRecord { .. }
+            | Entry::MonthSealed(_) => Ok(()),
         }
     }
 

@@ -180,7 +180,8 @@ impl State {
                 | Entry::Restored { .. }
                 | Entry::CloneSuspected { .. }
                 | Entry::FactsChanged { .. }
-                | Entry::SlaRecord { .. } => {}
+                | Entry::SlaRecord { .. }
+                | Entry::MonthSealed(_) => {}
             }
         }
         actions

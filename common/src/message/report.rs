@@ -49,6 +49,11 @@ catalogue! { ReportText:
     ConfirmAuthor { ja: "乙 作成", en: "Made by the provider" }
     Date { ja: "日付", en: "Date" }
 
+    Changes { ja: "第{revision}版からの変更", en: "Changes since revision {revision}" }
+    ColumnPlace { ja: "箇所", en: "Place" }
+    ColumnBefore { ja: "変更前", en: "Before" }
+    ColumnAfter { ja: "変更後", en: "After" }
+
     // Columns.
     ColumnItem { ja: "項目", en: "Item" }
     ColumnIndicator { ja: "管理指標", en: "Indicator" }
@@ -230,78 +235,4 @@ catalogue! { ReportText:
     PatientGoalsOpen { ja: "当院と保守会社が決めた目標のうち、まだ判定できないものがあります。", en: "Some goals that we and the maintenance company agreed on cannot be judged yet." }
     PatientAsk { ja: "ご不明な点は、{hospital}の窓口までお尋ねください。", en: "Please ask at {hospital}'s desk if you have any questions." }
     PatientDraft { ja: "この資料は案です。数値は変わることがあります。", en: "This is a draft; its figures may change." }
-
-    // A contract's version as people read it: its parts, and the names of their fields.
-    TermsContract { ja: "契約", en: "Contract" }
-    TermsParties { ja: "当事者（A1.1、A4.3）", en: "Parties (A1.1, A4.3)" }
-    TermsDevices { ja: "対象装置（A1.1）", en: "Devices (A1.1)" }
-    TermsContacts { ja: "連絡先（A4.4）", en: "Contacts (A4.4)" }
-    TermsServiceHours { ja: "サービス提供時間（A1.3）", en: "Service hours (A1.3)" }
-    TermsResponseHours { ja: "通常業務時間（A4.4(2)）", en: "Business hours for responses (A4.4(2))" }
-    TermsSupportHours { ja: "サポート対応時間（A6.6(1)②）", en: "Hours of the support desk (A6.6(1)②)" }
-    TermsTargets { ja: "目標値（A6.3(2)）", en: "Targets (A6.3(2))" }
-    TermsExclusions { ja: "算定除外事項（A7.1(2)）", en: "Reasons that are left out (A7.1(2))" }
-    TermsCurrency { ja: "パターンファイル・セキュリティパッチの期限（A7.1(1)①）", en: "Limits for pattern files and security patches (A7.1(1)①)" }
-    TermsChecklist { ja: "巻末に示す事項", en: "Items at the contract's end" }
-    TermsCounting { ja: "未達成件数の計算（A7.1(1)②）", en: "How misses are counted (A7.1(1)②)" }
-    TermsGrades { ja: "年次評価の基準（A7.1(1)②）", en: "Grades of the year (A7.1(1)②)" }
-    TermsId { ja: "識別子", en: "id" }
-    TermsVersion { ja: "版", en: "version" }
-    TermsEffectiveFrom { ja: "適用開始日", en: "in force from" }
-    TermsEnds { ja: "適用終了日", en: "last day of the term" }
-    TermsServiceName { ja: "サービスの名称", en: "name of the service" }
-    TermsYearStarts { ja: "評価年度の始まり", en: "evaluation year starts" }
-    TermsHospitalId { ja: "甲の識別子", en: "hospital's id" }
-    TermsHospital { ja: "甲（医療機関）", en: "hospital" }
-    TermsHospitalKey { ja: "甲の署名用公開鍵", en: "hospital's public key" }
-    TermsVendor { ja: "乙（提供事業者）", en: "provider" }
-    TermsSubcontractors { ja: "再委託先（丙、丁）", en: "subcontractors" }
-    TermsDeviceLabels { ja: "装置", en: "devices" }
-    TermsDeviceGroups { ja: "装置の群", en: "groups of devices" }
-    TermsAllDevices { ja: "全装置", en: "all devices" }
-    TermsNormalHours { ja: "通常業務時間", en: "in business hours" }
-    TermsOtherHours { ja: "それ以外の時間", en: "at all other hours" }
-    TermsWeekly { ja: "曜日と時間", en: "hours of the week" }
-    TermsNationalHolidays { ja: "国民の祝日", en: "national holidays" }
-    TermsClosed { ja: "休業", en: "closed" }
-    TermsLikeOtherDays { ja: "平常どおり", en: "like any other day" }
-    TermsExtraClosed { ja: "このほかの休業日", en: "further closed days" }
-    TermsExtraOpen { ja: "このほかの提供日", en: "further open days" }
-    TermsMon { ja: "月", en: "Mon" }
-    TermsTue { ja: "火", en: "Tue" }
-    TermsWed { ja: "水", en: "Wed" }
-    TermsThu { ja: "木", en: "Thu" }
-    TermsFri { ja: "金", en: "Fri" }
-    TermsSat { ja: "土", en: "Sat" }
-    TermsSun { ja: "日", en: "Sun" }
-    TermsDayToDay { ja: "{from}～{to}", en: "{from}–{to}" }
-    TermsUptime { ja: "サービス稼働率", en: "service uptime" }
-    TermsResponseBudget { ja: "第一次対応の期限", en: "first response due" }
-    TermsResponseSeverities { ja: "対象の重大度", en: "for the severities" }
-    TermsClassOf { ja: "{id} の種別", en: "{id}: class" }
-    TermsReasonOf { ja: "{id} の事由", en: "{id}: reason" }
-    TermsNoticeOf { ja: "{id} の告知の期限", en: "{id}: to be announced" }
-    TermsAhead { ja: "{time}前まで", en: "{time} ahead" }
-    TermsReportMaxAge { ja: "報告の有効期間", en: "a report counts for" }
-    TermsProviderDevices { ja: "乙の管理する機器", en: "provider's devices" }
-    TermsTitleOf { ja: "{id} の件名", en: "{id}: title" }
-    TermsDueOf { ja: "{id} の実施期限", en: "{id}: due" }
-    TermsEveryYear { ja: "毎年 {day}", en: "{day} of every year" }
-    TermsCountUptime { ja: "稼働率", en: "uptime" }
-    TermsCountResponse { ja: "障害対応時間", en: "incident response" }
-    TermsCountCurrency { ja: "パターンファイル・パッチ", en: "pattern files and patches" }
-    TermsCountChecklist { ja: "巻末に示す事項", en: "items at the contract's end" }
-    TermsCountUnknown { ja: "判定不能", en: "what cannot be told" }
-    TermsUptimeMonth { ja: "目標を下回った月ごとに 1 件", en: "1 for each month under its target" }
-    TermsResponseIncident { ja: "期限を過ぎた障害ごとに 1 件", en: "1 for each overdue incident" }
-    TermsResponseMonth { ja: "期限を過ぎた障害のある月ごとに 1 件", en: "1 for each month with an overdue incident" }
-    TermsCurrencyMonth { ja: "乙の機器が期限を過ぎた月ごとに 1 件", en: "1 for each month in which a device of the provider was overdue" }
-    TermsCurrencyDevice { ja: "月ごと、期限を過ぎた乙の機器ごとに 1 件", en: "1 a month for each device of the provider that was overdue" }
-    TermsChecklistItem { ja: "期限までに実施されなかった事項ごとに 1 件", en: "1 for each item not done by its day" }
-    TermsCounted { ja: "件数に含める", en: "counted" }
-    TermsNotCounted { ja: "件数に含めない", en: "not counted" }
-    TermsGrade { ja: "評価 {grade}", en: "grade {grade}" }
-    TermsMisses { ja: "{from} ～ {to} 件", en: "{from} to {to} misses" }
-    TermsMissesExactly { ja: "{from} 件", en: "{from} misses" }
-    TermsMissesFrom { ja: "{from} 件以上", en: "{from} misses or more" }
 }

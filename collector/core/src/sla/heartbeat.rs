@@ -40,6 +40,12 @@ pub const INTERVAL: Duration = Duration::from_secs(10);
 /// A longer silence of the collector is a stop of the service.
 pub const GAP_MAX: Duration = Duration::from_secs(30);
 
+impl Default for HeartbeatRuns {
+    fn default() -> Self {
+        Self::of_runs([])
+    }
+}
+
 impl HeartbeatRuns {
     /// How many missed intervals make a stop, where the shell has no reason for another number.
     pub const GAP_INTERVALS: u32 = 3;
@@ -79,6 +85,23 @@ impl HeartbeatRuns {
                 }
             }
             (None, None) => self.runs.insert(next, Run { first: at, last: at }),
+        }
+    }
+
+    /// Takes in the beat of a process that goes on: it prolongs the newest run, or begins the next.
+    pub fn beat(&mut self, at: Timestamp) {
+        let gap_max = self.gap_max_us;
+        match self.runs.last_mut().filter(|run| run.first <= at && at.micros_since(run.last) <= gap_max) {
+            Some(run) => run.last = run.last.max(at),
+            None => self.begin(at),
+        }
+    }
+
+    /// A process began to serve: it was not there before, however short the time without one was.
+    pub fn begin(&mut self, at: Timestamp) {
+        let next = self.runs.partition_point(|run| run.first < at);
+        if self.runs.get(next).is_none_or(|run| run.first != at) {
+            self.runs.insert(next, Run { first: at, last: at });
         }
     }
 

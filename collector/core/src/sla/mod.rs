@@ -26,6 +26,7 @@ pub mod outage;
 pub mod partition;
 pub mod report;
 pub mod response;
+pub mod seal;
 pub mod span;
 pub mod what_if;
 pub mod year;

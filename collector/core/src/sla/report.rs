@@ -7,6 +7,7 @@
 //! Does not: seal, send, or print.
 
 pub mod annual;
+pub mod change;
 pub mod contract;
 pub mod csv;
 pub mod document;

@@ -12,7 +12,7 @@ use tenken_collector_core::sla::{
 use tenken_common::{
     column,
     id::ContractId,
-    message::{Language, Message, ReportText},
+    message::{ContractText, Language, Message, ReportText},
     time::{Timestamp, jst_minute},
 };
 
@@ -72,10 +72,10 @@ impl Whose {
         let version = self.line.version.to_string();
         let mut values = vec![("contract", self.line.contract.as_str()), ("version", version.as_str())];
         match &self.path {
-            None => Message::ContractTitle.fill(language, &values),
+            None => ContractText::Title.fill(language, &values),
             Some(path) => {
                 values.push(("path", path));
-                Message::ContractTitleFile.fill(language, &values)
+                ContractText::TitleFile.fill(language, &values)
             }
         }
     }
@@ -106,10 +106,10 @@ impl VersionLine {
     fn period(&self, language: Language) -> String {
         let mut values = vec![("from", self.effective_from.as_str())];
         match &self.effective_to {
-            None => Message::ContractPeriodOpen.fill(language, &values),
+            None => ContractText::PeriodOpen.fill(language, &values),
             Some(to) => {
                 values.push(("to", to));
-                Message::ContractPeriod.fill(language, &values)
+                ContractText::Period.fill(language, &values)
             }
         }
     }
@@ -117,10 +117,10 @@ impl VersionLine {
     fn approvals(&self, language: Language) -> String {
         let at = |at: Option<Timestamp>| match at {
             Some(at) => format!("{} JST", jst_minute(at)),
-            None => Message::ContractNotYet.text(language).to_owned(),
+            None => ContractText::NotYet.text(language).to_owned(),
         };
         let (vendor, hospital) = (at(self.vendor_approved), at(self.hospital_agreed));
-        Message::ContractApprovals.fill(language, &[("vendor", &vendor), ("hospital", &hospital)])
+        ContractText::Approvals.fill(language, &[("vendor", &vendor), ("hospital", &hospital)])
     }
 }
 
@@ -140,7 +140,7 @@ pub fn version(whose: &Whose, language: Language) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = writeln!(out, "{}", whose.title(language));
-    let state = Message::ContractState.fill(language, &[("standing", &whose.line.state(language))]);
+    let state = ContractText::State.fill(language, &[("standing", &whose.line.state(language))]);
     let _ = writeln!(out, "{state}\n{}", whose.line.period(language));
     if whose.path.is_none() {
         let _ = writeln!(out, "{}", whose.line.approvals(language));
@@ -177,7 +177,7 @@ pub fn changes((before, after): (&Whose, &Whose), changes: &[Change], language: 
         let _ = writeln!(out, "  {}", whose.line.state(language));
     }
     if changes.is_empty() {
-        let _ = writeln!(out, "{}", Message::ContractSame.text(language));
+        let _ = writeln!(out, "{}", ContractText::Same.text(language));
     }
     let mut part = None;
     for change in changes {
@@ -211,7 +211,7 @@ pub fn histories(rows: &[HistoryRows], language: Language) -> String {
             let _ = writeln!(out, "    {}", line.approvals(language));
         }
         if !row.versions.iter().any(|line| line.in_force_today) {
-            let _ = writeln!(out, "  {}", Message::ContractNoneToday.text(language));
+            let _ = writeln!(out, "  {}", ContractText::NoneToday.text(language));
         }
     }
     out

@@ -32,6 +32,8 @@ pub struct Admission {
     pub committed_hash: Hash,
     /// The stream's last position.
     pub position: u64,
+    /// Of all that the device's hospital has at that position.
+    pub root: Hash,
     /// The links that were stored: this one, then held ones whose turn came.
     pub stored: Vec<StoredLink>,
 }
@@ -96,7 +98,7 @@ impl Tx<'_> {
         let mut stored = Vec::new();
         let verdict = match decision {
             IngestDecision::New { next, clone_suspected } => {
-                stored.push(self.store_link(arrival, envelope, (*next, clone_suspected))?);
+                stored.push(self.store_link(arrival, envelope, (*next, clone_suspected)).await?);
                 self.store_held(device, &mut stored).await?;
                 Verdict::New { clone_suspected }
             }
@@ -120,17 +122,18 @@ impl Tx<'_> {
         };
         let ledger = self.book.ledger(device)?;
         let (committed_seq, committed_hash) = (ledger.committed_seq, ledger.committed_hash);
-        Ok(Admission { verdict, committed_seq, committed_hash, position: self.position(), stored })
+        let root = self.root_of(device).await?;
+        Ok(Admission { verdict, committed_seq, committed_hash, position: self.position(), root, stored })
     }
 
-    fn store_link(
+    async fn store_link(
         &mut self,
         arrival: &Arrival,
         envelope: Vec<u8>,
         (next, clone_suspected): (DeviceLedger, bool),
     ) -> Result<StoredLink, StoreError> {
         let (at, size) = (self.now(), StoredLink { records: arrival.records(), bytes: envelope.len() });
-        let position = self.push_envelope(next.device, envelope)?;
+        let position = self.push_envelope(next.device, envelope).await?;
         self.book.enter_link(position, at, arrival, (next, clone_suspected))?;
         Ok(size)
     }
@@ -144,7 +147,7 @@ impl Tx<'_> {
             let arrival = stored_arrival(&bytes)?.1;
             match decision.unless_repeated(&self.book.account(device)?.coverage, &link, &arrival) {
                 IngestDecision::New { next, clone_suspected } => {
-                    stored.push(self.store_link(&arrival, bytes, (*next, clone_suspected))?);
+                    stored.push(self.store_link(&arrival, bytes, (*next, clone_suspected)).await?);
                 }
                 IngestDecision::Fork(_) => {
                     self.journal(Entry::Fork { device, bytes }).await?;

@@ -78,10 +78,12 @@ impl Tx<'_> {
 
 async fn agreements(executor: impl SqliteExecutor<'_>) -> Result<Vec<AgreementRow>, StoreError> {
     let kind = EntryKind::Statement as u8;
-    let rows = query("SELECT position, committed_us, body FROM stream WHERE kind = ? ORDER BY position")
-        .bind(i64::from(kind))
-        .fetch_all(executor)
-        .await?;
+    let rows = query(
+        "SELECT position, committed_us, body FROM stream WHERE kind > 2 AND kind = ? ORDER BY position",
+    )
+    .bind(i64::from(kind))
+    .fetch_all(executor)
+    .await?;
     let mut found = Vec::new();
     for row in &rows {
         let entry = Entry::decode(kind, None, row.blob("body")?);
@@ -102,10 +104,12 @@ async fn agreements(executor: impl SqliteExecutor<'_>) -> Result<Vec<AgreementRo
 
 async fn sla_records(executor: impl SqliteExecutor<'_>) -> Result<Vec<SlaRecordRow>, StoreError> {
     let kind = EntryKind::SlaRecord as u8;
-    let rows = query("SELECT position, committed_us, body FROM stream WHERE kind = ? ORDER BY position")
-        .bind(i64::from(kind))
-        .fetch_all(executor)
-        .await?;
+    let rows = query(
+        "SELECT position, committed_us, body FROM stream WHERE kind > 2 AND kind = ? ORDER BY position",
+    )
+    .bind(i64::from(kind))
+    .fetch_all(executor)
+    .await?;
     let mut found = Vec::new();
     for row in &rows {
         let position = row.uint("position")?;

@@ -14,9 +14,10 @@ use super::{
 use crate::store::StoreError;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection, Transaction, query, query_as, query_builder::Separated};
 use tenken_collector_core::{
+    head::Owner,
     intake::arrival::Arrival,
     invariant::{self, Invariant},
-    stream::{Enrolled, Entry, Hospital},
+    stream::{Enrolled, Entry, Hospital, Stored},
 };
 use tenken_common::{
     batch::Link,
@@ -41,16 +42,27 @@ pub struct Tx<'b> {
     now: Timestamp,
     last: u64,
     pub(super) applied: u64,
-    /// How far it was applied at the start.
-    begun: u64,
+    /// How far the heads are.
+    pub(super) headed: u64,
+    /// How far it was applied, and how far the heads were, at the start.
+    begun: (u64, u64),
     rows: Vec<StreamRow>,
 }
 
-struct StreamRow {
-    position: u64,
-    kind: u8,
-    device: Option<DeviceId>,
-    body: Vec<u8>,
+/// An entry as the store keeps it.
+pub(super) struct StreamRow {
+    pub(super) position: u64,
+    pub(super) committed: Timestamp,
+    pub(super) kind: u8,
+    pub(super) device: Option<DeviceId>,
+    pub(super) body: Vec<u8>,
+}
+
+impl StreamRow {
+    pub(super) fn of(stored: &Stored) -> Result<Self, StoreError> {
+        let (kind, device, body) = stored.entry.encode()?;
+        Ok(Self { position: stored.position, committed: stored.committed, kind, device, body })
+    }
 }
 
 /// How far the stream is, and up to where its entries can have changed a device, a slot, a
@@ -66,21 +78,22 @@ impl Store {
     /// another process has written since.
     pub async fn begin<'b>(&self, book: &'b mut Book) -> Result<Tx<'b>, StoreError> {
         let tx = self.begin_unapplied(book).await?;
-        if tx.applied == tx.last { Ok(tx) } else { Err(StoreError::Rebuilding) }
+        if tx.applied == tx.last && tx.headed == tx.last { Ok(tx) } else { Err(StoreError::Rebuilding) }
     }
 
     pub(super) async fn begin_unapplied<'b>(&self, book: &'b mut Book) -> Result<Tx<'b>, StoreError> {
         let mut inner = self.writer().begin_with("BEGIN IMMEDIATE").await?;
-        let (last, applied): (i64, i64) = query_as(
+        let (last, applied, headed): (i64, i64, i64) = query_as(
             "SELECT (SELECT coalesce(max(position), 0) FROM stream),
-                    (SELECT position FROM checkpoint WHERE name = 'applied')",
+                    (SELECT position FROM checkpoint WHERE name = 'applied'),
+                    (SELECT position FROM checkpoint WHERE name = 'heads')",
         )
         .fetch_one(&mut *inner)
         .await?;
         book.enter(uint(last));
         let now = self.clock().wall();
-        let (last, applied) = (uint(last), uint(applied));
-        Ok(Tx { inner, book, now, last, applied, begun: applied, rows: Vec::new() })
+        let (last, applied, headed) = (uint(last), uint(applied), uint(headed));
+        Ok(Tx { inner, book, now, last, applied, headed, begun: (applied, headed), rows: Vec::new() })
     }
 
     /// Appends entries in one transaction; answers their positions. An envelope must continue
@@ -128,50 +141,59 @@ impl Tx<'_> {
     pub async fn journal(&mut self, entry: Entry) -> Result<u64, StoreError> {
         let position = self.last + 1;
         self.apply(position, self.now, &entry).await?;
-        let (kind, device, body) = entry.encode()?;
-        self.push(StreamRow { position, kind, device, body });
+        let stored = Stored { position, committed: self.now, entry };
+        self.push(StreamRow::of(&stored)?, stored.entry.owner()).await?;
         Ok(position)
     }
 
     /// Appends an envelope whose consequences the book has noted already.
-    pub(super) fn push_envelope(&mut self, device: DeviceId, bytes: Vec<u8>) -> Result<u64, StoreError> {
-        let position = self.last + 1;
-        let (kind, device, body) = Entry::Envelope { device, bytes }.encode()?;
-        self.push(StreamRow { position, kind, device, body });
+    pub(super) async fn push_envelope(
+        &mut self,
+        device: DeviceId,
+        bytes: Vec<u8>,
+    ) -> Result<u64, StoreError> {
+        let (position, committed) = (self.last + 1, self.now);
+        let stored = Stored { position, committed, entry: Entry::Envelope { device, bytes } };
+        self.push(StreamRow::of(&stored)?, Owner::Device(device)).await?;
         Ok(position)
     }
 
-    fn push(&mut self, row: StreamRow) {
+    async fn push(&mut self, row: StreamRow, owner: Owner<'_>) -> Result<(), StoreError> {
+        self.enter_head(&row, owner).await?;
         if !invariant::position_orders(self.last, row.position) {
             self.book.violated(Invariant::I7);
         }
         self.last = row.position;
         self.applied = row.position;
         self.rows.push(row);
+        Ok(())
     }
 
     /// Makes everything durable; answers the last position. Where nothing changed, the disk is
     /// left alone.
     pub async fn commit(mut self) -> Result<u64, StoreError> {
-        if self.rows.is_empty() && self.applied == self.begun && !self.book.is_touched() {
+        let moved = (self.applied, self.headed) != self.begun;
+        if self.rows.is_empty() && !moved && !self.book.is_touched() {
             self.inner.rollback().await?;
             self.book.leave(self.last);
             return Ok(self.last);
         }
-        let committed_us = self.now.as_micros();
         insert(
             &mut self.inner,
             "INSERT INTO stream (position, kind, committed_us, device, body) ",
             "",
             &self.rows,
             |mut b, row| {
-                b.push_bind(int(row.position)).push_bind(i64::from(row.kind)).push_bind(committed_us);
+                b.push_bind(int(row.position))
+                    .push_bind(i64::from(row.kind))
+                    .push_bind(row.committed.as_micros());
                 b.push_bind(row.device.map(|d| d.0.to_vec())).push_bind(row.body.as_slice());
             },
         )
         .await?;
         self.book.flush(&mut self.inner).await?;
-        query("UPDATE checkpoint SET position = ? WHERE name = 'applied'")
+        query("UPDATE checkpoint SET position = CASE name WHEN 'heads' THEN ? ELSE ? END WHERE name IN ('applied', 'heads')")
+            .bind(int(self.headed))
             .bind(int(self.applied))
             .execute(&mut *self.inner)
             .await?;
@@ -205,6 +227,7 @@ impl Tx<'_> {
             | Entry::IncidentAction(_)
             | Entry::Rules { .. }
             | Entry::SlaRecord { .. } => Ok(()),
+            Entry::MonthSealed(sealed) => self.apply_sealed(position, sealed).await,
             Entry::Hospital(hospital) => self.apply_hospital(position, hospital).await,
             Entry::Contract { text } => {
                 query("INSERT INTO contract (position, loaded_us, text) VALUES (?, ?, ?)")

@@ -8,6 +8,7 @@
 use super::{
     append::insert,
     convert::{Columns, int},
+    heads::HeadBook,
 };
 use crate::store::StoreError;
 use sqlx::{SqliteConnection, query};
@@ -47,6 +48,7 @@ pub struct Book {
     gaps: Vec<(DeviceId, Epoch, Gap, u64)>,
     /// Envelopes that came before their turn. They are in no table, and may be dropped at any time.
     pub(super) held: Held<Vec<u8>>,
+    pub(super) heads: HeadBook,
     /// What was found broken since the last time somebody asked.
     violations: Vec<Invariant>,
 }
@@ -70,7 +72,10 @@ impl Book {
 
     /// Whether the open transaction changes any account.
     pub(super) fn is_touched(&self) -> bool {
-        !self.touched.is_empty() || !self.hashes.is_empty() || !self.gaps.is_empty()
+        !self.touched.is_empty()
+            || !self.hashes.is_empty()
+            || !self.gaps.is_empty()
+            || self.heads.is_touched()
     }
 
     pub(super) fn leave(&mut self, position: u64) {
@@ -247,6 +252,7 @@ impl Book {
 
     /// Writes what this transaction changed.
     pub(super) async fn flush(&mut self, c: &mut SqliteConnection) -> Result<(), StoreError> {
+        self.heads.flush(c).await?;
         let mut ledgers = Vec::with_capacity(self.touched.len());
         for device in std::mem::take(&mut self.touched) {
             let Some(account) = self.accounts.get_mut(&device) else { continue };

@@ -13,10 +13,12 @@ mod book;
 mod convert;
 mod epoch;
 mod evaluation;
+mod heads;
 mod observed;
 mod read;
 mod rebuild;
 mod schema;
+mod sealed;
 
 pub use admit::{Admission, Resumed, StoredLink, Verdict};
 pub use append::{Change, Tx};
@@ -25,6 +27,7 @@ pub use book::Book;
 pub(super) use convert::{Columns, int};
 pub use epoch::Chain;
 pub(super) use read::{entries_after, set_checkpoint};
+pub use sealed::OwnEntries;
 
 use super::StoreError;
 use sqlx::{

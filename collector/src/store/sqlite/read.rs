@@ -292,7 +292,7 @@ pub(in crate::store) async fn entries_after(
     rows.iter().map(stored_row).collect()
 }
 
-fn stored_row(r: &SqliteRow) -> Result<Stored, StoreError> {
+pub(super) fn stored_row(r: &SqliteRow) -> Result<Stored, StoreError> {
     let position = r.uint("position")?;
     let device = r.maybe_bytes("device")?.map(DeviceId);
     let entry = Entry::decode(r.small("kind")?, device, r.blob("body")?)

@@ -10,7 +10,10 @@ use sqlx::{AssertSqlSafe, query, query_scalar};
 use tenken_common::id::Hash;
 
 /// Every derived table, children before what they refer to.
-const DERIVED: [&str; 25] = [
+const DERIVED: [&str; 28] = [
+    "sealed_month",
+    "head_mark",
+    "chain_head",
     "evaluation",
     "incident",
     "forecast",
@@ -63,13 +66,14 @@ impl Store {
         loop {
             let mut tx = self.begin_unapplied(&mut book).await?;
             let page = entries_after(&mut *tx.inner, tx.applied, PAGE).await?;
-            let Some(last) = page.last().map(|s| s.position) else { return Ok(()) };
+            let Some(last) = page.last().map(|s| s.position) else { break };
             for stored in &page {
                 tx.apply(stored.position, stored.committed, &stored.entry).await?;
             }
             tx.applied = last;
             tx.commit().await?;
         }
+        self.catch_up_heads().await
     }
 
     /// SHA-256 over all derived tables in a fixed order: equal for equal contents.

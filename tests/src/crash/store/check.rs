@@ -145,7 +145,8 @@ fn replay(stream: &[Stored], faults: &mut Vec<String>) -> BTreeMap<DeviceId, (De
             | Entry::Restored { .. }
             | Entry::CloneSuspected { .. }
             | Entry::FactsChanged { .. }
-            | Entry::SlaRecord { .. } => {
+            | Entry::SlaRecord { .. }
+            | Entry::MonthSealed(_) => {
                 faults.push(format!("position {}: {:?} of an honest device", stored.position, stored.entry));
             }
         }

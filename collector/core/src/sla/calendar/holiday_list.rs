@@ -58,6 +58,10 @@ impl HolidayList {
         Self { days, years }
     }
 
+    pub fn days(&self) -> &BTreeMap<Day, String> {
+        &self.days
+    }
+
     pub fn is_empty(&self) -> bool {
         self.days.is_empty()
     }

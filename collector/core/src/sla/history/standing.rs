@@ -7,7 +7,7 @@
 use super::{History, Version};
 use crate::sla::calendar::Day;
 use serde::Serialize;
-use tenken_common::{message::Message, time::Timestamp};
+use tenken_common::{message::ContractText, time::Timestamp};
 
 /// See the module's head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -32,14 +32,14 @@ impl VersionState {
     }
 
     /// With `{from}` or `{ends}` where the date says more.
-    pub fn message(self) -> Message {
+    pub fn message(self) -> ContractText {
         match self {
-            Self::Draft => Message::StandingDraft,
-            Self::AwaitsHospital => Message::StandingAwaitsHospital,
-            Self::Ahead => Message::StandingAhead,
-            Self::InForce => Message::StandingInForce,
-            Self::Continued => Message::StandingContinued,
-            Self::Ended => Message::StandingEnded,
+            Self::Draft => ContractText::StateDraft,
+            Self::AwaitsHospital => ContractText::StateAwaitsHospital,
+            Self::Ahead => ContractText::StateAhead,
+            Self::InForce => ContractText::StateInForce,
+            Self::Continued => ContractText::StateContinued,
+            Self::Ended => ContractText::StateEnded,
         }
     }
 }

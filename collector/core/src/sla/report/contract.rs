@@ -18,24 +18,24 @@ use std::fmt::Display;
 use tenken_common::{
     config::HumanDuration,
     id::{Name, hex},
-    message::{Language, ReportText},
+    message::{ContractText, Language, ReportText},
 };
 
 /// The parts of a contract, in the order of its file.
-pub const PARTS: [ReportText; 13] = [
-    ReportText::TermsContract,
-    ReportText::TermsParties,
-    ReportText::TermsDevices,
-    ReportText::TermsContacts,
-    ReportText::TermsServiceHours,
-    ReportText::TermsResponseHours,
-    ReportText::TermsSupportHours,
-    ReportText::TermsTargets,
-    ReportText::TermsExclusions,
-    ReportText::TermsCurrency,
-    ReportText::TermsChecklist,
-    ReportText::TermsCounting,
-    ReportText::TermsGrades,
+pub const PARTS: [ContractText; 13] = [
+    ContractText::Contract,
+    ContractText::Parties,
+    ContractText::Devices,
+    ContractText::Contacts,
+    ContractText::ServiceHours,
+    ContractText::ResponseHours,
+    ContractText::SupportHours,
+    ContractText::Targets,
+    ContractText::Exclusions,
+    ContractText::Currency,
+    ContractText::Checklist,
+    ContractText::Counting,
+    ContractText::Grades,
 ];
 
 /// One field of a contract.
@@ -47,7 +47,7 @@ pub struct Field {
     pub values: Vec<Term>,
     /// One of [`PARTS`].
     #[serde(skip)]
-    pub part: ReportText,
+    pub part: ContractText,
     /// What people call it.
     #[serde(skip)]
     pub name: String,
@@ -74,7 +74,7 @@ pub struct Change {
     pub added: Vec<Term>,
     /// One of [`PARTS`].
     #[serde(skip)]
-    pub part: ReportText,
+    pub part: ContractText,
     /// What people call the field.
     #[serde(skip)]
     pub name: String,
@@ -82,13 +82,13 @@ pub struct Change {
 
 /// Every field, part by part.
 pub fn fields(contract: &Contract, language: Language) -> Vec<Field> {
-    let mut sheet = Sheet { words: Words { language }, part: ReportText::TermsContract, fields: Vec::new() };
+    let mut sheet = Sheet { words: Words { language }, part: ContractText::Contract, fields: Vec::new() };
     sheet.contract(contract);
     sheet.fields
 }
 
 /// The parts of which the contract says nothing, so that nothing of them is judged.
-pub fn left_out(fields: &[Field]) -> impl Iterator<Item = ReportText> {
+pub fn left_out(fields: &[Field]) -> impl Iterator<Item = ContractText> {
     PARTS.into_iter().filter(|part| !fields.iter().any(|field| field.part == *part))
 }
 
@@ -118,40 +118,48 @@ pub fn changes(before: &Contract, after: &Contract, language: Language) -> Vec<C
 /// The fields so far.
 struct Sheet {
     words: Words,
-    part: ReportText,
+    part: ContractText,
     fields: Vec<Field>,
 }
 
 impl Sheet {
+    fn text(&self, text: ContractText) -> &'static str {
+        text.text(self.words.language)
+    }
+
+    fn fill(&self, text: ContractText, values: &[(&str, &str)]) -> String {
+        text.fill(self.words.language, values)
+    }
+
     fn field(&mut self, key: impl Into<String>, name: impl Into<String>, values: Vec<Term>) {
         let (key, name) = (key.into(), name.into());
         self.fields.push(Field { key, values, part: self.part, name });
     }
 
     /// A value that reads as it is written.
-    fn plain(&mut self, key: impl Into<String>, name: ReportText, value: impl Display) {
+    fn plain(&mut self, key: impl Into<String>, name: ContractText, value: impl Display) {
         self.list(key, name, [value]);
     }
 
     fn list<T: Display>(
         &mut self,
         key: impl Into<String>,
-        name: ReportText,
+        name: ContractText,
         values: impl IntoIterator<Item = T>,
     ) {
         let term = |value: T| term(value.to_string(), value.to_string());
         let values = values.into_iter().map(term).collect();
-        self.field(key, self.words.text(name), values);
+        self.field(key, self.text(name), values);
     }
 
     /// A value with a text of its own.
-    fn worded(&mut self, key: impl Into<String>, name: ReportText, written: impl Display, read: String) {
-        self.field(key, self.words.text(name), vec![term(written.to_string(), read)]);
+    fn worded(&mut self, key: impl Into<String>, name: ContractText, written: impl Display, read: String) {
+        self.field(key, self.text(name), vec![term(written.to_string(), read)]);
     }
 
     /// The same of something with an id.
-    fn of_id(&mut self, key: String, (name, id): (ReportText, &Name), written: impl Display, read: String) {
-        let name = self.words.fill(name, &[("id", id.as_str())]);
+    fn of_id(&mut self, key: String, (name, id): (ContractText, &Name), written: impl Display, read: String) {
+        let name = self.fill(name, &[("id", id.as_str())]);
         self.field(key, name, vec![term(written.to_string(), read)]);
     }
 
@@ -173,48 +181,48 @@ impl Sheet {
             term_ends,
             rules,
         } = contract;
-        self.plain("id", ReportText::TermsId, id);
-        self.plain("version", ReportText::TermsVersion, version);
-        self.plain("effective_from", ReportText::TermsEffectiveFrom, effective_from);
-        self.list("term_ends", ReportText::TermsEnds, term_ends.as_ref());
-        self.plain("service_name", ReportText::TermsServiceName, service_name);
-        self.plain("evaluation_year_starts", ReportText::TermsYearStarts, rules.year_start);
-        self.part = ReportText::TermsParties;
+        self.plain("id", ContractText::Id, id);
+        self.plain("version", ContractText::Version, version);
+        self.plain("effective_from", ContractText::EffectiveFrom, effective_from);
+        self.list("term_ends", ContractText::Ends, term_ends.as_ref());
+        self.plain("service_name", ContractText::ServiceName, service_name);
+        self.plain("evaluation_year_starts", ContractText::YearStarts, rules.year_start);
+        self.part = ContractText::Parties;
         let Hospital { id, name, key } = hospital;
-        self.plain("hospital.name", ReportText::TermsHospital, name);
-        self.plain("hospital.id", ReportText::TermsHospitalId, id);
-        self.plain("hospital.key", ReportText::TermsHospitalKey, hex(&key.to_bytes()));
-        self.plain("vendor.name", ReportText::TermsVendor, vendor);
+        self.plain("hospital.name", ContractText::Hospital, name);
+        self.plain("hospital.id", ContractText::HospitalId, id);
+        self.plain("hospital.key", ContractText::HospitalKey, hex(&key.to_bytes()));
+        self.plain("vendor.name", ContractText::Vendor, vendor);
         let roles = subcontractors.iter().map(|s| {
             let values = [("name", s.name.as_str()), ("role", s.role.as_str())];
             self.words.fill(ReportText::NameAndRole, &values)
         });
         let roles: Vec<String> = roles.collect();
-        self.list("subcontractors", ReportText::TermsSubcontractors, roles);
-        self.part = ReportText::TermsDevices;
+        self.list("subcontractors", ContractText::Subcontractors, roles);
+        self.part = ContractText::Devices;
         match devices {
             Devices::All => {
-                let all = self.words.text(ReportText::TermsAllDevices).to_owned();
-                self.worded("all_devices", ReportText::TermsDeviceLabels, true, all);
+                let all = self.text(ContractText::AllDevices).to_owned();
+                self.worded("all_devices", ContractText::DeviceLabels, true, all);
             }
             Devices::Named { labels, groups } => {
-                self.list("devices", ReportText::TermsDeviceLabels, labels);
-                self.list("device_groups", ReportText::TermsDeviceGroups, groups);
+                self.list("devices", ContractText::DeviceLabels, labels);
+                self.list("device_groups", ContractText::DeviceGroups, groups);
             }
         }
-        self.part = ReportText::TermsContacts;
+        self.part = ContractText::Contacts;
         let Contacts { normal_hours, other_hours } = contacts;
-        self.plain("contacts.normal_hours", ReportText::TermsNormalHours, normal_hours);
-        self.plain("contacts.other_hours", ReportText::TermsOtherHours, other_hours);
+        self.plain("contacts.normal_hours", ContractText::NormalHours, normal_hours);
+        self.plain("contacts.other_hours", ContractText::OtherHours, other_hours);
         for (part, key, calendar) in [
-            (ReportText::TermsServiceHours, "service_hours", service_hours),
-            (ReportText::TermsResponseHours, "response_hours", response_hours),
-            (ReportText::TermsSupportHours, "support_hours", support_hours),
+            (ContractText::ServiceHours, "service_hours", service_hours),
+            (ContractText::ResponseHours, "response_hours", response_hours),
+            (ContractText::SupportHours, "support_hours", support_hours),
         ] {
             self.part = part;
             self.calendar(key, calendar);
         }
-        self.part = ReportText::TermsTargets;
+        self.part = ContractText::Targets;
         self.targets(targets);
         self.rules(rules);
     }
@@ -228,33 +236,30 @@ impl Sheet {
             (!hours.hours().is_empty()).then(|| self.run((*first, *last), hours))
         });
         let runs: Vec<Term> = runs.collect();
-        self.field(format!("{key}.weekly"), self.words.text(ReportText::TermsWeekly), runs);
-        let closed = if *closed_on_national_holidays {
-            ReportText::TermsClosed
-        } else {
-            ReportText::TermsLikeOtherDays
-        };
-        let read = self.words.text(closed).to_owned();
+        self.field(format!("{key}.weekly"), self.text(ContractText::Weekly), runs);
+        let closed =
+            if *closed_on_national_holidays { ContractText::Closed } else { ContractText::LikeOtherDays };
+        let read = self.text(closed).to_owned();
         self.worded(
             format!("{key}.closed_on_national_holidays"),
-            ReportText::TermsNationalHolidays,
+            ContractText::NationalHolidays,
             closed_on_national_holidays,
             read,
         );
-        self.list(format!("{key}.extra_closed"), ReportText::TermsExtraClosed, extra_closed);
+        self.list(format!("{key}.extra_closed"), ContractText::ExtraClosed, extra_closed);
         let open = extra_open.iter().map(|(day, hours)| format!("{day} {}", stretches(hours)));
-        self.list(format!("{key}.extra_open"), ReportText::TermsExtraOpen, open);
+        self.list(format!("{key}.extra_open"), ContractText::ExtraOpen, open);
     }
 
     /// Days of the week with the same hours.
     fn run(&self, (first, last): (Weekday, Weekday), hours: &OpenHours) -> Term {
         let ((from, from_read), (to, to_read)) = (weekday(first), weekday(last));
-        let (from_read, to_read) = (self.words.text(from_read), self.words.text(to_read));
+        let (from_read, to_read) = (self.text(from_read), self.text(to_read));
         let hours = stretches(hours);
         if first == last {
             return term(format!("{from} {hours}"), format!("{from_read} {hours}"));
         }
-        let days = self.words.fill(ReportText::TermsDayToDay, &[("from", from_read), ("to", to_read)]);
+        let days = self.fill(ContractText::DayToDay, &[("from", from_read), ("to", to_read)]);
         term(format!("{from}-{to} {hours}"), format!("{days} {hours}"))
     }
 
@@ -262,42 +267,42 @@ impl Sheet {
         let Targets { uptime, response: ResponseTerms { budget, severities } } = targets;
         let percent = format!("{:.10}", uptime * 100.0);
         let percent = percent.trim_end_matches('0').trim_end_matches('.');
-        self.worded("targets.uptime", ReportText::TermsUptime, uptime, format!("{percent} %"));
+        self.worded("targets.uptime", ContractText::Uptime, uptime, format!("{percent} %"));
         let micros = u64::try_from(budget.as_micros()).unwrap_or(0);
         let written = HumanDuration(std::time::Duration::from_micros(micros));
         let within = self.words.fill(ReportText::Within, &[("value", &self.words.time(*budget))]);
-        self.worded("targets.response.budget", ReportText::TermsResponseBudget, written, within);
+        self.worded("targets.response.budget", ContractText::ResponseBudget, written, within);
         let severities = severities.iter();
         let severities =
             severities.map(|s| term(s.as_str().to_owned(), self.words.message(s.message()).to_owned()));
         let severities = severities.collect();
-        let name = self.words.text(ReportText::TermsResponseSeverities);
+        let name = self.text(ContractText::ResponseSeverities);
         self.field("targets.response.severities", name, severities);
     }
 
     fn rules(&mut self, rules: &Rules) {
         // The year's start stands in the first part.
         let Rules { exclusions, currency, checklist, counting, grades, year_start: _ } = rules;
-        self.part = ReportText::TermsExclusions;
+        self.part = ContractText::Exclusions;
         for (id, rule) in exclusions {
             self.exclusion(id, rule);
         }
-        self.part = ReportText::TermsCurrency;
+        self.part = ContractText::Currency;
         if let Some(terms) = currency {
             self.currency(terms);
         }
-        self.part = ReportText::TermsChecklist;
+        self.part = ContractText::Checklist;
         for (id, ChecklistItem { title, due }) in checklist {
             let key = format!("checklist.{id}");
-            self.of_id(format!("{key}.title"), (ReportText::TermsTitleOf, id), title, title.clone());
-            let day = self.words.fill_all(ReportText::TermsEveryYear, &[("day", due.to_string())]);
-            self.of_id(format!("{key}.due"), (ReportText::TermsDueOf, id), due, day);
+            self.of_id(format!("{key}.title"), (ContractText::TitleOf, id), title, title.clone());
+            let day = self.fill(ContractText::EveryYear, &[("day", &due.to_string())]);
+            self.of_id(format!("{key}.due"), (ContractText::DueOf, id), due, day);
         }
-        self.part = ReportText::TermsCounting;
+        self.part = ContractText::Counting;
         if let Some(counting) = counting {
             self.counting(*counting);
         }
-        self.part = ReportText::TermsGrades;
+        self.part = ContractText::Grades;
         if let Some(grades) = grades {
             self.grades(*grades);
         }
@@ -310,12 +315,12 @@ impl Sheet {
             ExclusionClass::Other => ("other", ReportText::ClassOther),
         };
         let read = self.words.text(read).to_owned();
-        self.of_id(format!("{key}.class"), (ReportText::TermsClassOf, id), written, read);
-        self.of_id(format!("{key}.reason"), (ReportText::TermsReasonOf, id), reason, reason.clone());
+        self.of_id(format!("{key}.class"), (ContractText::ClassOf, id), written, read);
+        self.of_id(format!("{key}.reason"), (ContractText::ReasonOf, id), reason, reason.clone());
         if *class == ExclusionClass::PreAgreed {
-            let ahead = self.words.fill(ReportText::TermsAhead, &[("time", &self.words.limit(*notice))]);
+            let ahead = self.fill(ContractText::Ahead, &[("time", &self.words.limit(*notice))]);
             let written = HumanDuration(*notice);
-            self.of_id(format!("{key}.notice"), (ReportText::TermsNoticeOf, id), written, ahead);
+            self.of_id(format!("{key}.notice"), (ContractText::NoticeOf, id), written, ahead);
         }
     }
 
@@ -332,37 +337,37 @@ impl Sheet {
         }
         let read = self.words.limit(*report_max_age);
         let written = HumanDuration(*report_max_age);
-        self.worded("currency.report_max_age", ReportText::TermsReportMaxAge, written, read);
-        self.list("currency.provider_devices", ReportText::TermsProviderDevices, provider_devices);
+        self.worded("currency.report_max_age", ContractText::ReportMaxAge, written, read);
+        self.list("currency.provider_devices", ContractText::ProviderDevices, provider_devices);
     }
 
     fn counting(&mut self, Counting { uptime, response, currency, checklist, unknown }: Counting) {
         let uptime = match uptime {
-            UptimeCount::Month => ("month", ReportText::TermsUptimeMonth),
+            UptimeCount::Month => ("month", ContractText::UptimeMonth),
         };
         let response = match response {
-            ResponseCount::Incident => ("incident", ReportText::TermsResponseIncident),
-            ResponseCount::Month => ("month", ReportText::TermsResponseMonth),
+            ResponseCount::Incident => ("incident", ContractText::ResponseIncident),
+            ResponseCount::Month => ("month", ContractText::ResponseMonth),
         };
         let currency = match currency {
-            CurrencyCount::Month => ("month", ReportText::TermsCurrencyMonth),
-            CurrencyCount::Device => ("device", ReportText::TermsCurrencyDevice),
+            CurrencyCount::Month => ("month", ContractText::CurrencyMonth),
+            CurrencyCount::Device => ("device", ContractText::CurrencyDevice),
         };
         let checklist = match checklist {
-            ChecklistCount::Item => ("item", ReportText::TermsChecklistItem),
+            ChecklistCount::Item => ("item", ContractText::ChecklistItem),
         };
         let unknown = match unknown {
-            UnknownCount::Counted => ("counted", ReportText::TermsCounted),
-            UnknownCount::NotCounted => ("not_counted", ReportText::TermsNotCounted),
+            UnknownCount::Counted => ("counted", ContractText::Counted),
+            UnknownCount::NotCounted => ("not_counted", ContractText::NotCounted),
         };
         for (key, name, (written, read)) in [
-            ("counting.uptime", ReportText::TermsCountUptime, uptime),
-            ("counting.response", ReportText::TermsCountResponse, response),
-            ("counting.currency", ReportText::TermsCountCurrency, currency),
-            ("counting.checklist", ReportText::TermsCountChecklist, checklist),
-            ("counting.unknown", ReportText::TermsCountUnknown, unknown),
+            ("counting.uptime", ContractText::CountUptime, uptime),
+            ("counting.response", ContractText::CountResponse, response),
+            ("counting.currency", ContractText::CountCurrency, currency),
+            ("counting.checklist", ContractText::CountChecklist, checklist),
+            ("counting.unknown", ContractText::CountUnknown, unknown),
         ] {
-            self.worded(key, name, written, self.words.text(read).to_owned());
+            self.worded(key, name, written, self.text(read).to_owned());
         }
     }
 
@@ -370,13 +375,13 @@ impl Sheet {
         for grade in Grade::ALL {
             let (from, to) = grades.range(grade);
             let (written, read) = match to {
-                Some(to) if to == from => (from.to_string(), ReportText::TermsMissesExactly),
-                Some(to) => (format!("{from}-{to}"), ReportText::TermsMisses),
-                None => (format!("{from}-"), ReportText::TermsMissesFrom),
+                Some(to) if to == from => (from.to_string(), ContractText::MissesExactly),
+                Some(to) => (format!("{from}-{to}"), ContractText::Misses),
+                None => (format!("{from}-"), ContractText::MissesFrom),
             };
-            let values = [("from", from.to_string()), ("to", to.unwrap_or(from).to_string())];
-            let read = self.words.fill_all(read, &values);
-            let name = self.words.fill(ReportText::TermsGrade, &[("grade", grade.as_str())]);
+            let (from, to) = (from.to_string(), to.unwrap_or(from).to_string());
+            let read = self.fill(read, &[("from", &from), ("to", &to)]);
+            let name = self.fill(ContractText::Grade, &[("grade", grade.as_str())]);
             self.field(format!("grades.{}", grade.as_str()), name, vec![term(written, read)]);
         }
     }
@@ -390,15 +395,15 @@ fn stretches(hours: &OpenHours) -> String {
     hours.hours().iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
-fn weekday(day: Weekday) -> (&'static str, ReportText) {
+fn weekday(day: Weekday) -> (&'static str, ContractText) {
     match day {
-        Weekday::Mon => ("mon", ReportText::TermsMon),
-        Weekday::Tue => ("tue", ReportText::TermsTue),
-        Weekday::Wed => ("wed", ReportText::TermsWed),
-        Weekday::Thu => ("thu", ReportText::TermsThu),
-        Weekday::Fri => ("fri", ReportText::TermsFri),
-        Weekday::Sat => ("sat", ReportText::TermsSat),
-        Weekday::Sun => ("sun", ReportText::TermsSun),
+        Weekday::Mon => ("mon", ContractText::Mon),
+        Weekday::Tue => ("tue", ContractText::Tue),
+        Weekday::Wed => ("wed", ContractText::Wed),
+        Weekday::Thu => ("thu", ContractText::Thu),
+        Weekday::Fri => ("fri", ContractText::Fri),
+        Weekday::Sat => ("sat", ContractText::Sat),
+        Weekday::Sun => ("sun", ContractText::Sun),
     }
 }
 
@@ -461,7 +466,7 @@ mod tests {
         assert_eq!(differences(EXAMPLE, &looser), ["grades.B: - 1-2 + 1-3", "grades.C: - 3-5 + 4-5"]);
         let short = EXAMPLE.split("[grades]").next().unwrap();
         let fields = fields(&parse(short), Language::En);
-        assert_eq!(left_out(&fields).collect::<Vec<_>>(), [ReportText::TermsGrades]);
+        assert_eq!(left_out(&fields).collect::<Vec<_>>(), [ContractText::Grades]);
         let gone = differences(EXAMPLE, short);
         assert_eq!(gone, ["grades.A: - 0", "grades.B: - 1-2", "grades.C: - 3-5", "grades.D: - 6-"]);
     }

@@ -3,10 +3,11 @@
 //!
 //! Does not: know how any of them is written down.
 
+use serde::{Deserialize, Serialize};
 use tenken_common::message::Language;
 
 /// See the module's head.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Document {
     pub language: Language,
     pub title: String,
@@ -20,13 +21,13 @@ pub struct Document {
     pub foot: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Section {
     pub title: String,
     pub blocks: Vec<Block>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Block {
     Text(Cell),
     /// Above a table within a section.
@@ -38,7 +39,7 @@ pub enum Block {
 }
 
 /// Every row has as many cells as there are columns.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
     pub columns: Vec<Column>,
     pub rows: Vec<Vec<Cell>>,
@@ -46,14 +47,14 @@ pub struct Table {
     pub total: Option<Vec<Cell>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
     pub title: String,
     pub kind: ColumnKind,
 }
 
 /// How a column is set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ColumnKind {
     Text,
     /// Kept on one line.
@@ -62,14 +63,14 @@ pub enum ColumnKind {
     Number,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cell {
     pub text: String,
     pub tone: Tone,
 }
 
 /// What a reader should see at once. Never the only carrier of a meaning: the text says it too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Tone {
     Plain,
     Good,

@@ -1,0 +1,121 @@
+//! What can be wrong with evidence, in words for the hospital.
+
+use crate::sla::report::change::Change;
+use tenken_common::{
+    id::{DeviceId, Hash, Seq},
+    message::{EvidenceText, Language},
+};
+
+/// Something that is not as it has to be, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The entry's position in the vendor's stream; `None` where it is the file as a whole.
+    pub position: Option<u64>,
+    pub kind: FaultKind,
+}
+
+/// See [`Fault`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FaultKind {
+    /// The manifest is not signed by the vendor's key, or names another hospital.
+    Manifest,
+    /// The vendor's key is not the one that was seen before, and no signed succession leads to it.
+    VendorKey,
+    /// Bytes that are no entry.
+    Unreadable,
+    /// It does not come after the one before it.
+    Order,
+    /// Its content is not what its head says.
+    Altered,
+    /// Its content is withheld, although it is the hospital's own or the collector's.
+    Withheld,
+    /// Up to here the stream is not the one that a witness saw.
+    Witness { whose: String },
+    /// The file ends elsewhere than its manifest says.
+    End,
+    /// A device's message is not signed with its key.
+    Signature { device: DeviceId },
+    /// A device's message does not follow the one before it: one was dropped or put in.
+    Chain { device: DeviceId, seq: Seq },
+    /// A device whose key the hospital approved otherwise.
+    DeviceKey { device: DeviceId, fingerprint: Hash },
+    /// A statement that the hospital did not sign.
+    Statement,
+    /// The vendor's stream names another key as the hospital's.
+    HospitalKey,
+    /// An incident's times are not those of the entries.
+    Incident { incident: String },
+    /// The month is not sealed in this file.
+    NoSeal,
+    /// It was sealed from another stream.
+    SealedElsewhere,
+    /// The figures come out otherwise.
+    Figures { changes: Vec<Change> },
+}
+
+impl Fault {
+    pub fn text(&self, language: Language) -> String {
+        let what = self.kind.text(language);
+        match self.position {
+            Some(position) => {
+                let values = [("position", position.to_string()), ("what", what)];
+                fill(EvidenceText::FaultAt, language, &values)
+            }
+            None => what,
+        }
+    }
+}
+
+impl FaultKind {
+    pub fn text(&self, language: Language) -> String {
+        let plain = |message: EvidenceText| message.text(language).to_owned();
+        match self {
+            Self::Manifest => plain(EvidenceText::Manifest),
+            Self::VendorKey => plain(EvidenceText::VendorKey),
+            Self::Unreadable => plain(EvidenceText::Unreadable),
+            Self::Order => plain(EvidenceText::Order),
+            Self::Altered => plain(EvidenceText::Altered),
+            Self::Withheld => plain(EvidenceText::Withheld),
+            Self::Witness { whose } => fill(EvidenceText::Witness, language, &[("whose", whose.clone())]),
+            Self::End => plain(EvidenceText::End),
+            Self::Signature { device } => {
+                fill(EvidenceText::Signature, language, &[("device", device.to_string())])
+            }
+            Self::Chain { device, seq } => {
+                let values = [("device", device.to_string()), ("seq", seq.to_string())];
+                fill(EvidenceText::Chain, language, &values)
+            }
+            Self::DeviceKey { device, fingerprint } => {
+                let fingerprint = tenken_common::key::grouped(fingerprint);
+                let values = [("device", device.to_string()), ("fingerprint", fingerprint)];
+                fill(EvidenceText::DeviceKey, language, &values)
+            }
+            Self::Statement => plain(EvidenceText::Statement),
+            Self::HospitalKey => plain(EvidenceText::HospitalKey),
+            Self::Incident { incident } => {
+                fill(EvidenceText::Incident, language, &[("incident", incident.clone())])
+            }
+            Self::NoSeal => plain(EvidenceText::NoSeal),
+            Self::SealedElsewhere => plain(EvidenceText::SealedElsewhere),
+            Self::Figures { changes } => {
+                let mut text = plain(EvidenceText::Figures);
+                for change in changes {
+                    let none = || "–".to_owned();
+                    let values = [
+                        ("place", change.place.clone()),
+                        ("sealed", change.before.clone().unwrap_or_else(none)),
+                        ("found", change.after.clone().unwrap_or_else(none)),
+                    ];
+                    text.push_str("\n    ");
+                    text.push_str(&fill(EvidenceText::Change, language, &values));
+                }
+                text
+            }
+        }
+    }
+}
+
+fn fill(message: EvidenceText, language: Language, values: &[(&str, String)]) -> String {
+    let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    message.fill(language, &values)
+}

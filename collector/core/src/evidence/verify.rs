@@ -1,0 +1,480 @@
+//! Checks evidence entry by entry, and makes the figures anew.
+//!
+//! Holds: nothing is believed but the hospital's own key, the devices' signatures and chains, and
+//! what witnesses saw: earlier evidence, and the roots in devices' acknowledgements. The first thing
+//! that is wrong with an entry is told, and the check goes on. The figures are made by the same code
+//! as the report's, from this file alone.
+//!
+//! Does not: find what the vendor changed in its own entries before any witness had seen them.
+
+use super::{BLOCK_BYTES_MAX, EvidenceManifest, Fault, FaultKind, Item, heads_at_begin};
+use crate::{
+    desk::notice::IncidentId,
+    head::{Heads, Part},
+    intake::arrival::Arrival,
+    sla::{
+        calendar::HolidayList,
+        history::Sources,
+        report::{ENGINE, change::Change},
+        response::IncidentEventKind,
+        seal::{Inputs, MonthSealed},
+    },
+    stream::{Entry, EntryKind, IncidentAction, IncidentStep},
+};
+use std::{collections::BTreeMap, sync::Arc};
+use tenken_common::{
+    ack::Ack,
+    consent::ConsentManifest,
+    envelope::{Envelope, Payload},
+    id::{DeviceId, Epoch, Hash, Seq},
+    key::PublicKey,
+    message::Language,
+    statement::{Agreement, DeviceApproval, KeySuccession, RejoinApproval, SlotTicket},
+    stub::Stub,
+    trust::TrustDocument,
+    wire::v1::ReceivedBatch,
+};
+
+/// Somebody who saw the stream's root at a position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Witness {
+    pub position: u64,
+    pub root: Hash,
+    /// Who, for a person.
+    pub whose: String,
+}
+
+/// What became of a comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checked {
+    Same,
+    Other,
+    /// It is of before the file's begin.
+    Earlier,
+    /// It is of after the file's end.
+    Later,
+}
+
+/// See the module's head.
+#[derive(Debug)]
+pub struct Verifier {
+    manifest: EvidenceManifest,
+    /// The vendor's newest key by the file.
+    vendor: PublicKey,
+    documents: Vec<TrustDocument>,
+    hospital_key: PublicKey,
+    witnesses: Vec<(Witness, Option<Checked>)>,
+    heads: Heads,
+    /// As they were before the entry at hand.
+    before: Heads,
+    last: u64,
+    items: u64,
+    faults: Vec<Fault>,
+    /// The key that the stream names as the hospital's.
+    signer: Option<PublicKey>,
+    devices: BTreeMap<DeviceId, Device>,
+    approvals: BTreeMap<DeviceId, Vec<Hash>>,
+    messages: u64,
+    statements: u64,
+    sources: Sources,
+    actions: Vec<IncidentAction>,
+    beats: Vec<tenken_common::time::Timestamp>,
+    /// Revisions of the month, and the histories' sources as they were before each.
+    seals: Vec<(MonthSealed, Sources, Heads)>,
+}
+
+#[derive(Debug)]
+struct Device {
+    epoch: Epoch,
+    key: PublicKey,
+    /// The last link; `None` where any may come first.
+    last: Option<(Seq, Hash)>,
+    speaks: bool,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub struct Verdict {
+    pub manifest: EvidenceManifest,
+    /// Of the vendor's key.
+    pub vendor: Hash,
+    /// The newest trust document, by its version and hash, to know the vendor by next time.
+    pub trust: Option<(u64, Hash)>,
+    pub root: Hash,
+    pub faults: Vec<Fault>,
+    pub witnesses: Vec<(Witness, Checked)>,
+    pub messages: u64,
+    pub statements: u64,
+    pub devices: usize,
+    /// Devices that speak in this file, of whose key the hospital said nothing.
+    pub unapproved: Vec<DeviceId>,
+    pub sealed: Option<MonthSealed>,
+    /// What the seal should be.
+    pub found: Option<MonthSealed>,
+}
+
+impl Verifier {
+    /// Reads the manifest. `known` is the vendor's trust document that was seen before.
+    pub fn begin(
+        block: &[u8],
+        hospital_key: PublicKey,
+        known: Option<(u64, Hash)>,
+    ) -> Result<Self, FaultKind> {
+        let envelope = Envelope::from_bytes(block).map_err(|_| FaultKind::Manifest)?;
+        let claimed = EvidenceManifest::decode(envelope.body()).map_err(|_| FaultKind::Manifest)?;
+        let mut documents: Vec<TrustDocument> = Vec::new();
+        let mut seen = known.is_none();
+        for bytes in &claimed.trust {
+            let document = Envelope::from_bytes(bytes).map_err(|_| FaultKind::Manifest)?;
+            let next = match documents.last() {
+                None => TrustDocument::decode(document.body()).map_err(|_| FaultKind::Manifest)?,
+                Some(before) => before.follow(&document).map_err(|_| FaultKind::VendorKey)?,
+            };
+            seen |= known == Some((next.version, Hash::of(bytes)));
+            documents.push(next);
+        }
+        let newest = documents.last().ok_or(FaultKind::Manifest)?;
+        let vendor = newest.ack_key().map_err(|_| FaultKind::Manifest)?;
+        let manifest =
+            envelope.open::<EvidenceManifest>(&vendor).map_err(|_| FaultKind::Manifest)?.into_inner();
+        let heads = heads_at_begin(manifest.begin.heads);
+        let mut verifier = Self {
+            manifest,
+            vendor,
+            documents,
+            hospital_key,
+            witnesses: Vec::new(),
+            heads,
+            before: heads,
+            last: 0,
+            items: 0,
+            faults: Vec::new(),
+            signer: None,
+            devices: BTreeMap::new(),
+            approvals: BTreeMap::new(),
+            messages: 0,
+            statements: 0,
+            sources: Sources::default(),
+            actions: Vec::new(),
+            beats: Vec::new(),
+            seals: Vec::new(),
+        };
+        if !seen {
+            verifier.fault(None, FaultKind::VendorKey);
+        }
+        Ok(verifier)
+    }
+
+    pub fn manifest(&self) -> &EvidenceManifest {
+        &self.manifest
+    }
+
+    /// The content of a device's acknowledgement, if the vendor signed it.
+    pub fn receipt(&self, envelope: &Envelope) -> Option<Ack> {
+        let keys = self.documents.iter().rev().filter_map(|document| document.ack_key().ok());
+        let opened = keys.into_iter().find_map(|key| envelope.open::<Ack>(&key).ok());
+        opened.map(|ack| ack.into_inner())
+    }
+
+    /// Compares with what somebody saw.
+    pub fn compare(&mut self, witness: Witness) {
+        self.witnesses.push((witness, None));
+    }
+
+    fn fault(&mut self, position: Option<u64>, kind: FaultKind) {
+        self.faults.push(Fault { position, kind });
+    }
+
+    /// Takes the next block of the file.
+    pub fn take(&mut self, block: &[u8]) {
+        self.items += 1;
+        let item = match Item::from_bytes(block) {
+            Ok(item) if block.len() <= BLOCK_BYTES_MAX => item,
+            Ok(_) | Err(_) => return self.fault(Some(self.last + 1), FaultKind::Unreadable),
+        };
+        let at = Some(item.position);
+        let Some(kind) = item.kind() else { return self.fault(at, FaultKind::Unreadable) };
+        if item.position <= self.last {
+            self.fault(at, FaultKind::Order);
+        }
+        self.look_before(item.position);
+        self.last = item.position;
+        if kind.part() != Part::Journal && item.position <= self.manifest.begin.position {
+            return self.fault(at, FaultKind::Order);
+        }
+        self.before = self.heads;
+        let mut again = item.clone();
+        again.enter(&mut self.heads, kind.part());
+        if again != item {
+            self.fault(at, FaultKind::Altered);
+        }
+        match item.entry() {
+            Some(Ok(entry)) => {
+                if let Err(wrong) = self.understand(&item, &entry) {
+                    self.fault(at, wrong);
+                }
+            }
+            Some(Err(_)) => self.fault(at, FaultKind::Unreadable),
+            None if kind == EntryKind::IncidentAction => {}
+            None => self.fault(at, FaultKind::Withheld),
+        }
+    }
+
+    /// Compares with witnesses of before this position.
+    fn look_before(&mut self, position: u64) {
+        let (begin, root) = (self.manifest.begin.position, self.heads.root());
+        let mut faults = Vec::new();
+        for (witness, checked) in &mut self.witnesses {
+            if checked.is_none() && witness.position < position {
+                let same = if witness.root == root { Checked::Same } else { Checked::Other };
+                let result = if witness.position < begin { Checked::Earlier } else { same };
+                if result == Checked::Other {
+                    faults.push((witness.position, witness.whose.clone()));
+                }
+                *checked = Some(result);
+            }
+        }
+        for (position, whose) in faults {
+            self.fault(Some(position), FaultKind::Witness { whose });
+        }
+    }
+
+    fn understand(&mut self, item: &Item, entry: &Entry) -> Result<(), FaultKind> {
+        match entry {
+            Entry::Heartbeat => {
+                self.sources.heartbeats.beat(item.committed);
+                self.beats.push(item.committed);
+            }
+            Entry::Started { .. } => self.sources.heartbeats.begin(item.committed),
+            Entry::Hospital(hospital) => {
+                let key = key_of(&hospital.key).ok_or(FaultKind::HospitalKey)?;
+                self.signer = Some(key);
+                if hospital.id != self.manifest.hospital {
+                    return Err(FaultKind::HospitalKey);
+                }
+            }
+            Entry::Contract { text } => self.sources.contracts.push((item.committed, text.clone())),
+            Entry::SlaRecord { contract, text } => {
+                self.sources.records.push((contract.clone(), text.clone()));
+            }
+            Entry::Statement { bytes, .. } => return self.statement(bytes),
+            Entry::Enrolled(enrolled) => {
+                let key = key_of(&enrolled.device_key).ok_or(FaultKind::Unreadable)?;
+                let device = Device { epoch: Epoch(1), key, last: None, speaks: false };
+                self.devices.insert(enrolled.device, device);
+            }
+            Entry::Rejoined(rejoined) => {
+                let key = key_of(&rejoined.device_key).ok_or(FaultKind::Unreadable)?;
+                let device = Device {
+                    epoch: rejoined.epoch,
+                    key,
+                    last: Some((Seq(0), rejoined.genesis)),
+                    speaks: false,
+                };
+                self.devices.insert(rejoined.device, device);
+            }
+            Entry::CollectorLost(lost) => {
+                if let Some(device) = self.devices.get_mut(&lost.device) {
+                    device.last = Some((lost.to, lost.hash));
+                }
+            }
+            Entry::Envelope { device, bytes } => {
+                self.messages += 1;
+                return self.message(*device, bytes);
+            }
+            Entry::IncidentAction(action) => self.actions.push(action.clone()),
+            Entry::MonthSealed(sealed) => {
+                let of_month = (&sealed.contract, sealed.month);
+                if of_month == (&self.manifest.contract, self.manifest.month) {
+                    self.seals.push(((**sealed).clone(), self.sources.clone(), self.before));
+                }
+            }
+            Entry::CertificateIssued { .. }
+            | Entry::Revoked { .. }
+            | Entry::Rules { .. }
+            | Entry::Fork { .. }
+            | Entry::CloneSuspected { .. }
+            | Entry::Quarantined { .. }
+            | Entry::Restored { .. }
+            | Entry::FactsChanged { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn statement(&mut self, bytes: &[u8]) -> Result<(), FaultKind> {
+        self.statements += 1;
+        let envelope = Envelope::from_bytes(bytes).map_err(|_| FaultKind::Statement)?;
+        let signer = self.signer.ok_or(FaultKind::HospitalKey)?;
+        let kind = envelope.payload_type();
+        let is_signed = if kind == Agreement::TYPE {
+            let agreement = envelope.open::<Agreement>(&signer);
+            agreement.map(|agreement| self.sources.agreements.push(agreement.into_inner())).is_ok()
+        } else if kind == DeviceApproval::TYPE {
+            let approval = envelope.open::<DeviceApproval>(&signer);
+            approval.map(|a| self.approve(a.device, a.fingerprint)).is_ok()
+        } else if kind == RejoinApproval::TYPE {
+            let approval = envelope.open::<RejoinApproval>(&signer);
+            approval.map(|a| self.approve(a.device, a.fingerprint)).is_ok()
+        } else if kind == KeySuccession::TYPE {
+            let successor = envelope.open::<KeySuccession>(&signer).ok().and_then(|s| s.successor().ok());
+            self.signer = successor.or(self.signer);
+            successor.is_some()
+        } else if kind == ConsentManifest::TYPE {
+            envelope.open::<ConsentManifest>(&signer).is_ok()
+        } else {
+            envelope.open::<SlotTicket>(&signer).is_ok()
+        };
+        if is_signed { Ok(()) } else { Err(FaultKind::Statement) }
+    }
+
+    fn approve(&mut self, device: DeviceId, fingerprint: Hash) {
+        self.approvals.entry(device).or_default().push(fingerprint);
+    }
+
+    fn message(&mut self, id: DeviceId, bytes: &[u8]) -> Result<(), FaultKind> {
+        let unsigned = FaultKind::Signature { device: id };
+        let device = self.devices.get_mut(&id).ok_or(unsigned.clone())?;
+        let envelope = Envelope::from_bytes(bytes).map_err(|_| unsigned.clone())?;
+        let hash = Hash::of(envelope.body());
+        let arrival = if envelope.payload_type() == Stub::TYPE {
+            let stub = envelope.open::<Stub>(&device.key).map_err(|_| unsigned)?;
+            Arrival::Stub(Box::new(stub.into_inner()))
+        } else {
+            let batch = envelope.open::<ReceivedBatch>(&device.key).map_err(|_| unsigned)?;
+            Arrival::Batch(Box::new(batch.into_inner()))
+        };
+        let link = arrival.link(hash);
+        let follows = device.last.is_none_or(|(seq, hash)| link.seq == seq.next() && link.prev == hash);
+        device.last = Some((link.seq, link.hash));
+        device.speaks = true;
+        if link.device != id || link.epoch != device.epoch || !follows {
+            return Err(FaultKind::Chain { device: id, seq: link.seq });
+        }
+        Ok(())
+    }
+
+    /// The file is at its end.
+    pub fn finish(mut self) -> Verdict {
+        self.look_before(self.manifest.end.position.saturating_add(1));
+        if self.heads != self.manifest.end.heads
+            || self.items != self.manifest.items
+            || self.last > self.manifest.end.position
+        {
+            self.fault(None, FaultKind::End);
+        }
+        if self.signer != Some(self.hospital_key) {
+            self.fault(None, FaultKind::HospitalKey);
+        }
+        let unapproved = self.check_devices();
+        let (sealed, found) = self.figures();
+        let witnesses = std::mem::take(&mut self.witnesses);
+        let later =
+            |(witness, checked): (Witness, Option<Checked>)| (witness, checked.unwrap_or(Checked::Later));
+        let trust = self.documents.last().zip(self.manifest.trust.last());
+        Verdict {
+            vendor: self.vendor.fingerprint(),
+            trust: trust.map(|(document, bytes)| (document.version, Hash::of(bytes))),
+            root: self.heads.root(),
+            witnesses: witnesses.into_iter().map(later).collect(),
+            messages: self.messages,
+            statements: self.statements,
+            devices: self.devices.values().filter(|device| device.speaks).count(),
+            unapproved,
+            sealed,
+            found,
+            faults: self.faults,
+            manifest: self.manifest,
+        }
+    }
+
+    fn check_devices(&mut self) -> Vec<DeviceId> {
+        let mut unapproved = Vec::new();
+        let mut wrong = Vec::new();
+        for (id, device) in self.devices.iter().filter(|(_, device)| device.speaks) {
+            let fingerprint = device.key.fingerprint();
+            match self.approvals.get(id) {
+                None => unapproved.push(*id),
+                Some(approved) if approved.contains(&fingerprint) => {}
+                Some(_) => wrong.push(FaultKind::DeviceKey { device: *id, fingerprint }),
+            }
+        }
+        for kind in wrong {
+            self.fault(None, kind);
+        }
+        unapproved
+    }
+
+    /// The seal, and what it should be.
+    fn figures(&mut self) -> (Option<MonthSealed>, Option<MonthSealed>) {
+        let seals = std::mem::take(&mut self.seals);
+        let at = seals.iter().position(|(sealed, ..)| sealed.revision == self.manifest.revision);
+        let Some((sealed, sources, heads)) = at.and_then(|at| seals.get(at)) else {
+            self.fault(None, FaultKind::NoSeal);
+            return (None, None);
+        };
+        let before = at.and_then(|at| at.checked_sub(1)).and_then(|at| seals.get(at)).map(|(s, ..)| s);
+        if sealed.computed.heads != *heads {
+            self.fault(None, FaultKind::SealedElsewhere);
+        }
+        let inputs: Inputs = serde_json::from_str(&sealed.inputs).unwrap_or_default();
+        self.check_incidents(&inputs);
+        let holidays = Arc::new(HolidayList::of_days(inputs.holidays));
+        let sources = Sources { holidays, ..sources.clone() };
+        let history = sources.histories().ok().and_then(|mut all| all.remove(&sealed.contract));
+        let found = history.and_then(|history| sealed.again(&history, before).ok());
+        if found.as_ref() != Some(sealed) && !is_other_program(sealed, found.as_ref()) {
+            self.fault(None, FaultKind::Figures { changes: differences(sealed, found.as_ref()) });
+        }
+        (Some(sealed.clone()), found)
+    }
+
+    /// What people did to the incidents stands in entries; what was detected, was at a heartbeat.
+    fn check_incidents(&mut self, inputs: &Inputs) {
+        let mut wrong: Vec<IncidentId> = Vec::new();
+        for incident in &inputs.incidents {
+            let is_entered = |step: IncidentStep, at| {
+                self.actions.iter().any(|a| (a.incident, a.step, a.at) == (incident.incident, step, at))
+            };
+            let from = self.beats.first().copied();
+            let is_true = incident.events.iter().all(|event| {
+                // Of before the file's begin there is no entry to hold it against.
+                if from.is_none_or(|from| event.at < from) {
+                    return true;
+                }
+                match event.kind {
+                    IncidentEventKind::Acknowledged => is_entered(IncidentStep::Acknowledged, event.at),
+                    IncidentEventKind::FirstResponseReported => {
+                        is_entered(IncidentStep::FirstResponseReported, event.at)
+                    }
+                    IncidentEventKind::Closed => {
+                        is_entered(IncidentStep::Closed, event.at) || self.beats.contains(&event.at)
+                    }
+                    IncidentEventKind::Detected(_) | IncidentEventKind::Recovered => {
+                        self.beats.contains(&event.at)
+                    }
+                    // Nothing enters these yet but people's own histories.
+                    IncidentEventKind::Contacted(_) | IncidentEventKind::Downgraded { .. } => false,
+                }
+            });
+            if !is_true {
+                wrong.push(incident.incident);
+            }
+        }
+        for incident in wrong {
+            self.fault(None, FaultKind::Incident { incident: incident.to_string() });
+        }
+    }
+}
+
+/// Whether another version computed the seal, and only how things are written differs.
+fn is_other_program(sealed: &MonthSealed, found: Option<&MonthSealed>) -> bool {
+    sealed.engine != ENGINE && found.is_some_and(|found| differences(sealed, Some(found)).is_empty())
+}
+
+fn differences(sealed: &MonthSealed, found: Option<&MonthSealed>) -> Vec<Change> {
+    found.map(|found| sealed.changes_to(found, Language::default())).unwrap_or_default()
+}
+
+fn key_of(bytes: &[u8]) -> Option<PublicKey> {
+    PublicKey::from_bytes(bytes.try_into().ok()?).ok()
+}
