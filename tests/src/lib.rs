@@ -19,6 +19,7 @@ mod binary;
 pub mod consent;
 pub mod crash;
 mod enroll;
+pub mod evidence;
 pub mod fleet;
 pub mod fuzz;
 pub mod http;

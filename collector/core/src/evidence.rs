@@ -10,7 +10,7 @@
 //! Holds: the hospital's journal is there from its first entry on; the collector's own entries and
 //! the devices' messages from a mark before the month on ([`crate::head`]). Other hospitals' entries
 //! are not. What people did to other hospitals' incidents stands by its hash only. Each entry
-//! carries the begin of the head after it, so that a change is found at its place.
+//! carries its part's head after it, so that a change is found at its place.
 //!
 //! Does not: compress, since one changed byte would then spoil everything after it.
 
@@ -79,8 +79,8 @@ pub struct Item {
     committed: Timestamp,
     device: Option<DeviceId>,
     body: Content,
-    /// The first bytes of its part's head after it.
-    check: [u8; 8],
+    /// Its part's head after it.
+    head: Hash,
 }
 
 /// The body, or its hash where it is somebody else's.
@@ -97,27 +97,35 @@ impl Item {
         let body =
             if hidden { Content::Hidden(Hash::of(&body)) } else { Content::Whole(ByteBuf::from(body)) };
         let (position, committed) = (stored.position, stored.committed);
-        let mut item = Self { position, kind, committed, device, body, check: [0; 8] };
+        let mut item = Self { position, kind, committed, device, body, head: Hash::ZERO };
         item.enter(heads, stored.entry.kind().part());
         Ok(item)
     }
 
-    /// Takes it into the heads, and notes the begin of the new one.
-    pub fn enter(&mut self, heads: &mut Heads, part: Part) {
+    /// Takes it into the heads.
+    fn enter(&mut self, heads: &mut Heads, part: Part) {
         heads.follow(part, &self.leaf());
-        self.check = begin_of(heads.of(part));
+        self.head = heads.of(part);
+    }
+
+    /// Takes it into the heads if that gives the head that it carries; else goes on from there.
+    fn follows(&self, heads: &mut Heads, part: Part) -> bool {
+        heads.follow(part, &self.leaf());
+        let follows = heads.of(part) == self.head;
+        heads.go_on_from(part, self.head);
+        follows
     }
 
     pub fn kind(&self) -> Option<EntryKind> {
         EntryKind::from_code(self.kind)
     }
 
-    /// What it says; `None` where its content is hidden.
-    fn entry(&self) -> Option<Result<Entry, EntryError>> {
-        match &self.body {
-            Content::Whole(bytes) => Some(Entry::decode(self.kind, self.device, bytes)),
-            Content::Hidden(_) => None,
-        }
+    /// The entry; `None` where its content is hidden.
+    pub fn stored(&self) -> Option<Result<Stored, EntryError>> {
+        let Content::Whole(bytes) = &self.body else { return None };
+        let Self { position, committed, .. } = *self;
+        let entry = Entry::decode(self.kind, self.device, bytes);
+        Some(entry.map(|entry| Stored { position, committed, entry }))
     }
 
     fn leaf(&self) -> Leaf {
@@ -136,10 +144,4 @@ impl Item {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
         codec::from_slice_exact(bytes, BLOCK_BYTES_MAX)
     }
-}
-
-fn begin_of(head: Hash) -> [u8; 8] {
-    let mut begin = [0; 8];
-    begin.iter_mut().zip(head.as_bytes()).for_each(|(to, from)| *to = *from);
-    begin
 }

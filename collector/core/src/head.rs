@@ -105,12 +105,15 @@ impl Heads {
 
     /// Takes in one more leaf of a part.
     pub fn follow(&mut self, part: Part, leaf: &Leaf) {
-        let head = match part {
+        self.go_on_from(part, follow(self.of(part), leaf));
+    }
+
+    pub fn go_on_from(&mut self, part: Part, head: Hash) {
+        *match part {
             Part::Shared => &mut self.shared,
             Part::Journal => &mut self.journal,
             Part::Log => &mut self.log,
-        };
-        *head = follow(*head, leaf);
+        } = head;
     }
 }
 

@@ -27,14 +27,14 @@ catalogue! { EvidenceText:
     FirstKey { ja: "注意: 保守会社の署名鍵を初めて受け入れました。指紋を保守会社に確かめてください: {fingerprint}", en: "Note: the vendor's key was accepted for the first time. Compare its fingerprint with the vendor: {fingerprint}" }
     Unapproved { ja: "注意: 機器 {device} の鍵には病院の承認がありません。", en: "Note: the hospital has not approved the key of device {device}." }
     OtherEngine { ja: "注意: 報告書は {sealed}、この再計算は {own} によるものです。", en: "Note: the report was computed by {sealed}, this check by {own}." }
-    FaultAt { ja: "{position} 番目の記録: {what}", en: "entry {position}: {what}" }
+    FaultAt { ja: "証拠の {item} 件目（{position} 番目の記録）: {what}", en: "entry {item} of the file (position {position}): {what}" }
     Manifest { ja: "証拠の表紙が保守会社の鍵で署名されていないか、別の病院のものです", en: "the manifest is not signed by the vendor's key, or is of another hospital" }
     VendorKey { ja: "保守会社の鍵が前に確かめたものと違い、署名による引き継ぎもありません", en: "the vendor's key is not the one that was seen before, and no signed succession leads to it" }
     Unreadable { ja: "記録として読めません", en: "cannot be read as an entry" }
     Order { ja: "記録の順序が正しくありません", en: "does not come after the entry before it" }
-    Altered { ja: "内容が書き換えられています", en: "its content was altered" }
+    Altered { ja: "内容が書き換えられているか、その前の記録が欠けています", en: "its content was altered, or an entry before it was dropped" }
     Withheld { ja: "示されるべき内容が伏せられています", en: "its content is withheld although it has to be shown" }
-    Witness { ja: "ここまでの記録が「{whose}」の時点のものと違います。後から変更・削除・追加されています", en: "the records up to here are not those that `{whose}` saw; some were altered, dropped or put in since" }
+    Witness { ja: "{position} 番目までの記録が「{whose}」の時点のものと違います。後から変更・削除・追加されています", en: "the records up to entry {position} are not those of `{whose}`; some were altered, dropped or put in since" }
     End { ja: "証拠の終わりが表紙と合いません。記録が欠けているか、余分にあります", en: "the file does not end as its manifest says: entries are missing or were added" }
     Signature { ja: "機器 {device} の署名が正しくありません", en: "is not signed by device {device}" }
     Chain { ja: "機器 {device} の通信 {seq} がその前の通信につながりません。欠落または追加があります", en: "message {seq} of device {device} does not follow the one before it; some were dropped or put in" }

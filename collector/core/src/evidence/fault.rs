@@ -9,8 +9,9 @@ use tenken_common::{
 /// Something that is not as it has to be, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// The entry's position in the vendor's stream; `None` where it is the file as a whole.
-    pub position: Option<u64>,
+    /// The entry's number in the file, and its position in the vendor's stream as it stands there;
+    /// `None` where it is the file as a whole.
+    pub place: Option<(u64, u64)>,
     pub kind: FaultKind,
 }
 
@@ -30,7 +31,7 @@ pub enum FaultKind {
     /// Its content is withheld, although it is the hospital's own or the collector's.
     Withheld,
     /// Up to here the stream is not the one that a witness saw.
-    Witness { whose: String },
+    Witness { whose: String, position: u64 },
     /// The file ends elsewhere than its manifest says.
     End,
     /// A device's message is not signed with its key.
@@ -56,9 +57,9 @@ pub enum FaultKind {
 impl Fault {
     pub fn text(&self, language: Language) -> String {
         let what = self.kind.text(language);
-        match self.position {
-            Some(position) => {
-                let values = [("position", position.to_string()), ("what", what)];
+        match self.place {
+            Some((item, position)) => {
+                let values = [("item", item.to_string()), ("position", position.to_string()), ("what", what)];
                 fill(EvidenceText::FaultAt, language, &values)
             }
             None => what,
@@ -76,7 +77,10 @@ impl FaultKind {
             Self::Order => plain(EvidenceText::Order),
             Self::Altered => plain(EvidenceText::Altered),
             Self::Withheld => plain(EvidenceText::Withheld),
-            Self::Witness { whose } => fill(EvidenceText::Witness, language, &[("whose", whose.clone())]),
+            Self::Witness { whose, position } => {
+                let values = [("whose", whose.clone()), ("position", position.to_string())];
+                fill(EvidenceText::Witness, language, &values)
+            }
             Self::End => plain(EvidenceText::End),
             Self::Signature { device } => {
                 fill(EvidenceText::Signature, language, &[("device", device.to_string())])

@@ -19,7 +19,7 @@ use crate::{
         response::IncidentEventKind,
         seal::{Inputs, MonthSealed},
     },
-    stream::{Entry, EntryKind, IncidentAction, IncidentStep},
+    stream::{Entry, EntryKind, IncidentAction, IncidentStep, Stored},
 };
 use std::{collections::BTreeMap, sync::Arc};
 use tenken_common::{
@@ -160,7 +160,7 @@ impl Verifier {
             seals: Vec::new(),
         };
         if !seen {
-            verifier.fault(None, FaultKind::VendorKey);
+            verifier.fault(FaultKind::VendorKey);
         }
         Ok(verifier)
     }
@@ -181,8 +181,13 @@ impl Verifier {
         self.witnesses.push((witness, None));
     }
 
-    fn fault(&mut self, position: Option<u64>, kind: FaultKind) {
-        self.faults.push(Fault { position, kind });
+    fn fault(&mut self, kind: FaultKind) {
+        self.faults.push(Fault { place: None, kind });
+    }
+
+    /// Something is wrong with the entry at hand.
+    fn fault_at(&mut self, position: u64, kind: FaultKind) {
+        self.faults.push(Fault { place: Some((self.items, position)), kind });
     }
 
     /// Takes the next block of the file.
@@ -190,39 +195,39 @@ impl Verifier {
         self.items += 1;
         let item = match Item::from_bytes(block) {
             Ok(item) if block.len() <= BLOCK_BYTES_MAX => item,
-            Ok(_) | Err(_) => return self.fault(Some(self.last + 1), FaultKind::Unreadable),
+            Ok(_) | Err(_) => return self.fault_at(self.last + 1, FaultKind::Unreadable),
         };
-        let at = Some(item.position);
-        let Some(kind) = item.kind() else { return self.fault(at, FaultKind::Unreadable) };
-        if item.position <= self.last {
-            self.fault(at, FaultKind::Order);
+        let at = item.position;
+        let Some(kind) = item.kind() else { return self.fault_at(at, FaultKind::Unreadable) };
+        let before = self.heads;
+        if !item.follows(&mut self.heads, kind.part()) {
+            // Nothing that it says is to be relied on, its position neither.
+            return self.fault_at(at, FaultKind::Altered);
         }
-        self.look_before(item.position);
-        self.last = item.position;
-        if kind.part() != Part::Journal && item.position <= self.manifest.begin.position {
-            return self.fault(at, FaultKind::Order);
+        let is_early = kind.part() != Part::Journal && at <= self.manifest.begin.position;
+        if at <= self.last || at > self.manifest.end.position || is_early {
+            self.fault_at(at, FaultKind::Order);
         }
-        self.before = self.heads;
-        let mut again = item.clone();
-        again.enter(&mut self.heads, kind.part());
-        if again != item {
-            self.fault(at, FaultKind::Altered);
-        }
-        match item.entry() {
-            Some(Ok(entry)) => {
+        self.look_before(at, before);
+        (self.last, self.before) = (at, before);
+        match item.stored() {
+            Some(Ok(Stored { entry, .. })) => {
                 if let Err(wrong) = self.understand(&item, &entry) {
-                    self.fault(at, wrong);
+                    self.fault_at(at, wrong);
                 }
             }
-            Some(Err(_)) => self.fault(at, FaultKind::Unreadable),
+            Some(Err(_)) => self.fault_at(at, FaultKind::Unreadable),
             None if kind == EntryKind::IncidentAction => {}
-            None => self.fault(at, FaultKind::Withheld),
+            None => self.fault_at(at, FaultKind::Withheld),
         }
     }
 
     /// Compares with witnesses of before this position.
-    fn look_before(&mut self, position: u64) {
-        let (begin, root) = (self.manifest.begin.position, self.heads.root());
+    fn look_before(&mut self, position: u64, heads: Heads) {
+        if self.witnesses.iter().all(|(_, checked)| checked.is_some()) {
+            return;
+        }
+        let (begin, root) = (self.manifest.begin.position, heads.root());
         let mut faults = Vec::new();
         for (witness, checked) in &mut self.witnesses {
             if checked.is_none() && witness.position < position {
@@ -235,7 +240,7 @@ impl Verifier {
             }
         }
         for (position, whose) in faults {
-            self.fault(Some(position), FaultKind::Witness { whose });
+            self.fault(FaultKind::Witness { whose, position });
         }
     }
 
@@ -355,15 +360,15 @@ impl Verifier {
 
     /// The file is at its end.
     pub fn finish(mut self) -> Verdict {
-        self.look_before(self.manifest.end.position.saturating_add(1));
+        self.look_before(self.manifest.end.position.saturating_add(1), self.heads);
         if self.heads != self.manifest.end.heads
             || self.items != self.manifest.items
             || self.last > self.manifest.end.position
         {
-            self.fault(None, FaultKind::End);
+            self.fault(FaultKind::End);
         }
         if self.signer != Some(self.hospital_key) {
-            self.fault(None, FaultKind::HospitalKey);
+            self.fault(FaultKind::HospitalKey);
         }
         let unapproved = self.check_devices();
         let (sealed, found) = self.figures();
@@ -399,7 +404,7 @@ impl Verifier {
             }
         }
         for kind in wrong {
-            self.fault(None, kind);
+            self.fault(kind);
         }
         unapproved
     }
@@ -409,12 +414,12 @@ impl Verifier {
         let seals = std::mem::take(&mut self.seals);
         let at = seals.iter().position(|(sealed, ..)| sealed.revision == self.manifest.revision);
         let Some((sealed, sources, heads)) = at.and_then(|at| seals.get(at)) else {
-            self.fault(None, FaultKind::NoSeal);
+            self.fault(FaultKind::NoSeal);
             return (None, None);
         };
         let before = at.and_then(|at| at.checked_sub(1)).and_then(|at| seals.get(at)).map(|(s, ..)| s);
         if sealed.computed.heads != *heads {
-            self.fault(None, FaultKind::SealedElsewhere);
+            self.fault(FaultKind::SealedElsewhere);
         }
         let inputs: Inputs = serde_json::from_str(&sealed.inputs).unwrap_or_default();
         self.check_incidents(&inputs);
@@ -423,7 +428,7 @@ impl Verifier {
         let history = sources.histories().ok().and_then(|mut all| all.remove(&sealed.contract));
         let found = history.and_then(|history| sealed.again(&history, before).ok());
         if found.as_ref() != Some(sealed) && !is_other_program(sealed, found.as_ref()) {
-            self.fault(None, FaultKind::Figures { changes: differences(sealed, found.as_ref()) });
+            self.fault(FaultKind::Figures { changes: differences(sealed, found.as_ref()) });
         }
         (Some(sealed.clone()), found)
     }
@@ -461,7 +466,7 @@ impl Verifier {
             }
         }
         for incident in wrong {
-            self.fault(None, FaultKind::Incident { incident: incident.to_string() });
+            self.fault(FaultKind::Incident { incident: incident.to_string() });
         }
     }
 }

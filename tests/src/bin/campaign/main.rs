@@ -10,6 +10,7 @@ mod adversary;
 mod consent;
 mod crash;
 mod enroll;
+mod evidence;
 mod kill;
 mod offline;
 mod restore;
@@ -75,6 +76,7 @@ const CAMPAIGNS: &[(&str, u32, Campaign)] = &[
     ("vectors", 1_000, |plan| adversary::vectors(plan.n, plan.seed)),
     ("suites", 1, |plan| adversary::suites(plan.n, plan.seed)),
     ("sla", 100_000, |plan| sla::run(plan.n, plan.seed)),
+    ("evidence", 1_000, evidence::run),
     ("sla-load", 1, |plan| sla::load(plan.n, plan.seed)),
     ("fuzz", 600, |plan| adversary::fuzz(plan.n, plan.seed)),
 ];
