@@ -25,7 +25,9 @@ use crate::{
 };
 use anyhow::{Context, bail};
 use std::{future::Future, net::SocketAddr, path::Path, sync::Arc, time::Duration};
-use tenken_collector_core::{desk::rule::RuleSet, invariant::Invariant, stream::Entry};
+use tenken_collector_core::{
+    desk::rule::RuleSet, invariant::Invariant, sla::calendar::HolidayList, stream::Entry,
+};
 use tenken_common::{
     ack::RejectReason,
     envelope::Envelope,
@@ -123,6 +125,16 @@ pub fn rules(config: &CollectorConfig) -> anyhow::Result<(String, RuleSet)> {
     Ok((text, rules))
 }
 
+/// The official list of holidays of a configuration; without one the law's rules hold.
+pub fn holidays(config: &CollectorConfig) -> anyhow::Result<Arc<HolidayList>> {
+    let Some(path) = &config.evaluate.holidays else { return Ok(Arc::default()) };
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the holidays {} (evaluate.holidays, UTF-8)", path.display()))?;
+    let list = HolidayList::parse(&text)
+        .with_context(|| format!("the holidays {} (evaluate.holidays)", path.display()))?;
+    Ok(Arc::new(list))
+}
+
 /// Starts a collector. When it returns, all listeners accept.
 pub async fn start(config: CollectorConfig) -> anyhow::Result<Running> {
     start_at(config, Arc::new(SystemClock::new())).await
@@ -131,6 +143,7 @@ pub async fn start(config: CollectorConfig) -> anyhow::Result<Running> {
 /// The same by another clock.
 pub async fn start_at(config: CollectorConfig, clock: Arc<dyn Clock>) -> anyhow::Result<Running> {
     let (rules_text, _) = rules(&config)?;
+    let holidays = holidays(&config)?;
     let outlets = Arc::new(Outlets::new(&config.notify)?);
     let keys = Arc::new(Keys::load(&config.pki_dir(), clock.clone())?);
 
@@ -155,7 +168,8 @@ pub async fn start_at(config: CollectorConfig, clock: Arc<dyn Clock>) -> anyhow:
     announce(&committer, rules_text).await?;
 
     let wake = Arc::new(Notify::new());
-    let evaluator = Evaluator::new(store.clone(), committer, outlets.clone(), metrics.clone(), wake.clone());
+    let evaluator =
+        Evaluator::new(store.clone(), committer, outlets.clone(), metrics.clone(), wake.clone(), holidays);
     let dispatcher = Dispatcher::new(
         Arc::new(StoreOutbox::new(store.clone())),
         outlets,

@@ -50,6 +50,8 @@ pub struct EvaluateSection {
     pub interval: HumanDuration,
     /// The rules file; without it the rules that come with the program hold.
     pub rules: Option<PathBuf>,
+    /// An official list of national holidays, which wins over the law's rules for its years.
+    pub holidays: Option<PathBuf>,
 }
 
 impl Default for CollectorConfig {
@@ -80,7 +82,7 @@ impl Default for ListenSection {
 
 impl Default for EvaluateSection {
     fn default() -> Self {
-        Self { interval: HumanDuration(heartbeat::INTERVAL), rules: None }
+        Self { interval: HumanDuration(heartbeat::INTERVAL), rules: None, holidays: None }
     }
 }
 
@@ -201,6 +203,10 @@ mod tests {
             .collect();
         let config = config::parse::<CollectorConfig>(&uncommented).unwrap();
         assert_eq!((config.notify.email.len(), config.notify.webhook.len()), (1, 1));
-        assert!(config.push_url.is_some() && config.evaluate.rules.is_some());
+        assert!(
+            config.push_url.is_some()
+                && config.evaluate.rules.is_some()
+                && config.evaluate.holidays.is_some()
+        );
     }
 }

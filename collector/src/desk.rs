@@ -9,7 +9,7 @@ use crate::{
     history,
     store::{FileError, Store, StoreError},
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 use tenken_collector_core::{
     desk::notice::IncidentId,
     sla::{
@@ -55,9 +55,23 @@ pub enum DeskError {
 /// Loads a contract version, and with the first one its hospital. The same text again changes
 /// nothing.
 pub async fn load_contract(store: &Store, text: &str) -> Result<Contract, DeskError> {
+    let (contract, entries) = fitting(store, text).await?;
+    if !entries.is_empty() {
+        store.append(entries).await?;
+    }
+    Ok(contract)
+}
+
+/// Looks whether a contract version could be loaded; changes nothing.
+pub async fn check_contract(store: &Store, text: &str) -> Result<Contract, DeskError> {
+    Ok(fitting(store, text).await?.0)
+}
+
+/// The version that a text holds, and the entries that loading it makes.
+async fn fitting(store: &Store, text: &str) -> Result<(Contract, Vec<Entry>), DeskError> {
     let contract = Contract::parse(text).map_err(DeskError::Contract)?;
     if store.contracts().await?.iter().any(|row| row.text == text) {
-        return Ok(contract);
+        return Ok((contract, Vec::new()));
     }
     let key = contract.hospital.key;
     let hospitals = store.hospitals().await?;
@@ -77,8 +91,7 @@ pub async fn load_contract(store: &Store, text: &str) -> Result<Contract, DeskEr
         .and_then(|mut history| history.add(contract.clone()))
         .map_err(DeskError::History)?;
     entries.push(Entry::Contract { text: text.to_owned() });
-    store.append(entries).await?;
-    Ok(contract)
+    Ok((contract, entries))
 }
 
 /// Every contract version on file. One that was accepted stays readable.
@@ -104,7 +117,8 @@ pub async fn enter_records(
     contract: &ContractId,
     records: &[Record],
 ) -> Result<Vec<String>, DeskError> {
-    let mut histories = history::histories(store).await?;
+    // Whether a record fits does not depend on holidays.
+    let mut histories = history::histories(store, &Arc::default()).await?;
     let history = histories.get_mut(contract).ok_or_else(|| DeskError::NoContract(contract.clone()))?;
     let file = |record: &Record| FiledRecord { contract: contract.clone(), record: record.clone() };
     let texts: Vec<String> = records.iter().map(|record| file(record).text()).collect();

@@ -11,6 +11,7 @@ use tenken_collector_core::{
         notice::Severity,
     },
     sla::{
+        calendar::HolidayList,
         heartbeat::{HeartbeatRuns, Run},
         history::{History, Sources},
         response::{IncidentEvent, IncidentEventKind, IncidentHistory},
@@ -18,8 +19,11 @@ use tenken_collector_core::{
 };
 use tenken_common::id::ContractId;
 
-/// Every contract's, by its id.
-pub async fn histories(store: &Store) -> Result<BTreeMap<ContractId, History>, StoreError> {
+/// Every contract's, by its id; an official list of holidays wins for its years.
+pub async fn histories(
+    store: &Store,
+    holidays: &Arc<HolidayList>,
+) -> Result<BTreeMap<ContractId, History>, StoreError> {
     let contracts = store.contracts().await?.into_iter().map(|row| (row.loaded, row.text)).collect();
     let agreements = store.agreements().await?.into_iter().map(|row| row.agreement).collect();
     let records = store.sla_records().await?.into_iter().map(|row| (row.contract, row.text)).collect();
@@ -27,7 +31,7 @@ pub async fn histories(store: &Store) -> Result<BTreeMap<ContractId, History>, S
     let heartbeats = HeartbeatRuns::of_runs(runs.iter().map(|run| Run { first: run.first, last: run.last }));
     let incidents = incidents(store).await?;
     let incidents = incidents.iter().map(|i| (i.hospital.clone(), incident_history(i))).collect();
-    let holidays = Arc::default();
+    let holidays = Arc::clone(holidays);
     Sources { contracts, agreements, records, incidents, heartbeats, holidays }
         .histories()
         .map_err(|_| StoreError::Value("contract"))

@@ -11,7 +11,8 @@ use crate::{
     metrics::{
         Metrics,
         snapshot::{
-            ContractFacts, DeviceFacts, ForecastFacts, IncidentCount, Snapshot, Verdict as MetricVerdict,
+            ContractFacts, DeviceFacts, ForecastFacts, IncidentCount, MissCount, PlannedStop, Snapshot,
+            Verdict as MetricVerdict, YearFacts,
         },
     },
     store::{
@@ -22,7 +23,7 @@ use crate::{
 };
 use consent::Consents;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tenken_collector_core::{
     desk::{incident::Incident, notice::Severity},
     evaluation::ForecastResult,
@@ -32,9 +33,13 @@ use tenken_collector_core::{
     },
     predict::forecast::Outcome,
     sla::{
+        calendar::HolidayList,
+        exclusion,
         history::History,
         indicator::{Indicator, IndicatorName, Verdict},
+        miss::Miss,
         month::{Month, SlaMonth},
+        span::Span,
     },
 };
 use tenken_common::{
@@ -119,12 +124,18 @@ pub struct ContractMonth {
     pub contract: ContractId,
     pub hospital: HospitalId,
     pub service_name: String,
+    /// The planned stop that goes on, or the next one.
+    pub planned_stop: Option<Span>,
     #[serde(flatten)]
     pub figures: SlaMonth,
 }
 
 /// Reads everything; the SLA of the current month.
-pub async fn load(store: &Store, as_of: Timestamp) -> Result<Overview, StoreError> {
+pub async fn load(
+    store: &Store,
+    holidays: &Arc<HolidayList>,
+    as_of: Timestamp,
+) -> Result<Overview, StoreError> {
     let incidents = store
         .open_incidents()
         .await?
@@ -136,7 +147,7 @@ pub async fn load(store: &Store, as_of: Timestamp) -> Result<Overview, StoreErro
         devices: devices(store, as_of).await?,
         incidents,
         forecasts: forecasts(store).await?,
-        sla: sla(store, Month::of(as_of), as_of).await?,
+        sla: sla(store, holidays, Month::of(as_of), as_of).await?,
     })
 }
 
@@ -226,18 +237,82 @@ fn probe_of<'a>(probes: &'a mut Vec<ProbeOverview>, name: &Name) -> &'a mut Prob
 }
 
 /// A month of every contract.
-pub async fn sla(store: &Store, month: Month, as_of: Timestamp) -> Result<Vec<ContractMonth>, StoreError> {
-    let histories = history::histories(store).await?;
+pub async fn sla(
+    store: &Store,
+    holidays: &Arc<HolidayList>,
+    month: Month,
+    as_of: Timestamp,
+) -> Result<Vec<ContractMonth>, StoreError> {
+    let histories = history::histories(store, holidays).await?;
     let of = |history: &History| {
         let newest = &history.versions.last()?.contract;
+        let known = history.known(as_of);
         Some(ContractMonth {
             contract: newest.id.clone(),
             hospital: newest.hospital.id.clone(),
             service_name: newest.service_name.clone(),
-            figures: history.known(as_of).month(month),
+            planned_stop: exclusion::planned_stop(&history.exclusions, &known.contracts, as_of),
+            figures: known.month(month),
         })
     };
     Ok(histories.values().filter_map(of).collect())
+}
+
+/// The evaluation year that each contract is in, and what follows from those before.
+#[derive(Debug, Default)]
+pub struct Years {
+    computed: Option<Timestamp>,
+    by_contract: BTreeMap<ContractId, ContractYear>,
+}
+
+#[derive(Debug)]
+struct ContractYear {
+    year: Option<YearFacts>,
+    grounds: Option<BTreeMap<&'static str, u32>>,
+}
+
+/// Every month of every contract goes into a year's figures, so they are not made at every tick.
+const YEARS_EVERY: Duration = Duration::from_mins(10);
+
+impl Years {
+    /// Makes the figures again where they are old.
+    pub async fn renew(
+        &mut self,
+        store: &Store,
+        holidays: &Arc<HolidayList>,
+        as_of: Timestamp,
+    ) -> Result<(), StoreError> {
+        if self.computed.is_some_and(|at| at <= as_of && as_of < at.plus(YEARS_EVERY)) {
+            return Ok(());
+        }
+        let histories = history::histories(store, holidays).await?;
+        let of = |(id, history): (ContractId, History)| (id, ContractYear::of(&history, as_of));
+        self.by_contract = histories.into_iter().map(of).collect();
+        self.computed = Some(as_of);
+        Ok(())
+    }
+}
+
+impl ContractYear {
+    fn of(history: &History, as_of: Timestamp) -> Self {
+        let evaluation = history.known(as_of).evaluate();
+        let year = evaluation.years.last().filter(|year| !year.ended).map(|year| YearFacts {
+            misses: year.misses,
+            misses_min: year.misses_min,
+            misses_max: year.misses_max,
+            grade: year.grade,
+            best: year.best,
+            worst: year.worst,
+        });
+        let grounds = (!evaluation.months.is_empty()).then(|| {
+            let mut counts: BTreeMap<&'static str, u32> = BTreeMap::new();
+            for trigger in &evaluation.triggers {
+                *counts.entry(trigger.kind()).or_default() += 1;
+            }
+            counts
+        });
+        Self { year, grounds }
+    }
 }
 
 /// The outbox as a gauge.
@@ -251,12 +326,13 @@ pub async fn show_outbox(store: &Store, metrics: &Metrics) -> Result<(), StoreEr
 
 impl Overview {
     /// What Prometheus is shown.
-    pub fn snapshot(&self) -> Snapshot {
+    pub fn snapshot(&self, years: &Years) -> Snapshot {
+        let facts = |c: &ContractMonth| contract_facts(c, years.by_contract.get(&c.contract), self.as_of);
         Snapshot {
             devices: self.devices.iter().filter(|d| d.status == "approved").map(device_facts).collect(),
             incidents: incident_counts(&self.incidents),
             forecasts: self.forecasts.iter().map(|f| forecast_facts(f, self.as_of)).collect(),
-            contracts: self.sla.iter().map(contract_facts).collect(),
+            contracts: self.sla.iter().map(facts).collect(),
             collector_lost_batches: self.devices.iter().map(|d| d.collector_lost_batches).sum(),
         }
     }
@@ -306,7 +382,7 @@ fn forecast_facts(f: &ForecastResult, as_of: Timestamp) -> ForecastFacts {
     }
 }
 
-fn contract_facts(c: &ContractMonth) -> ContractFacts {
+fn contract_facts(c: &ContractMonth, year: Option<&ContractYear>, as_of: Timestamp) -> ContractFacts {
     let of = |name| c.figures.indicators.iter().find(|i: &&Indicator| i.name == name);
     let uptime = of(IndicatorName::Uptime);
     ContractFacts {
@@ -325,7 +401,19 @@ fn contract_facts(c: &ContractMonth) -> ContractFacts {
         response: of(IndicatorName::Response).and_then(|i| i.estimate.value),
         responses_running: c.figures.responses.running,
         responses_breached: c.figures.responses.breached,
+        indicators: c.figures.indicators.clone(),
+        misses: c.figures.misses.as_ref().map(|misses| misses.iter().map(miss_count).collect()),
+        year: year.and_then(|y| y.year),
+        grounds: year.and_then(|y| y.grounds.clone()),
+        planned_stop: PlannedStop {
+            span: c.planned_stop,
+            goes_on: c.planned_stop.is_some_and(|span| span.contains(as_of)),
+        },
     }
+}
+
+fn miss_count(miss: &Miss) -> MissCount {
+    MissCount { item: miss.item, certain: miss.count, open: miss.open }
 }
 
 #[cfg(test)]

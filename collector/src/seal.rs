@@ -14,11 +14,13 @@ use std::{
     fs::File,
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 use tenken_collector_core::{
     desk::{incident::Incident, notice::IncidentId},
     evidence::{self, EvidenceManifest, Item, Place},
     sla::{
+        calendar::HolidayList,
         month::Month,
         seal::{MonthSealed, SealError, SealPoint},
     },
@@ -56,7 +58,12 @@ pub enum SealMonthError {
 }
 
 /// Seals the month's next revision.
-pub async fn seal(store: &Store, contract: &ContractId, month: Month) -> Result<MonthSealed, SealMonthError> {
+pub async fn seal(
+    store: &Store,
+    holidays: &Arc<HolidayList>,
+    contract: &ContractId,
+    month: Month,
+) -> Result<MonthSealed, SealMonthError> {
     let mut book = Book::default();
     let mut tx = store.begin(&mut book).await?;
     let reached = store.evaluated_to().await?;
@@ -66,7 +73,7 @@ pub async fn seal(store: &Store, contract: &ContractId, month: Month) -> Result<
     let hospital = hospital_of(store, contract).await?;
     let heads = tx.heads(&hospital).await?;
     let computed = SealPoint { as_of: tx.now(), position: tx.position(), heads };
-    let history = history::histories(store)
+    let history = history::histories(store, holidays)
         .await?
         .remove(contract)
         .ok_or_else(|| SealMonthError::NoContract(contract.clone()))?;

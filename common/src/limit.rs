@@ -59,6 +59,8 @@ pub const EXPORT_BYTES_MAX: usize = EXPORT_LINKS_MAX * ENVELOPE_BYTES_MAX + MESS
 pub const STATEMENTS_MAX: usize = 16;
 /// What an agent remembers of the bodies it sent, for the hospital to read.
 pub const SENT_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Lines of one table of jobs or accesses that is imported: more than a large contract has in a month.
+pub const IMPORT_LINES_MAX: usize = 5_000;
 /// Quantities in one sample.
 pub const QUANTITIES_MAX: usize = 128;
 /// How far a `Retry-After` is honoured.

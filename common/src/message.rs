@@ -93,9 +93,11 @@ fn filled(template: &str, values: &[(&str, &str)]) -> String {
     out
 }
 
+mod contract;
 mod evidence;
 mod report;
 
+pub use contract::ContractText;
 pub use evidence::EvidenceText;
 pub use report::ReportText;
 
@@ -469,32 +471,4 @@ catalogue! { Message:
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn placeholders(text: &str) -> Vec<&str> {
-        let mut names: Vec<&str> =
-            text.split('{').skip(1).filter_map(|rest| rest.split('}').next()).collect();
-        names.sort_unstable();
-        names.dedup();
-        names
-    }
-
-    #[test]
-    fn both_languages_say_the_same_things() {
-        let both = [Language::Ja, Language::En];
-        let messages = Message::ALL.iter().map(|m| (format!("{m:?}"), both.map(|l| m.template(l))));
-        let reports = ReportText::ALL.iter().map(|m| (format!("{m:?}"), both.map(|l| m.template(l))));
-        let evidence = EvidenceText::ALL.iter().map(|m| (format!("{m:?}"), both.map(|l| m.template(l))));
-        for (name, [ja, en]) in messages.chain(reports).chain(evidence) {
-            assert!(!ja.is_empty() && !en.is_empty(), "{name} is empty");
-            assert_eq!(placeholders(ja), placeholders(en), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_value_is_not_a_template() {
-        let text = Message::SlaMissCount.fill(Language::En, &[("count", "{open}"), ("open", "2")]);
-        assert!(text.contains("{open}") && text.contains('2'), "{text}");
-    }
-}
+mod tests;

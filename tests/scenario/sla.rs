@@ -2,10 +2,10 @@
 
 use std::{fs, time::Duration};
 use tenken_collector_core::sla::month::Month;
-use tenken_common::time::Timestamp;
+use tenken_common::time::{Clock, SystemClock, Timestamp};
 use tenken_tests::{
     bed::{Bed, BedPlan, HOSPITAL, ROUND_THE_CLOCK},
-    let_pass, stdout, wait_until,
+    http, let_pass, stdout, wait_until,
 };
 
 const BOUND: Duration = Duration::from_secs(30);
@@ -92,6 +92,204 @@ fn contract_versions_do_not_overlap() {
         .map(|r| (r["version"].clone(), r["effective_from"].clone()))
         .collect();
     assert_eq!(rows, [(1.into(), "2026-04-01".into()), (2.into(), "2026-10-01".into())], "{list}");
+}
+
+#[test]
+fn a_planned_stop_raises_the_banner_once_it_is_agreed_to() {
+    let bed = Bed::new(BedPlan { hours: Some(ROUND_THE_CLOCK), ..BedPlan::default() });
+    let _collector = bed.start_collector();
+    let now = SystemClock::new().wall();
+    let (hour, day) = (Duration::from_secs(3_600), Duration::from_secs(86_400));
+    let stop = |id: &str, announced: Timestamp, from: Timestamp, to: Timestamp| {
+        serde_json::json!({ "exclusion":
+            { "id": id, "rule": "planned", "from": from, "to": to, "announced_at": announced } })
+    };
+    let (from, to) = (now.minus(hour), now.plus(hour));
+    // The second was announced too late for what it is.
+    let records = [
+        stop("x-1", from.minus(day * 7), from, to),
+        stop("x-2", now.minus(day), now.plus(hour * 2), now.plus(hour * 3)),
+    ];
+    fs::write(bed.path("records.json"), serde_json::json!(records).to_string()).unwrap();
+    let out = bed.path("for-hospital");
+    let enter =
+        ["sla", "enter", "--contract", "minato-remote", &bed.path("records.json"), "--for-hospital", &out];
+    stdout(&bed.collector(&enter));
+    let labels = "{contract=\"minato-remote\",hospital=\"minato\"}";
+    let shown = |value: &str| {
+        wait_until(BOUND, "the metric", |state| {
+            *state = http::get(bed.metrics_port, "/metrics").map(|a| a.body).unwrap_or_default();
+            state.lines().any(|l| l == format!("tenken_planned_stop{labels} {value}")).then(|| state.clone())
+        })
+    };
+    let before = shown("0");
+    assert!(!before.contains("tenken_planned_stop_start_timestamp_seconds{"), "nobody agreed: {before}");
+    for verdict in ["unknown", "met"] {
+        let line = format!(
+            "tenken_sla_indicator_verdict{{contract=\"minato-remote\",hospital=\"minato\",\
+             indicator=\"currency_provider\",verdict=\"{verdict}\"}} {}",
+            u8::from(verdict == "unknown")
+        );
+        assert!(before.contains(&line), "{line}: no device of the provider ever reported: {before}");
+    }
+    assert!(
+        before.contains("tenken_sla_year_grade{bound=\"worst\",") && before.contains("ground=\"grade_d\"")
+    );
+    for (n, file) in fs::read_dir(&out).unwrap().enumerate() {
+        let (record, agreed) = (file.unwrap().path().display().to_string(), bed.path(&format!("agreed-{n}")));
+        let key = bed.path("hospital/hospital.key");
+        bed.hospital(&[
+            "agree",
+            "--key",
+            &key,
+            "--hospital",
+            HOSPITAL,
+            "--record",
+            &record,
+            "--out",
+            &agreed,
+        ]);
+        stdout(&bed.collector(&["device", "file", &agreed]));
+    }
+    let during = shown("1");
+    for (edge, at) in [("start", from), ("end", to)] {
+        let name = format!("tenken_planned_stop_{edge}_timestamp_seconds{labels} ");
+        let line = during.lines().find_map(|l| l.strip_prefix(&name)).unwrap();
+        assert!((line.parse::<f64>().unwrap() - at.as_secs_f64()).abs() < 1e-3, "{edge}: {line}");
+    }
+}
+
+#[test]
+fn an_official_list_of_holidays_is_used_for_every_evaluation() {
+    let bed = Bed::new(BedPlan::default());
+    // 22 weekdays, of which the law makes three holidays; the list names one other day of the year.
+    let service_days = || {
+        let sla = bed.listing(&["sla", "--month", "2026-09"]);
+        let parts = sla[0]["partition"]["parts"].as_array().unwrap();
+        parts.iter().map(length_us).sum::<i64>() / (8 * 3_600_000_000)
+    };
+    assert_eq!(service_days(), 19);
+    let (list, config) = (bed.path("list.csv"), bed.path("collector.toml"));
+    let text = fs::read_to_string(&config).unwrap();
+    assert!(text.contains("[evaluate]\n"));
+    fs::write(&config, text.replace("[evaluate]\n", &format!("[evaluate]\nholidays = {list:?}\n"))).unwrap();
+    fs::write(&list, "2026-09-18,臨時の休日\n").unwrap();
+    assert_eq!(service_days(), 21);
+    stdout(&bed.collector(&["check-config"]));
+    let _serving = bed.start_collector();
+    fs::write(&list, "2026-09-31,臨時の休日\n").unwrap();
+    for command in ["check-config", "serve"] {
+        let refused = bed.collector(&[command]);
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{command}: {said}");
+        assert!(said.contains("list.csv (evaluate.holidays): line 1 is `2026-09-31,"), "{command}: {said}");
+    }
+}
+
+#[test]
+fn tables_of_jobs_and_accesses_are_entered_whole_or_not_at_all() {
+    let bed = Bed::new(BedPlan::default());
+    let (jobs, accesses) = (bed.path("jobs.csv"), bed.path("accesses.csv"));
+    let guide = include_str!("../../packaging/config/history.example.md");
+    let examples: Vec<&str> =
+        guide.split("```csv\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let emergency =
+        "a-2,fault_handling,w-1,乙,ct-1,2026-09-25T09:00:00+09:00,2026-09-25T09:05:00+09:00,j-1,,,true\n";
+    let good = format!("{}{emergency}", examples[1]);
+    let bad =
+        format!("{good}a-2,fault,w-1,乙,ct-1,2026-09-25T09:00:00+09:00,2026-09-25T08:00:00+09:00,,,,\n");
+    fs::write(&jobs, examples[0]).unwrap();
+    fs::write(&accesses, bad).unwrap();
+    let out = bed.path("for-hospital");
+    let import = ["sla", "import", "--contract", "minato-remote", "--jobs", &jobs, "--accesses", &accesses];
+    let refused = |args: &[&str], words: &[&str]| {
+        let output = bed.collector(args);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        for word in words {
+            assert!(said.contains(word), "{word:?} in: {said}");
+        }
+    };
+    let records = || bed.listing(&["sla", "records", "--contract", "minato-remote"]);
+    refused(
+        &import,
+        &["accesses.csv has 2 problems", "line 4, service: ", "line 4, to: ", "(nothing was entered)"],
+    );
+    assert_eq!(records(), serde_json::json!([]));
+    fs::write(&accesses, good).unwrap();
+    let said = stdout(&bed.collector(&[&import[..], &["--for-hospital", &out]].concat()));
+    assert!(said.contains("3件") && said.contains("1件"), "{said}");
+    assert_eq!(records().as_array().unwrap().len(), 3);
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 1, "the emergency, for the hospital to confirm");
+    refused(
+        &import,
+        &["jobs.csv has 1 problem", "line 2, id: `j-1` was entered before", "line 3, id: `a-2`"],
+    );
+    fs::write(&jobs, b"id,service,received_at\n\x8c\xcc,fault_handling,2026-09-24T08:55:00+09:00\n").unwrap();
+    refused(&import, &["jobs.csv is not UTF-8"]);
+    assert_eq!(records().as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn contract_versions_are_drafted_read_and_compared() {
+    let bed = Bed::new(BedPlan::default());
+    let said = |args: &[&str]| stdout(&bed.collector(args));
+    let refused = |args: &[&str]| {
+        let output = bed.collector(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    // A draft says what is still wanting, place by place, and nothing is loaded.
+    let draft = bed.path("draft.toml");
+    said(&["contract", "draft", "--out", &draft]);
+    assert!(refused(&["contract", "draft", "--out", &draft]).contains("is there already"));
+    let problems = refused(&["contract", "draft", "--check", &draft]);
+    assert!(problems.contains("1 problem:") && problems.contains("hospital.key: "), "{problems}");
+    let loaded = fs::read_to_string(bed.path("contract.toml")).unwrap();
+    let key = loaded.lines().find(|line| line.starts_with("key = ")).unwrap();
+    let text = fs::read_to_string(&draft).unwrap().replace("key = \"\"", key);
+    fs::write(&draft, text.replace("uptime = 0.99", "uptime = 99")).unwrap();
+    assert!(refused(&["contract", "draft", "--check", &draft]).contains("targets.uptime: "));
+    fs::write(&draft, &text).unwrap();
+    let unfit = refused(&["contract", "draft", "--check", &draft]);
+    assert!(unfit.contains("versions 1 and 1 both take effect on the same day"), "{unfit}");
+    let next = text
+        .replace("version = 1", "version = 2")
+        .replace("effective_from = \"2026-04-01\"", "effective_from = \"2099-04-01\"")
+        .replace("uptime = 0.99", "uptime = 0.995");
+    let next = next.split("[grades]").next().unwrap();
+    fs::write(&draft, next).unwrap();
+    let good = said(&["contract", "draft", "--check", &draft]);
+    assert!(good.contains("第2版") && good.contains("年次評価の基準"), "{good}");
+    assert_eq!(bed.listing(&["contract", "list"]).as_array().unwrap().len(), 1, "nothing was loaded");
+
+    // What a version says, and where it stands.
+    assert!(said(&["contract", "show", &draft]).contains("状態: 案（登録していません）"));
+    let shown = said(&["contract", "show"]);
+    for line in ["契約 minato-remote 第1版", "状態: 適用中", "  サービス稼働率 ", "月～金 09:00-17:00"]
+    {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    stdout(&bed.collector(&["contract", "load", &draft]));
+    let states = |bed: &Bed| {
+        let rows = bed.listing(&["contract", "history"]);
+        let versions = rows[0]["versions"].as_array().unwrap().clone();
+        versions.iter().map(|v| v["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(states(&bed), ["in_force", "awaits_hospital"]);
+    bed.agree(&draft);
+    assert_eq!(states(&bed), ["in_force", "ahead"]);
+    let rows = bed.listing(&["contract", "history"]);
+    assert_eq!(rows[0]["versions"][0]["effective_to"], "2099-03-31", "{rows}");
+
+    // What differs, by number, day or file.
+    let changes = bed.listing(&["contract", "diff", "1", "2099-04-01"]);
+    let keys: Vec<_> = changes.as_array().unwrap().iter().map(|c| c["key"].as_str().unwrap()).collect();
+    assert!(keys.contains(&"targets.uptime") && keys.contains(&"grades.D"), "{changes}");
+    let uptime = changes.as_array().unwrap().iter().find(|c| c["key"] == "targets.uptime").unwrap();
+    assert_eq!((&uptime["removed"][0], &uptime["added"][0]), (&"0.99".into(), &"0.995".into()));
+    assert_eq!(bed.listing(&["contract", "diff", "2", &draft]), serde_json::json!([]));
+    assert!(refused(&["contract", "diff", "1", "3"]).contains("there is no version 3; on file: 1 (from "));
 }
 
 fn instant(value: &serde_json::Value) -> Timestamp {

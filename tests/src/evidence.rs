@@ -452,7 +452,7 @@ impl Centre {
         if let Err(seal::SealMonthError::Seal(tenken_collector_core::sla::seal::SealError::Unexplained {
             items,
             ..
-        })) = seal::seal(&self.store, &self.contract, month).await
+        })) = seal::seal(&self.store, &Arc::default(), &self.contract, month).await
         {
             for item in items {
                 self.enter(serde_json::json!({ "explanation": { "month": month, "item": item,
@@ -460,7 +460,7 @@ impl Centre {
                     .await;
             }
         }
-        let sealed = seal::seal(&self.store, &self.contract, month).await.unwrap();
+        let sealed = seal::seal(&self.store, &Arc::default(), &self.contract, month).await.unwrap();
         // A device delivers after the seal, and its acknowledgement covers it.
         self.message(0, 3).await;
         self.store.append(vec![Entry::Heartbeat]).await.unwrap();

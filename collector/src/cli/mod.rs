@@ -4,6 +4,7 @@
 //! collector, which takes notice by itself. Exit codes: 0 done, 2 not done and why.
 
 mod calendar;
+mod contract;
 mod report;
 pub mod show;
 mod sla;
@@ -33,7 +34,7 @@ use tenken_collector_core::{
 use tenken_common::{
     config,
     file::{self, Access},
-    id::{DeviceId, Hash, Name},
+    id::{DeviceId, Name},
     message::{Language, Message},
     statement, telemetry,
     time::{Clock, SystemClock, Timestamp, jst_minute},
@@ -64,9 +65,9 @@ enum Command {
     /// Devices, and the hospital's statements about them
     #[command(subcommand)]
     Device(DeviceCommand),
-    /// Contracts, by version
+    /// Contracts, by version: drafts, what a version says, what differs
     #[command(subcommand)]
-    Contract(ContractCommand),
+    Contract(contract::ContractCommand),
     /// How the contracts were kept
     Sla(sla::SlaArgs),
     /// Holidays, deadlines and open time as a contract counts them
@@ -108,18 +109,6 @@ enum DeviceCommand {
     },
     /// Take nothing more from a device
     Revoke { device: DeviceId },
-}
-
-#[derive(Debug, Subcommand)]
-enum ContractCommand {
-    /// Load a contract version
-    Load { file: PathBuf },
-    /// All versions on file
-    List {
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -209,6 +198,7 @@ async fn run(command: Command, config: CollectorConfig, language: Language) -> a
         }
         Command::CheckConfig => {
             app::rules(&config)?;
+            app::holidays(&config)?;
             say(Message::ConfigGood.text(language))
         }
         Command::Serve => serve(config).await,
@@ -233,9 +223,7 @@ async fn run(command: Command, config: CollectorConfig, language: Language) -> a
         Command::Device(command) => {
             with_store(&config, async |store| device(command, store, language).await).await
         }
-        Command::Contract(command) => {
-            with_store(&config, async |store| contract(command, store, language).await).await
-        }
+        Command::Contract(command) => contract::run(command, &config, language).await,
         Command::Sla(args) => sla::run(args, &config, language).await,
         Command::Calendar(command) => calendar::run(command, language),
         Command::Incident(command) => {
@@ -389,33 +377,6 @@ async fn device(command: DeviceCommand, store: &Store, language: Language) -> an
         DeviceCommand::Revoke { device } => {
             desk::revoke(store, device).await?;
             say(&Message::DeviceRevoked.fill(language, &[("device", &device.to_string())]))
-        }
-    }
-}
-
-async fn contract(command: ContractCommand, store: &Store, language: Language) -> anyhow::Result<()> {
-    match command {
-        ContractCommand::Load { file } => {
-            let loaded = desk::load_contract(store, &read(&file)?)
-                .await
-                .with_context(|| file.display().to_string())?;
-            let values = [
-                ("contract", loaded.id.to_string()),
-                ("version", loaded.version.to_string()),
-                ("from", loaded.effective_from.to_string()),
-            ];
-            let values: Vec<(&str, &str)> = values.iter().map(|(k, v)| (*k, v.as_str())).collect();
-            say(&Message::ContractLoaded.fill(language, &values))
-        }
-        ContractCommand::List { json } => {
-            let agreements = store.agreements().await?;
-            let mut rows = Vec::new();
-            for (contract, row) in desk::contracts(store).await?.iter().zip(store.contracts().await?) {
-                let text = Hash::of(row.text.as_bytes());
-                let agreed = agreements.iter().find(|a| a.agreement.subject == text);
-                rows.push(show::ContractRow::of(contract, agreed.map(|a| a.agreement.agreed_at)));
-            }
-            if json { print_json(&rows) } else { say(&show::contracts(&rows, language)) }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Listings as a person reads them. Pure.
 
+pub mod contract;
 pub mod seal;
 pub mod sla;
 

@@ -1,8 +1,11 @@
 //! `tenken-collector sla`: how the contracts were kept, from the store, or from a history that
 //! somebody wrote down.
 
+mod import;
+
 use super::{overview, print_json, read, report, say, show, with_store};
 use crate::{
+    app,
     config::CollectorConfig,
     desk::{self, DeskError},
     history,
@@ -47,6 +50,16 @@ enum SlaCommand {
         contract: ContractId,
         /// One record or a list of them, as JSON
         file: PathBuf,
+        /// Where the texts go to which the hospital has to agree, one file each
+        #[arg(long, value_name = "DIR")]
+        for_hospital: Option<PathBuf>,
+    },
+    /// Enter jobs and accesses from tables (CSV), all or none
+    Import {
+        #[arg(long)]
+        contract: ContractId,
+        #[command(flatten)]
+        tables: import::Tables,
         /// Where the texts go to which the hospital has to agree, one file each
         #[arg(long, value_name = "DIR")]
         for_hospital: Option<PathBuf>,
@@ -141,12 +154,12 @@ impl Source {
             (None, Some(contract)) => contract,
             (None, None) => bail!("name a --history or a --contract"),
         };
-        with_store(config, async |store| work(&of_store(store, contract).await?)).await
+        with_store(config, async |store| work(&of_store(config, store, contract).await?)).await
     }
 }
 
-async fn of_store(store: &Store, contract: &ContractId) -> anyhow::Result<History> {
-    let mut histories = history::histories(store).await?;
+async fn of_store(config: &CollectorConfig, store: &Store, contract: &ContractId) -> anyhow::Result<History> {
+    let mut histories = history::histories(store, &app::holidays(config)?).await?;
     Ok(histories.remove(contract).ok_or_else(|| DeskError::NoContract(contract.clone()))?)
 }
 
@@ -155,7 +168,13 @@ pub async fn run(args: SlaArgs, config: &CollectorConfig, language: Language) ->
     match args.command {
         None => {
             with_store(config, async |store| {
-                let months = overview::sla(store, args.month.unwrap_or_else(|| Month::of(now)), now).await?;
+                let months = overview::sla(
+                    store,
+                    &app::holidays(config)?,
+                    args.month.unwrap_or_else(|| Month::of(now)),
+                    now,
+                )
+                .await?;
                 if args.json { print_json(&months) } else { say(&show::sla(&months, language)) }
             })
             .await
@@ -164,7 +183,7 @@ pub async fn run(args: SlaArgs, config: &CollectorConfig, language: Language) ->
             if let (Some(contract), Some(month)) = (&args.source.contract, args.sealed_month()) {
                 return with_store(config, async |store| match store.sealed(contract, month).await?.last() {
                     Some(sealed) => report::give_sealed(&args, sealed, language),
-                    None => report::run(&args, &of_store(store, contract).await?, now, language),
+                    None => report::run(&args, &of_store(config, store, contract).await?, now, language),
                 })
                 .await;
             }
@@ -173,7 +192,7 @@ pub async fn run(args: SlaArgs, config: &CollectorConfig, language: Language) ->
         }
         Some(SlaCommand::Seal { contract, month }) => {
             with_store(config, async |store| {
-                let sealed = seal::seal(store, &contract, month).await?;
+                let sealed = seal::seal(store, &app::holidays(config)?, &contract, month).await?;
                 let before = store.sealed(&contract, month).await?;
                 let before = before.iter().rev().find(|earlier| earlier.revision < sealed.revision);
                 say(&show::seal::sealed(&sealed, before, language))
@@ -191,7 +210,16 @@ pub async fn run(args: SlaArgs, config: &CollectorConfig, language: Language) ->
         }
         Some(SlaCommand::Enter { contract, file, for_hospital }) => {
             with_store(config, async |store| {
-                enter(store, &contract, (&file, for_hospital.as_deref()), language).await
+                let records = Record::parse_all(&read(&file)?)
+                    .map_err(|problems| anyhow::anyhow!("{} has {problems}", file.display()))?;
+                enter(store, &contract, (&records, for_hospital.as_deref()), language).await
+            })
+            .await
+        }
+        Some(SlaCommand::Import { contract, tables, for_hospital }) => {
+            with_store(config, async |store| {
+                let records = import::records(&of_store(config, store, &contract).await?, &tables)?;
+                enter(store, &contract, (&records, for_hospital.as_deref()), language).await
             })
             .await
         }
@@ -216,7 +244,10 @@ pub async fn run(args: SlaArgs, config: &CollectorConfig, language: Language) ->
             };
             match history {
                 Some(path) => changes(&load(&path)?),
-                None => with_store(config, async |store| changes(&of_store(store, &draft.id).await?)).await,
+                None => {
+                    with_store(config, async |store| changes(&of_store(config, store, &draft.id).await?))
+                        .await
+                }
             }
         }
         Some(SlaCommand::Evaluate { source, as_of, json }) => {
@@ -243,12 +274,10 @@ fn load(path: &Path) -> anyhow::Result<History> {
 async fn enter(
     store: &Store,
     contract: &ContractId,
-    (path, for_hospital): (&Path, Option<&Path>),
+    (records, for_hospital): (&[Record], Option<&Path>),
     language: Language,
 ) -> anyhow::Result<()> {
-    let records = Record::parse_all(&read(path)?)
-        .map_err(|problems| anyhow::anyhow!("{} has {problems}", path.display()))?;
-    let texts = desk::enter_records(store, contract, &records).await?;
+    let texts = desk::enter_records(store, contract, records).await?;
     let mut wanting = 0u32;
     for (record, text) in records.iter().zip(&texts).filter(|(record, _)| record.wants_agreement()) {
         wanting += 1;

@@ -85,6 +85,17 @@ families! {
     SlaResponse Gauge "tenken_sla_response_ratio" ["hospital", "contract"] "Part of the incidents whose first response was in time."
     SlaResponsesRunning Gauge "tenken_sla_responses_running" ["hospital", "contract"] "Incidents whose response clock is running."
     SlaResponsesBreached Gauge "tenken_sla_responses_breached" ["hospital", "contract"] "Incidents of the current period whose first response came late or is overdue."
+    SlaIndicator Gauge "tenken_sla_indicator_ratio" ["hospital", "contract", "indicator", "bound"] "Each indicator of the contract in the current month: as computed, and its bounds with all that is unknown; absent where there is none."
+    SlaIndicatorTarget Gauge "tenken_sla_indicator_target_ratio" ["hospital", "contract", "indicator"] "Target of each indicator in the current month."
+    SlaIndicatorCoverage Gauge "tenken_sla_indicator_coverage_ratio" ["hospital", "contract", "indicator"] "Part of what each indicator judges for which there is data; absent where that has no meaning."
+    SlaIndicatorVerdict Gauge "tenken_sla_indicator_verdict" ["hospital", "contract", "indicator", "verdict"] "1 for the verdict on each indicator in the current month so far, 0 for the others."
+    SlaMisses Gauge "tenken_sla_misses" ["hospital", "contract", "indicator", "certainty"] "Misses of the current month so far, and what may become one; absent where the contract does not say what counts."
+    SlaYearMisses Gauge "tenken_sla_year_misses" ["hospital", "contract", "bound"] "Misses of the evaluation year so far, and their bounds; absent where the contract does not say what counts."
+    SlaYearGrade Gauge "tenken_sla_year_grade" ["hospital", "contract", "bound", "grade"] "1 for the grade that the evaluation year has so far, 0 for the others; best and worst with all that is unknown; `none` without rules."
+    SlaTermination Gauge "tenken_sla_termination_grounds" ["hospital", "contract", "ground"] "Grounds on which the hospital may ask for the contract's end, as far as they are certain."
+    PlannedStop Gauge "tenken_planned_stop" ["hospital", "contract"] "1 during a planned stop that was announced in time and agreed to."
+    PlannedStopStart Gauge "tenken_planned_stop_start_timestamp_seconds" ["hospital", "contract"] "Beginning of the planned stop that goes on or comes next; absent without one."
+    PlannedStopEnd Gauge "tenken_planned_stop_end_timestamp_seconds" ["hospital", "contract"] "End of the planned stop that goes on or comes next; absent without one."
 }
 
 /// From a fast disk's sync to a request's deadline.

@@ -10,7 +10,10 @@ pub mod family;
 mod process;
 pub mod snapshot;
 
-pub use snapshot::{ContractFacts, DeviceFacts, ForecastFacts, IncidentCount, Snapshot, Verdict};
+pub use snapshot::{
+    ContractFacts, DeviceFacts, ForecastFacts, IncidentCount, MissCount, PlannedStop, Snapshot, Verdict,
+    YearFacts,
+};
 
 use crate::{
     ingest::listener::{HandshakeRefusal, ListenerObserver},

@@ -7,7 +7,16 @@
 use super::family::Family;
 use prometheus::{GaugeVec, Registry, proto::MetricFamily};
 use std::collections::{BTreeMap, BTreeSet};
-use tenken_collector_core::{desk::notice::Severity, intake::device_state::Liveness};
+use tenken_collector_core::{
+    desk::notice::Severity,
+    intake::device_state::Liveness,
+    sla::{
+        consequence::Trigger,
+        contract::Grade,
+        indicator::{self, Indicator, IndicatorName},
+        span::Span,
+    },
+};
 use tenken_common::{
     id::{ContractId, DeviceId, HospitalId, Name},
     time::Timestamp,
@@ -93,6 +102,41 @@ pub struct ContractFacts {
     pub response: Option<f64>,
     pub responses_running: u32,
     pub responses_breached: u32,
+    /// Every indicator of the current month.
+    pub indicators: Vec<Indicator>,
+    /// By item; `None` where the contract does not say what counts.
+    pub misses: Option<Vec<MissCount>>,
+    /// `None` before the contract's first year.
+    pub year: Option<YearFacts>,
+    /// By kind; `None` where no version was ever in force.
+    pub grounds: Option<BTreeMap<&'static str, u32>>,
+    pub planned_stop: PlannedStop,
+}
+
+/// Misses of one item of the current month.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MissCount {
+    pub item: IndicatorName,
+    pub certain: u32,
+    pub open: u32,
+}
+
+/// The evaluation year so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct YearFacts {
+    pub misses: Option<u32>,
+    pub misses_min: Option<u32>,
+    pub misses_max: Option<u32>,
+    pub grade: Option<Grade>,
+    pub best: Option<Grade>,
+    pub worst: Option<Grade>,
+}
+
+/// The planned stop that goes on, or the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PlannedStop {
+    pub span: Option<Span>,
+    pub goes_on: bool,
 }
 
 /// The snapshot as metric families, ready to be encoded.
@@ -211,5 +255,77 @@ fn show_contracts(contracts: &[ContractFacts], registry: &Registry) {
         set(&response, &labels, c.response);
         set(&running, &labels, Some(f64::from(c.responses_running)));
         set(&breached, &labels, Some(f64::from(c.responses_breached)));
+    }
+    show_indicators(contracts, registry);
+    show_years(contracts, registry);
+    show_planned_stops(contracts, registry);
+}
+
+fn show_indicators(contracts: &[ContractFacts], registry: &Registry) {
+    let ratio = Family::SlaIndicator.gauge(registry);
+    let target = Family::SlaIndicatorTarget.gauge(registry);
+    let coverage = Family::SlaIndicatorCoverage.gauge(registry);
+    let verdict = Family::SlaIndicatorVerdict.gauge(registry);
+    let misses = Family::SlaMisses.gauge(registry);
+    for c in contracts {
+        for i in &c.indicators {
+            let labels = [c.hospital.as_str(), c.contract.as_str(), i.name.as_str()];
+            let with = |last| [c.hospital.as_str(), c.contract.as_str(), i.name.as_str(), last];
+            set(&ratio, &with("value"), i.estimate.value);
+            set(&ratio, &with("min"), i.estimate.min);
+            set(&ratio, &with("max"), i.estimate.max);
+            set(&target, &labels, i.target);
+            set(&coverage, &labels, i.coverage);
+            for v in indicator::Verdict::ALL {
+                set(&verdict, &with(v.as_str()), Some(one_hot(v == i.verdict)));
+            }
+        }
+        for miss in c.misses.iter().flatten() {
+            let with = |last| [c.hospital.as_str(), c.contract.as_str(), miss.item.as_str(), last];
+            set(&misses, &with("certain"), Some(f64::from(miss.certain)));
+            set(&misses, &with("open"), Some(f64::from(miss.open)));
+        }
+    }
+}
+
+/// What a year without a grade has.
+const NO_GRADE: &str = "none";
+
+fn show_years(contracts: &[ContractFacts], registry: &Registry) {
+    let misses = Family::SlaYearMisses.gauge(registry);
+    let grades = Family::SlaYearGrade.gauge(registry);
+    let grounds = Family::SlaTermination.gauge(registry);
+    for c in contracts {
+        let with = |last| [c.hospital.as_str(), c.contract.as_str(), last];
+        if let Some(year) = c.year {
+            set(&misses, &with("value"), year.misses.map(f64::from));
+            set(&misses, &with("min"), year.misses_min.map(f64::from));
+            set(&misses, &with("max"), year.misses_max.map(f64::from));
+            for (bound, has) in [("value", year.grade), ("best", year.best), ("worst", year.worst)] {
+                let has = has.map_or(NO_GRADE, Grade::as_str);
+                for word in Grade::ALL.map(Grade::as_str).into_iter().chain([NO_GRADE]) {
+                    let labels = [c.hospital.as_str(), c.contract.as_str(), bound, word];
+                    set(&grades, &labels, Some(one_hot(word == has)));
+                }
+            }
+        }
+        if let Some(counts) = &c.grounds {
+            for kind in Trigger::KINDS {
+                let count = counts.get(kind).copied().unwrap_or(0);
+                set(&grounds, &with(kind), Some(f64::from(count)));
+            }
+        }
+    }
+}
+
+fn show_planned_stops(contracts: &[ContractFacts], registry: &Registry) {
+    let goes_on = Family::PlannedStop.gauge(registry);
+    let start = Family::PlannedStopStart.gauge(registry);
+    let end = Family::PlannedStopEnd.gauge(registry);
+    for c in contracts {
+        let labels = [c.hospital.as_str(), c.contract.as_str()];
+        set(&goes_on, &labels, Some(one_hot(c.planned_stop.goes_on)));
+        set(&start, &labels, c.planned_stop.span.map(|span| span.from.as_secs_f64()));
+        set(&end, &labels, c.planned_stop.span.map(|span| span.to.as_secs_f64()));
     }
 }

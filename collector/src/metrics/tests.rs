@@ -2,8 +2,16 @@
 
 use super::*;
 use http_body_util::BodyExt;
-use tenken_collector_core::{desk::notice::Severity, intake::device_state::Liveness};
-use tenken_common::id::DeviceId;
+use tenken_collector_core::{
+    desk::notice::Severity,
+    intake::device_state::Liveness,
+    sla::{
+        contract::Grade,
+        indicator::{Estimate, Indicator, IndicatorName, Verdict as IndicatorVerdict},
+        span::Span,
+    },
+};
+use tenken_common::{id::DeviceId, unit::Unit};
 
 fn at(s: i64) -> Timestamp {
     Timestamp::from_secs(s)
@@ -42,6 +50,15 @@ fn inodes(n: u8) -> ForecastFacts {
     ForecastFacts { quantity: name("inodes_used"), left_seconds: Some(86_400.0), ..forecast(n) }
 }
 
+fn indicator(
+    name: IndicatorName,
+    [value, min, max]: [Option<f64>; 3],
+    verdict: IndicatorVerdict,
+) -> Indicator {
+    let estimate = Estimate { value, min, max, reason_for_null: None };
+    Indicator { name, estimate, target: Some(1.0), verdict, coverage: value, unit: Unit::Ratio }
+}
+
 fn snapshot() -> Snapshot {
     Snapshot {
         devices: vec![device(1, Liveness::Fresh), device(2, Liveness::Silent)],
@@ -65,6 +82,32 @@ fn snapshot() -> Snapshot {
             response: None,
             responses_running: 1,
             responses_breached: 0,
+            indicators: vec![
+                indicator(
+                    IndicatorName::CurrencyProvider,
+                    [None, Some(0.5), Some(1.0)],
+                    IndicatorVerdict::Unknown,
+                ),
+                indicator(IndicatorName::Checklist, [Some(0.5); 3], IndicatorVerdict::Missed),
+                indicator(IndicatorName::Response, [None; 3], IndicatorVerdict::NotApplicable),
+            ],
+            misses: Some(vec![
+                MissCount { item: IndicatorName::CurrencyProvider, certain: 0, open: 1 },
+                MissCount { item: IndicatorName::Checklist, certain: 1, open: 0 },
+            ]),
+            year: Some(YearFacts {
+                misses: Some(3),
+                misses_min: Some(3),
+                misses_max: Some(7),
+                grade: Some(Grade::C),
+                best: Some(Grade::C),
+                worst: Some(Grade::D),
+            }),
+            grounds: Some([("no_improvement", 1)].into()),
+            planned_stop: PlannedStop {
+                span: Some(Span::new(at(1_795_000_000), at(1_795_007_200))),
+                goes_on: true,
+            },
         }],
     }
 }
@@ -134,15 +177,39 @@ fn a_silent_device_keeps_state_and_last_seen_only() {
 fn what_is_unknown_is_absent() {
     let text = filled().encode().unwrap();
     assert!(!text.contains("NaN"));
-    assert!(
-        text.contains("bound=\"min\"")
-            && !text.contains("bound=\"value\"")
-            && !text.contains("bound=\"max\"")
-    );
+    let uptime = |bound: &str| text.contains(&format!("tenken_sla_uptime_ratio{{bound=\"{bound}\""));
+    assert!(uptime("min") && !uptime("value") && !uptime("max"));
     assert!(
         !text.contains("tenken_sla_response_ratio{")
             && !text.contains("tenken_forecast_time_left_high_seconds{")
     );
+}
+
+#[test]
+fn what_was_never_judged_has_no_series_and_what_has_no_rule_no_grade() {
+    let mut contract = snapshot().contracts.remove(0);
+    contract.indicators.clear();
+    (contract.misses, contract.grounds) = (None, None);
+    contract.planned_stop = PlannedStop::default();
+    let none =
+        YearFacts { misses: None, misses_min: None, misses_max: None, grade: None, best: None, worst: None };
+    contract.year = Some(none);
+    let metrics = filled();
+    metrics.update(&Snapshot { contracts: vec![contract], ..Snapshot::default() });
+    let text = metrics.encode().unwrap();
+    for absent in [
+        "tenken_sla_indicator_",
+        "tenken_sla_misses",
+        "tenken_sla_year_misses",
+        "tenken_sla_termination_grounds",
+        "tenken_planned_stop_start",
+    ] {
+        assert!(!text.contains(absent), "{absent} is there");
+    }
+    let grade = |line: &str| line.starts_with("tenken_sla_year_grade{") && line.ends_with(" 1");
+    let shown: Vec<&str> = text.lines().filter(|l| grade(l)).collect();
+    assert!(shown.len() == 3 && shown.iter().all(|line| line.contains("grade=\"none\"")), "{shown:?}");
+    assert!(text.contains("tenken_planned_stop{contract=\"minato-2026\",hospital=\"minato\"} 0\n"));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::{
     ingest::commit::Committer,
     metrics::Metrics,
     notify::Outlets,
-    overview,
+    overview::{self, Years},
     store::{
         Store, StoreError,
         model::{EvaluationRows, IncidentRow, NamedJson, Outgoing, SeriesRow},
@@ -31,6 +31,7 @@ use tenken_collector_core::{
     },
     intake::device_state::{Stretch, Uptime},
     predict::series::{Series, SeriesKey},
+    sla::calendar::HolidayList,
     stream::{Entry, IncidentAction, Stored},
 };
 use tenken_common::{
@@ -54,6 +55,7 @@ pub struct Evaluator {
     metrics: Arc<Metrics>,
     /// Told when there is something to send.
     wake: Arc<Notify>,
+    holidays: Arc<HolidayList>,
 }
 
 impl Evaluator {
@@ -63,14 +65,16 @@ impl Evaluator {
         outlets: Arc<Outlets>,
         metrics: Arc<Metrics>,
         wake: Arc<Notify>,
+        holidays: Arc<HolidayList>,
     ) -> Self {
-        Self { store, committer, outlets, metrics, wake }
+        Self { store, committer, outlets, metrics, wake, holidays }
     }
 
     /// A tick at once and then every `interval`, until `shutdown`. What is under way then is
     /// finished.
     pub async fn run(self, interval: Duration, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
+        let mut years = Years::default();
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
@@ -79,7 +83,7 @@ impl Evaluator {
                 () = &mut shutdown => return,
                 _ = ticks.tick() => {}
             }
-            let result = self.tick().await;
+            let result = self.tick(&mut years).await;
             if let Err(e) = &result {
                 tracing::error!(reason = %ErrorChain(e), "evaluation failed");
             }
@@ -87,7 +91,7 @@ impl Evaluator {
         }
     }
 
-    async fn tick(&self) -> Result<(), TickError> {
+    async fn tick(&self, years: &mut Years) -> Result<(), TickError> {
         self.committer.journal(Entry::Heartbeat).await?;
         let clock = self.store.clock().clone();
         let started = clock.mono();
@@ -99,8 +103,9 @@ impl Evaluator {
         self.metrics.evaluated(clock.mono().saturating_since(started), now);
         self.metrics.set_stream_position(self.store.position().await?);
         overview::show_outbox(&self.store, &self.metrics).await?;
-        let overview = overview::load(&self.store, now).await?;
-        self.metrics.update(&overview.snapshot());
+        let overview = overview::load(&self.store, &self.holidays, now).await?;
+        years.renew(&self.store, &self.holidays, now).await?;
+        self.metrics.update(&overview.snapshot(years));
         Ok(())
     }
 }

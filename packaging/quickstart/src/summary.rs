@@ -5,6 +5,7 @@
 
 use crate::party::Party;
 use serde::Serialize;
+use std::sync::Arc;
 use tenken_agent::{probes, status};
 use tenken_collector::overview::{self, CheckValue, Overview, ProbeOverview, Value};
 use tenken_collector_core::{desk::incident::Incident, evaluation::ForecastResult};
@@ -58,7 +59,8 @@ pub struct SlaLine {
 }
 
 pub async fn take(party: &Party) -> anyhow::Result<Summary> {
-    let overview = overview::load(party.collector.store(), SystemClock::new().wall()).await?;
+    let overview =
+        overview::load(party.collector.store(), &Arc::default(), SystemClock::new().wall()).await?;
     let device = overview.devices.first();
     // Before its first cycle an agent has no status, and nothing appended.
     let status = status::load(&party.agent_config.state_dir).ok();

@@ -1,4 +1,4 @@
-//! A large history: one year of one contract with many devices and incidents.
+//! A large history: one year of one contract with many devices, incidents, jobs and accesses.
 
 use crate::seed;
 use proptest::prelude::RngExt as _;
@@ -10,6 +10,7 @@ use tenken_collector_core::{
         currency::{CurrencyReport, CurrencyState, DeviceReports},
         heartbeat::{HeartbeatRuns, Run},
         history::{History, Version},
+        job::{Access, Job, Request, ServiceType},
         outage::{Attribution, Cause, Extent, Outage, OutageSource},
         response::{IncidentEvent, IncidentEventKind, IncidentHistory},
     },
@@ -60,7 +61,30 @@ pub fn year(seed: u64, devices: u32, incidents: u32) -> (History, Timestamp) {
         ];
         IncidentHistory { incident: IncidentId(u64::from(i) + 1), events }
     };
-    let incidents = (0..incidents).map(&mut incident).collect();
+    let incidents: Vec<IncidentHistory> = (0..incidents).map(&mut incident).collect();
+    let begun: Vec<Timestamp> = incidents.iter().filter_map(|i| i.events.first()).map(|e| e.at).collect();
+    // Each was a job, with one access to the device.
+    let job = |(i, at): (usize, &Timestamp)| Job {
+        id: Name::new(&format!("j-{i}")).unwrap(),
+        service: ServiceType::FaultHandling,
+        received_at: *at,
+        closed_at: Some(at.plus(DAY)),
+    };
+    let access = |(i, at): (usize, &Timestamp)| Access {
+        id: Name::new(&format!("a-{i}")).unwrap(),
+        service: ServiceType::FaultHandling,
+        worker: worker.clone(),
+        employer: contract.vendor.clone(),
+        target: Name::new(&format!("device-{}", i % 1_000)).unwrap(),
+        from: at.plus(Duration::from_mins(10)),
+        to: at.plus(Duration::from_mins(40)),
+        job: Some(Name::new(&format!("j-{i}")).unwrap()),
+        request: Some(Request { at: *at, reference: format!("R-{i}") }),
+        emergency: false,
+        confirmed_at: None,
+    };
+    let jobs = begun.iter().enumerate().map(job).collect();
+    let accesses = begun.iter().enumerate().map(access).collect();
     let mut device = |i: u32| {
         let report = |n: u32, kind, late: u32| {
             let since = day(n).minus(DAY * late);
@@ -81,6 +105,8 @@ pub fn year(seed: u64, devices: u32, incidents: u32) -> (History, Timestamp) {
         heartbeats: Some(HeartbeatRuns::of_runs((0..=(DAYS / 7)).map(run))),
         outages: (0..50).map(outage).collect(),
         incidents,
+        jobs,
+        accesses,
         devices: (0..devices).map(&mut device).collect(),
         ..History::default()
     };

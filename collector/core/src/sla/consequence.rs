@@ -39,6 +39,18 @@ pub enum Trigger {
 }
 
 impl Trigger {
+    /// The words for its kinds.
+    pub const KINDS: [&'static str; 4] = ["no_improvement", "c_not_improved", "grade_d", "not_corrected"];
+
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NoImprovement { .. } => "no_improvement",
+            Self::CNotImproved { .. } => "c_not_improved",
+            Self::GradeD { .. } => "grade_d",
+            Self::NotCorrected { .. } => "not_corrected",
+        }
+    }
+
     pub fn sentence(&self, language: Language) -> String {
         match self {
             Self::NoImprovement { item, last } => {

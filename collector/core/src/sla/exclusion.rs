@@ -94,6 +94,19 @@ impl Exclusion {
     }
 }
 
+/// The planned stop (A6.5(3)①) that goes on at `as_of`, or else the next one: agreed to, and announced
+/// in time.
+pub fn planned_stop(exclusions: &[Exclusion], contracts: &ContractHistory, as_of: Timestamp) -> Option<Span> {
+    let planned = exclusions.iter().filter(|x| {
+        x.rule(contracts).is_some_and(|rule| rule.class == ExclusionClass::PreAgreed)
+            && x.state(contracts, as_of) == ExclusionState::InForce
+    });
+    planned
+        .map(Exclusion::span)
+        .filter(|span| as_of < span.to && !span.is_empty())
+        .min_by_key(|span| span.from)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,6 +142,29 @@ mod tests {
         assert_eq!(state(Some("09-17T09:01")), ExclusionState::ShortNotice);
         assert_eq!(state(Some("09-17T10:00")), ExclusionState::ShortNotice, "six days and 23 hours");
         assert_eq!(state(None), ExclusionState::ShortNotice);
+    }
+
+    #[test]
+    fn a_planned_stop_is_one_that_was_agreed_and_announced_a_week_ahead() {
+        let stop = |exclusions: &[Exclusion], as_of| planned_stop(exclusions, &contracts(), at(as_of));
+        let good = exclusion("planned", Some("09-17T09:00"), Some("09-18T09:00"));
+        let span = Some(good.span());
+        for (as_of, expected) in [
+            ("09-18T08:59", None),
+            ("09-18T09:00", span),
+            ("09-24T09:00", span),
+            ("09-24T09:59", span),
+            ("09-24T10:00", None),
+        ] {
+            assert_eq!(stop(std::slice::from_ref(&good), as_of), expected, "{as_of}");
+        }
+        let late = exclusion("planned", Some("09-17T10:00"), Some("09-18T09:00"));
+        let other = exclusion("disaster", Some("09-17T09:00"), Some("09-18T09:00"));
+        let unagreed = exclusion("planned", Some("09-17T09:00"), None);
+        assert_eq!(stop(&[late, other, unagreed], "09-24T09:30"), None);
+        let later = Exclusion { from: at("09-25T09:00"), to: at("09-25T10:00"), ..good.clone() };
+        assert_eq!(stop(&[later.clone(), good.clone()], "09-24T09:30"), span);
+        assert_eq!(stop(&[good, later.clone()], "09-24T10:00"), Some(later.span()));
     }
 
     #[test]

@@ -11,10 +11,13 @@
 mod file;
 mod record;
 mod source;
+mod standing;
+pub mod table;
 
 pub use file::FORMAT;
 pub use record::{FiledRecord, Record, RecordAgreement};
 pub use source::Sources;
+pub use standing::VersionState;
 
 use super::{
     calendar::{Day, HolidayList},

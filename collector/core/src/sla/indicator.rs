@@ -35,6 +35,19 @@ pub enum Verdict {
     Missed,
 }
 
+impl Verdict {
+    pub const ALL: [Self; 4] = [Self::Met, Self::NotApplicable, Self::Unknown, Self::Missed];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Met => "met",
+            Self::NotApplicable => "not_applicable",
+            Self::Unknown => "unknown",
+            Self::Missed => "missed",
+        }
+    }
+}
+
 /// Why a figure has no value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

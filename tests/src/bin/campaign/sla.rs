@@ -1,6 +1,8 @@
 //! Random histories of a contract; see `tenken_tests::sla`.
 
 use std::time::Duration;
+use tenken_collector_core::sla::report::{Standing, html::html, monthly::MonthlyReport};
+use tenken_common::message::Language;
 use tenken_tests::sla::{faults, load};
 
 /// Faults of a history that are printed.
@@ -27,7 +29,11 @@ const INCIDENTS: u32 = 10_000;
 /// Of processor time, for all figures of the year.
 const EVALUATION_MAX: Duration = Duration::from_secs(2);
 
-/// Evaluates the large year `n` times; gives how many took too long.
+/// Of processor time, for all twelve monthly reports, as pages in both languages.
+const REPORTS_MAX: Duration = Duration::from_secs(10);
+
+/// Evaluates the large year and makes its monthly reports, `n` times; gives how often either took
+/// too long.
 pub fn load(n: u32, seed: u64) -> u64 {
     let mut failed = 0;
     for seed in seed..seed + u64::from(n) {
@@ -42,6 +48,22 @@ pub fn load(n: u32, seed: u64) -> u64 {
             took.as_secs_f64(),
         );
         failed += u64::from(took > EVALUATION_MAX);
+        let before = cpu();
+        let known = history.known(end);
+        let (mut pages, mut bytes) = (0, 0);
+        for month in known.months() {
+            let report = MonthlyReport::of(&known, month, Standing::Draft);
+            for language in [Language::Ja, Language::En] {
+                bytes += html(&report.document(language)).len();
+                pages += 1;
+            }
+        }
+        let took = cpu().saturating_sub(before);
+        println!(
+            "sla-load: {pages} monthly reports, {bytes} bytes of HTML in {:.3} CPU-s",
+            took.as_secs_f64()
+        );
+        failed += u64::from(took > REPORTS_MAX || pages != 24);
     }
     failed
 }

@@ -36,6 +36,10 @@ pub enum Weekday {
     Sun,
 }
 
+impl Weekday {
+    pub const ALL: [Self; 7] = [Self::Mon, Self::Tue, Self::Wed, Self::Thu, Self::Fri, Self::Sat, Self::Sun];
+}
+
 impl Day {
     pub const FIRST: Self = Self(date(1955, 1, 1));
     /// The first day that is not covered any more.

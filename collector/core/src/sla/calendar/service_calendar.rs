@@ -87,6 +87,12 @@ impl<'de> Deserialize<'de> for Hours {
 #[serde(try_from = "Vec<Hours>")]
 pub struct OpenHours(Vec<Hours>);
 
+impl OpenHours {
+    pub fn hours(&self) -> &[Hours] {
+        &self.0
+    }
+}
+
 impl TryFrom<Vec<Hours>> for OpenHours {
     type Error = BadHours;
     fn try_from(mut hours: Vec<Hours>) -> Result<Self, BadHours> {
@@ -132,7 +138,7 @@ impl Weekly {
         Self { mon: d(), tue: d(), wed: d(), thu: d(), fri: d(), sat: d(), sun: d() }
     }
 
-    fn on(&self, weekday: Weekday) -> &OpenHours {
+    pub fn on(&self, weekday: Weekday) -> &OpenHours {
         match weekday {
             Weekday::Mon => &self.mon,
             Weekday::Tue => &self.tue,

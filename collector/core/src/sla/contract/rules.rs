@@ -199,6 +199,17 @@ pub struct Grades {
 }
 
 impl Grades {
+    /// The counts that give a grade: the first, and the last where there is one.
+    pub fn range(self, grade: Grade) -> (u32, Option<u32>) {
+        let after = |last: u32| last.saturating_add(1);
+        match grade {
+            Grade::A => (0, Some(self.a)),
+            Grade::B => (after(self.a), Some(self.b)),
+            Grade::C => (after(self.b), Some(self.c)),
+            Grade::D => (after(self.c), None),
+        }
+    }
+
     pub fn of(self, misses: u32) -> Grade {
         match misses {
             n if n <= self.a => Grade::A,
