@@ -39,13 +39,16 @@ pub enum ContractCommand {
     },
     /// What a version says: its number, the day it takes effect, or a file (default: in force today)
     Show {
+        /// Such as 2, 2027-04-01, next.toml
         version: Option<VersionName>,
         #[command(flatten)]
         which: Which,
     },
     /// What differs between two versions: numbers, days they take effect, or files
     Diff {
+        /// Such as 1, 2026-04-01, before.toml
         before: VersionName,
+        /// Such as 2, 2027-04-01, next.toml
         after: VersionName,
         #[command(flatten)]
         which: Which,
