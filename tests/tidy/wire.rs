@@ -8,18 +8,20 @@ use crate::{
     repository::Repository,
     source::{Kind, Source, Token},
 };
-use Direction::{Stored, ToCollector, ToDevice};
+use Direction::{Stored, ToCollector, ToDevice, ToHospital};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Direction {
     ToCollector,
     ToDevice,
+    /// A file that the collector writes for the hospital to check.
+    ToHospital,
     /// Signed by a hospital or by the vendor's offline key; carried to both sides, changed by none.
     Stored,
 }
 
 /// Every payload that can stand in an envelope.
-const PAYLOADS: [(&str, Direction); 19] = [
+const PAYLOADS: [(&str, Direction); 20] = [
     ("Ack", ToDevice),
     ("Reject", ToDevice),
     ("ResumeReply", ToDevice),
@@ -33,6 +35,7 @@ const PAYLOADS: [(&str, Direction); 19] = [
     ("RejoinRequest", ToCollector),
     ("ResumeRequest", ToCollector),
     ("ExportManifest", ToCollector),
+    ("EvidenceManifest", ToHospital),
     ("ConsentManifest", Stored),
     ("DeviceApproval", Stored),
     ("SlotTicket", Stored),

@@ -7,7 +7,7 @@ use crate::{
     agreement, consent,
     device::{self, SlotOrder},
     show, succession,
-    verify::{self, Held},
+    verify::{self, Held, VerifyArgs},
 };
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
@@ -169,21 +169,6 @@ struct AgreeArgs {
     /// Where the agreement goes
     #[arg(long)]
     out: PathBuf,
-}
-
-#[derive(Debug, Args)]
-struct VerifyArgs {
-    /// The evidence, as `tenken-collector sla evidence` wrote it
-    evidence: PathBuf,
-    /// The hospital's public key
-    #[arg(long)]
-    public: PathBuf,
-    /// What was found in the months before; made and kept up to date by this command
-    #[arg(long, value_name = "FILE")]
-    held: Option<PathBuf>,
-    /// A device's receipt from before the evidence was made, as `tenken-agent receipt` wrote it
-    #[arg(long, value_name = "FILE")]
-    receipt: Vec<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

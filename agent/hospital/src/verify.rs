@@ -4,6 +4,7 @@
 //! any length is read block by block. What is held from the months before (the stream's root at
 //! their end, and the vendor's trust document) stands in a file that only a good check changes.
 
+use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -25,6 +26,21 @@ use tenken_common::{
     message::{EvidenceText, Language},
     time::jst_minute,
 };
+
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The evidence, as `tenken-collector sla evidence` wrote it
+    pub evidence: PathBuf,
+    /// The hospital's public key
+    #[arg(long)]
+    pub public: PathBuf,
+    /// What was found in the months before; made and kept up to date by this command
+    #[arg(long, value_name = "FILE")]
+    pub held: Option<PathBuf>,
+    /// A device's receipt from before the evidence was made, as `tenken-agent receipt` wrote it
+    #[arg(long, value_name = "FILE")]
+    pub receipt: Vec<PathBuf>,
+}
 
 /// Evidence that could not be checked at all.
 #[derive(Debug, thiserror::Error)]
