@@ -7,7 +7,7 @@
 
 use crate::{
     history,
-    store::{FileError, Store, StoreError},
+    store::{Book, FileError, Store, StoreError},
 };
 use std::{collections::BTreeMap, sync::Arc};
 use tenken_collector_core::{
@@ -55,10 +55,14 @@ pub enum DeskError {
 /// Loads a contract version, and with the first one its hospital. The same text again changes
 /// nothing.
 pub async fn load_contract(store: &Store, text: &str) -> Result<Contract, DeskError> {
+    // Nobody else loads one meanwhile.
+    let mut book = Book::default();
+    let mut tx = store.begin(&mut book).await?;
     let (contract, entries) = fitting(store, text).await?;
-    if !entries.is_empty() {
-        store.append(entries).await?;
+    for entry in entries {
+        tx.journal(entry).await?;
     }
+    tx.commit().await?;
     Ok(contract)
 }
 
@@ -117,16 +121,18 @@ pub async fn enter_records(
     contract: &ContractId,
     records: &[Record],
 ) -> Result<Vec<String>, DeskError> {
+    let mut book = Book::default();
+    let mut tx = store.begin(&mut book).await?;
     // Whether a record fits does not depend on holidays.
     let mut histories = history::histories(store, &Arc::default()).await?;
     let history = histories.get_mut(contract).ok_or_else(|| DeskError::NoContract(contract.clone()))?;
     let file = |record: &Record| FiledRecord { contract: contract.clone(), record: record.clone() };
     let texts: Vec<String> = records.iter().map(|record| file(record).text()).collect();
-    for (text, number) in texts.iter().zip(1..) {
-        history.enter(text, &[]).map_err(|problems| DeskError::Record { number, problems })?;
+    history.enter_all(&texts).map_err(|(number, problems)| DeskError::Record { number, problems })?;
+    for text in &texts {
+        tx.journal(Entry::SlaRecord { contract: contract.clone(), text: text.clone() }).await?;
     }
-    let entry = |text: &String| Entry::SlaRecord { contract: contract.clone(), text: text.clone() };
-    store.append(texts.iter().map(entry).collect()).await?;
+    tx.commit().await?;
     Ok(texts)
 }
 

@@ -70,11 +70,16 @@ macro_rules! catalogue {
             pub fn fill(self, language: Language, values: &[(&str, &str)]) -> String {
                 filled(self.template(language), values)
             }
+
+            /// [`Self::fill`] with values that were made for it.
+            pub fn fill_all(self, language: Language, values: &[(&str, String)]) -> String {
+                filled(self.template(language), values)
+            }
         }
     };
 }
 
-fn filled(template: &str, values: &[(&str, &str)]) -> String {
+fn filled<V: AsRef<str>>(template: &str, values: &[(&str, V)]) -> String {
     let mut out = String::new();
     let mut parts = template.split('{');
     out.push_str(parts.next().unwrap_or_default());
@@ -82,7 +87,7 @@ fn filled(template: &str, values: &[(&str, &str)]) -> String {
         match part.split_once('}') {
             Some((name, rest)) => {
                 match values.iter().find(|(known, _)| *known == name) {
-                    Some((_, value)) => out.push_str(value),
+                    Some((_, value)) => out.push_str(value.as_ref()),
                     None => out.extend(["{", name, "}"]),
                 }
                 out.push_str(rest);

@@ -133,13 +133,13 @@ pub fn verify(
     let hospital_contract = verifier.manifest().contract.clone();
     for month in held.months.iter().filter(|month| month.contract == hospital_contract) {
         let values = [("month", month.month.to_string()), ("revision", month.revision.to_string())];
-        let whose = fill(EvidenceText::Held, language, &values);
+        let whose = EvidenceText::Held.fill_all(language, &values);
         verifier.compare(Witness { position: month.position, root: month.root, whose });
     }
     for (receipt, number) in receipts.iter().zip(1..) {
         let ack: Ack = verifier.receipt(receipt).ok_or(VerifyError::Receipt(number))?;
         let values = [("device", ack.device.to_string()), ("at", jst_minute(ack.server))];
-        let whose = fill(EvidenceText::Receipt, language, &values);
+        let whose = EvidenceText::Receipt.fill_all(language, &values);
         verifier.compare(Witness { position: ack.position, root: ack.log_root, whose });
     }
     loop {
@@ -186,7 +186,7 @@ const SHOWN: usize = 50;
 /// What was found, for a person.
 pub fn print(verdict: &Verdict, held: &Held, language: Language) -> String {
     let mut lines = Vec::new();
-    let mut say = |text: EvidenceText, values: &[(&str, String)]| lines.push(fill(text, language, values));
+    let mut say = |text: EvidenceText, values: &[(&str, String)]| lines.push(text.fill_all(language, values));
     let manifest = &verdict.manifest;
     say(
         EvidenceText::Head,
@@ -230,13 +230,16 @@ pub fn print(verdict: &Verdict, held: &Held, language: Language) -> String {
     if held.trust.is_none() {
         say(EvidenceText::FirstKey, &[("fingerprint", grouped(&verdict.vendor))]);
     }
+    for (position, taken) in &verdict.restored {
+        say(EvidenceText::Restored, &[("position", position.to_string()), ("taken", jst_minute(*taken))]);
+    }
     for device in &verdict.unapproved {
         say(EvidenceText::Unapproved, &[("device", device.to_string())]);
     }
     for fault in verdict.faults.iter().take(SHOWN) {
         lines.push(format!("! {}", Fault::text(fault, language)));
     }
-    let mut say = |text: EvidenceText, values: &[(&str, String)]| lines.push(fill(text, language, values));
+    let mut say = |text: EvidenceText, values: &[(&str, String)]| lines.push(text.fill_all(language, values));
     match verdict.faults.len() {
         0 => say(EvidenceText::Good, &[]),
         count => say(EvidenceText::Bad, &[("count", count.to_string())]),
@@ -266,9 +269,4 @@ fn figures(verdict: &Verdict, language: Language) -> Vec<Figure> {
         Figure { name, sealed, found }
     };
     of(&verdict.sealed).into_iter().map(figure).collect()
-}
-
-fn fill(text: EvidenceText, language: Language, values: &[(&str, String)]) -> String {
-    let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    text.fill(language, &values)
 }

@@ -26,6 +26,7 @@ catalogue! { EvidenceText:
     NoWitness { ja: "注意: 照合できる控え（前月の証拠、機器の受領証）がありません。保守会社が記録そのものを差し替えた場合は、機器の署名に反するものしか見つかりません。", en: "Note: there was nothing to compare with (evidence of the month before, a device's receipt). If the vendor has rewritten its own records, only what contradicts the devices' signatures is found." }
     FirstKey { ja: "注意: 保守会社の署名鍵を初めて受け入れました。指紋を保守会社に確かめてください: {fingerprint}", en: "Note: the vendor's key was accepted for the first time. Compare its fingerprint with the vendor: {fingerprint}" }
     Unapproved { ja: "注意: 機器 {device} の鍵には病院の承認がありません。", en: "Note: the hospital has not approved the key of device {device}." }
+    Restored { ja: "注意: {position} 番目の記録で、保守会社の収集サーバーは {taken} のバックアップから復元されています。それより後、復元までの受領証とは一致しません。", en: "Note: at entry {position} the vendor's collector was restored from a backup of {taken}. Receipts from between that and the restore do not match." }
     OtherEngine { ja: "注意: 報告書は {sealed}、この再計算は {own} によるものです。", en: "Note: the report was computed by {sealed}, this check by {own}." }
     FaultAt { ja: "証拠の {item} 件目（{position} 番目の記録）: {what}", en: "entry {item} of the file (position {position}): {what}" }
     Manifest { ja: "証拠の表紙が保守会社の鍵で署名されていないか、別の病院のものです", en: "the manifest is not signed by the vendor's key, or is of another hospital" }

@@ -60,7 +60,7 @@ impl Fault {
         match self.place {
             Some((item, position)) => {
                 let values = [("item", item.to_string()), ("position", position.to_string()), ("what", what)];
-                fill(EvidenceText::FaultAt, language, &values)
+                EvidenceText::FaultAt.fill_all(language, &values)
             }
             None => what,
         }
@@ -79,25 +79,25 @@ impl FaultKind {
             Self::Withheld => plain(EvidenceText::Withheld),
             Self::Witness { whose, position } => {
                 let values = [("whose", whose.clone()), ("position", position.to_string())];
-                fill(EvidenceText::Witness, language, &values)
+                EvidenceText::Witness.fill_all(language, &values)
             }
             Self::End => plain(EvidenceText::End),
             Self::Signature { device } => {
-                fill(EvidenceText::Signature, language, &[("device", device.to_string())])
+                EvidenceText::Signature.fill_all(language, &[("device", device.to_string())])
             }
             Self::Chain { device, seq } => {
                 let values = [("device", device.to_string()), ("seq", seq.to_string())];
-                fill(EvidenceText::Chain, language, &values)
+                EvidenceText::Chain.fill_all(language, &values)
             }
             Self::DeviceKey { device, fingerprint } => {
                 let fingerprint = tenken_common::key::grouped(fingerprint);
                 let values = [("device", device.to_string()), ("fingerprint", fingerprint)];
-                fill(EvidenceText::DeviceKey, language, &values)
+                EvidenceText::DeviceKey.fill_all(language, &values)
             }
             Self::Statement => plain(EvidenceText::Statement),
             Self::HospitalKey => plain(EvidenceText::HospitalKey),
             Self::Incident { incident } => {
-                fill(EvidenceText::Incident, language, &[("incident", incident.clone())])
+                EvidenceText::Incident.fill_all(language, &[("incident", incident.clone())])
             }
             Self::NoSeal => plain(EvidenceText::NoSeal),
             Self::SealedElsewhere => plain(EvidenceText::SealedElsewhere),
@@ -111,15 +111,10 @@ impl FaultKind {
                         ("found", change.after.clone().unwrap_or_else(none)),
                     ];
                     text.push_str("\n    ");
-                    text.push_str(&fill(EvidenceText::Change, language, &values));
+                    text.push_str(&EvidenceText::Change.fill_all(language, &values));
                 }
                 text
             }
         }
     }
-}
-
-fn fill(message: EvidenceText, language: Language, values: &[(&str, String)]) -> String {
-    let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    message.fill(language, &values)
 }

@@ -21,9 +21,13 @@ use crate::{
     },
     stream::{Entry, EntryKind, IncidentAction, IncidentStep, Stored},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use tenken_common::{
     ack::Ack,
+    config::Problems,
     consent::ConsentManifest,
     envelope::{Envelope, Payload, Verified},
     id::{DeviceId, Epoch, Hash, Seq},
@@ -31,6 +35,7 @@ use tenken_common::{
     message::Language,
     statement::{Agreement, DeviceApproval, KeySuccession, RejoinApproval, SlotTicket},
     stub::Stub,
+    time::Timestamp,
     trust::TrustDocument,
     wire::v1::ReceivedBatch,
 };
@@ -78,7 +83,9 @@ pub struct Verifier {
     statements: u64,
     sources: Sources,
     actions: Vec<IncidentAction>,
-    beats: Vec<tenken_common::time::Timestamp>,
+    beats: BTreeSet<Timestamp>,
+    /// Restores of the collector, by their positions.
+    restored: Vec<(u64, Timestamp)>,
     /// Revisions of the month, and the histories' sources as they were before each.
     seals: Vec<(MonthSealed, Sources, Heads)>,
 }
@@ -108,6 +115,9 @@ pub struct Verdict {
     pub devices: usize,
     /// Devices that speak in this file, of whose key the hospital said nothing.
     pub unapproved: Vec<DeviceId>,
+    /// Restores of the collector from a backup: the position, and when the backup was taken. What
+    /// a receipt from between says is not in the stream any more.
+    pub restored: Vec<(u64, Timestamp)>,
     pub sealed: Option<MonthSealed>,
     /// What the seal should be.
     pub found: Option<MonthSealed>,
@@ -156,7 +166,8 @@ impl Verifier {
             statements: 0,
             sources: Sources::default(),
             actions: Vec::new(),
-            beats: Vec::new(),
+            beats: BTreeSet::new(),
+            restored: Vec::new(),
             seals: Vec::new(),
         };
         if !seen {
@@ -249,7 +260,7 @@ impl Verifier {
         match entry {
             Entry::Heartbeat => {
                 self.sources.heartbeats.beat(item.committed);
-                self.beats.push(item.committed);
+                self.beats.insert(item.committed);
             }
             Entry::Started { .. } => self.sources.heartbeats.begin(item.committed),
             Entry::Hospital(hospital) => {
@@ -288,6 +299,7 @@ impl Verifier {
                 self.messages += 1;
                 return self.message(*device, bytes);
             }
+            Entry::Restored { taken } => self.restored.push((item.position, *taken)),
             Entry::IncidentAction(action) => self.actions.push(action.clone()),
             Entry::MonthSealed(sealed) => {
                 let of_month = (&sealed.contract, sealed.month);
@@ -301,7 +313,6 @@ impl Verifier {
             | Entry::Fork { .. }
             | Entry::CloneSuspected { .. }
             | Entry::Quarantined { .. }
-            | Entry::Restored { .. }
             | Entry::FactsChanged { .. } => {}
         }
         Ok(())
@@ -386,6 +397,7 @@ impl Verifier {
             statements: self.statements,
             devices: self.devices.values().filter(|device| device.speaks).count(),
             unapproved,
+            restored: self.restored,
             sealed,
             found,
             faults: self.faults,
@@ -427,6 +439,12 @@ impl Verifier {
         let holidays = Arc::new(HolidayList::of_days(inputs.holidays));
         let sources = Sources { holidays, ..sources.clone() };
         let history = sources.histories().ok().and_then(|mut all| all.remove(&sealed.contract));
+        // Somebody may have made it up: it goes no further where it does not fit together.
+        let history = history.filter(|history| {
+            let mut problems = Problems::default();
+            history.check(&mut problems);
+            problems.is_empty()
+        });
         let found = history.and_then(|history| sealed.again(&history, before).ok());
         if found.as_ref() != Some(sealed) && !is_other_program(sealed, found.as_ref()) {
             self.fault(FaultKind::Figures { changes: differences(sealed, found.as_ref()) });

@@ -40,6 +40,7 @@ use super::{
 use serde::Serialize;
 use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 use tenken_common::{
+    config::Problems,
     id::{ContractId, HospitalId, Name},
     time::Timestamp,
 };
@@ -89,6 +90,14 @@ impl Version {
 }
 
 impl History {
+    /// What does not fit together in it.
+    pub fn check(&self, problems: &mut Problems) {
+        match ContractHistory::new(self.versions.iter().map(|version| version.contract.clone())) {
+            Ok(contracts) => file::check(self, &contracts, problems),
+            Err(e) => problems.push("contracts", e.to_string()),
+        }
+    }
+
     /// What was known at an instant.
     pub fn known(&self, as_of: Timestamp) -> Known<'_> {
         let agreed = self.versions.iter().filter(|version| version.is_agreed(as_of));

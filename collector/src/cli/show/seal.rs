@@ -13,16 +13,16 @@ pub fn sealed(sealed: &MonthSealed, before: Option<&MonthSealed>, language: Lang
         ("revision", sealed.revision.to_string()),
         ("position", sealed.computed.position.to_string()),
     ];
-    let mut lines = vec![fill(EvidenceText::Sealed, language, &values)];
+    let mut lines = vec![EvidenceText::Sealed.fill_all(language, &values)];
     if let Some(before) = before {
         let changes = before.changes_to(sealed, language);
         let values = [("before", before.revision.to_string()), ("count", changes.len().to_string())];
-        lines.push(fill(EvidenceText::SealedAgain, language, &values));
+        lines.push(EvidenceText::SealedAgain.fill_all(language, &values));
         for change in changes {
             let text = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
             let values =
                 [("place", change.place), ("before", text(change.before)), ("after", text(change.after))];
-            lines.push(fill(EvidenceText::SealedChange, language, &values));
+            lines.push(EvidenceText::SealedChange.fill_all(language, &values));
         }
     }
     lines.join("\n")
@@ -36,10 +36,5 @@ pub fn written(sealed: &MonthSealed, written: &Written, path: &Path, language: L
         ("items", written.items.to_string()),
         ("bytes", written.bytes.to_string()),
     ];
-    fill(EvidenceText::EvidenceWritten, language, &values)
-}
-
-fn fill(text: EvidenceText, language: Language, values: &[(&str, String)]) -> String {
-    let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    text.fill(language, &values)
+    EvidenceText::EvidenceWritten.fill_all(language, &values)
 }

@@ -26,7 +26,7 @@ use tenken_common::{
 };
 
 /// Entries in one transaction of the derivation.
-const PAGE: u32 = 1_000;
+const PAGE: u32 = 200;
 
 /// A chain with a head of its own; `None` is the collector's.
 type Chain = Option<(Part, HospitalId)>;

@@ -234,6 +234,11 @@ impl Attack {
             let document = ByteBuf::from(self.falsely(&next));
             self.tally.count("trust chain forged, to the device", None);
             codec::to_vec(&TrustChain { documents: vec![document] }).unwrap()
+        } else if self.draw.once_in(2) {
+            // The collector's own word, handed on: a device whose challenge has grown old asks for
+            // nothing else before it has one.
+            let time = SignedTime { server: SystemClock::new().wall(), echo_nonce: request.nonce };
+            self.truly(&time)
         } else {
             let time = SignedTime { server: Timestamp::EPOCH, echo_nonce: request.nonce };
             self.falsely(&time)

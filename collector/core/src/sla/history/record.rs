@@ -9,7 +9,6 @@ use super::{History, file};
 use crate::sla::{
     agreed::Agreed,
     checklist::{ChecklistRecord, CorrectionRequest},
-    contract::ContractHistory,
     exclusion::Exclusion,
     job::{Access, Job},
     miss::Explanation,
@@ -156,17 +155,38 @@ impl History {
         }
     }
 
+    /// Adds records that nobody has agreed to yet, all or none; answers which one does not fit,
+    /// counted from 1.
+    pub fn enter_all(&mut self, texts: &[String]) -> Result<(), (usize, Problems)> {
+        let mut next = self.clone();
+        let mut problems = Problems::default();
+        let read = texts.iter().try_for_each(|text| {
+            next.apply(next.record_of(text, &[])?, &mut problems);
+            Ok::<(), Problems>(())
+        });
+        if read.is_ok() && problems.is_empty() {
+            next.check(&mut problems);
+            if problems.is_empty() {
+                *self = next;
+                return Ok(());
+            }
+        }
+        // One of them does not fit: one by one, to say which.
+        let mut next = self.clone();
+        for (text, number) in texts.iter().zip(1..) {
+            next.enter(text, &[]).map_err(|problems| (number, problems))?;
+        }
+        *self = next;
+        Ok(())
+    }
+
     /// Adds a record; on a problem the history stays as it was.
     pub fn enter(&mut self, text: &str, agreements: &[RecordAgreement]) -> Result<(), Problems> {
         let record = self.record_of(text, agreements)?;
         let mut next = self.clone();
         let mut problems = Problems::default();
         next.apply(record, &mut problems);
-        let versions = next.versions.iter().map(|version| version.contract.clone());
-        match ContractHistory::new(versions) {
-            Ok(contracts) => file::check(&next, &contracts, &mut problems),
-            Err(e) => problems.push("contracts", e.to_string()),
-        }
+        next.check(&mut problems);
         if problems.is_empty() {
             *self = next;
             Ok(())

@@ -50,8 +50,7 @@ impl Words {
     }
 
     pub(super) fn fill_all(self, text: ReportText, values: &[(&str, String)]) -> String {
-        let values: Vec<(&str, &str)> = values.iter().map(|(k, v)| (*k, v.as_str())).collect();
-        text.fill(self.language, &values)
+        text.fill_all(self.language, values)
     }
 
     pub(super) fn column(self, title: ReportText, kind: ColumnKind) -> Column {
