@@ -19,8 +19,10 @@ use std::{
 use tenken_collector::store::Store;
 use tenken_collector_core::stream::Entry;
 use tenken_common::{
+    batch::Link,
     envelope::{Envelope, Payload as _},
     id::{DeviceId, Hash, Seq},
+    stub::Stub,
     time::SystemClock,
     wire::v1::ReceivedBatch,
 };
@@ -185,8 +187,13 @@ fn wrongly_stored(database: &Path, device: DeviceId, first: Seq) -> Option<Strin
     });
     let read = |bytes: &[u8]| {
         let envelope = Envelope::from_bytes(bytes).unwrap();
-        let batch = ReceivedBatch::decode(envelope.body()).unwrap().batch;
-        (batch.device == device).then(|| (batch.seq, batch.prev, Hash::of(envelope.body())))
+        let link = if envelope.payload_type() == Stub::TYPE {
+            Link::of_stub(&Stub::decode(envelope.body()).unwrap())
+        } else {
+            let batch = ReceivedBatch::decode(envelope.body()).unwrap().batch;
+            Link::of_batch(&batch, Hash::of(envelope.body()))
+        };
+        (link.device == device).then_some((link.seq, link.prev, link.hash))
     };
     let (mut chain, mut forks) = (Vec::new(), Vec::new());
     for stored in &entries {
