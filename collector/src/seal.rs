@@ -72,7 +72,9 @@ pub async fn seal(
     }
     let hospital = hospital_of(store, contract).await?;
     let heads = tx.heads(&hospital).await?;
-    let computed = SealPoint { as_of: tx.now(), position: tx.position(), heads };
+    // People read the instant: the next whole second, before which nothing else is known.
+    let as_of = Timestamp::from_secs(tx.now().as_secs() + 1);
+    let computed = SealPoint { as_of, position: tx.position(), heads };
     let history = history::histories(store, holidays)
         .await?
         .remove(contract)

@@ -54,21 +54,6 @@ impl Store {
         }
         Ok(found)
     }
-
-    /// The contract's months that are sealed, with how many revisions each has.
-    pub async fn sealed_months(&self, contract: &ContractId) -> Result<Vec<(Month, u32)>, StoreError> {
-        let rows =
-            query("SELECT month, max(revision) AS n FROM sealed_month WHERE contract = ? GROUP BY month ORDER BY month")
-                .bind(contract.as_str())
-                .fetch_all(self.reader())
-                .await?;
-        let read = |row| {
-            let row: &sqlx::sqlite::SqliteRow = row;
-            let month = row.text("month")?.parse().map_err(|_| StoreError::Value("month"))?;
-            Ok((month, row.small("n")?))
-        };
-        rows.iter().map(read).collect()
-    }
 }
 
 /// Of before the begin only the journal matters: its kinds are rare and have an index.
