@@ -233,6 +233,10 @@ pub fn print(verdict: &Verdict, held: &Held, language: Language) -> String {
     for (position, taken) in &verdict.restored {
         say(EvidenceText::Restored, &[("position", position.to_string()), ("taken", jst_minute(*taken))]);
     }
+    for (device, from, to) in &verdict.lost {
+        let values = [("device", device.to_string()), ("from", from.to_string()), ("to", to.to_string())];
+        say(EvidenceText::Lost, &values);
+    }
     for device in &verdict.unapproved {
         say(EvidenceText::Unapproved, &[("device", device.to_string())]);
     }

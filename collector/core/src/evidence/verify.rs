@@ -7,32 +7,22 @@
 //!
 //! Does not: find what the vendor changed in its own entries before any witness had seen them.
 
+mod figures;
+
 use super::{BLOCK_BYTES_MAX, EvidenceManifest, Fault, FaultKind, Item, heads_at_begin};
 use crate::{
-    desk::notice::IncidentId,
     head::{Heads, Part},
     intake::arrival::Arrival,
-    sla::{
-        calendar::HolidayList,
-        history::Sources,
-        report::{ENGINE, change::Change},
-        response::IncidentEventKind,
-        seal::{Inputs, MonthSealed},
-    },
-    stream::{Entry, EntryKind, IncidentAction, IncidentStep, Stored},
+    sla::{history::Sources, seal::MonthSealed},
+    stream::{Entry, EntryKind, IncidentAction, Stored},
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 use tenken_common::{
     ack::Ack,
-    config::Problems,
     consent::ConsentManifest,
     envelope::{Envelope, Payload, Verified},
-    id::{DeviceId, Epoch, Hash, Seq},
+    id::{DeviceId, Epoch, Hash, Seq, SlotId},
     key::PublicKey,
-    message::Language,
     statement::{Agreement, DeviceApproval, KeySuccession, RejoinApproval, SlotTicket},
     stub::Stub,
     time::Timestamp,
@@ -79,6 +69,11 @@ pub struct Verifier {
     signer: Option<PublicKey>,
     devices: BTreeMap<DeviceId, Device>,
     approvals: BTreeMap<DeviceId, Vec<Hash>>,
+    /// Slots for devices that lost their key.
+    tickets: BTreeMap<SlotId, DeviceId>,
+    lost: Vec<(DeviceId, Seq, Seq)>,
+    /// Whether a device was in quarantine: what was found of it meanwhile is in no report.
+    doubtful: bool,
     messages: u64,
     statements: u64,
     sources: Sources,
@@ -118,6 +113,8 @@ pub struct Verdict {
     /// Restores of the collector from a backup: the position, and when the backup was taken. What
     /// a receipt from between says is not in the stream any more.
     pub restored: Vec<(u64, Timestamp)>,
+    /// Messages that the collector acknowledged and lost, as it says itself: from and to.
+    pub lost: Vec<(DeviceId, Seq, Seq)>,
     pub sealed: Option<MonthSealed>,
     /// What the seal should be.
     pub found: Option<MonthSealed>,
@@ -162,6 +159,9 @@ impl Verifier {
             signer: None,
             devices: BTreeMap::new(),
             approvals: BTreeMap::new(),
+            tickets: BTreeMap::new(),
+            lost: Vec::new(),
+            doubtful: false,
             messages: 0,
             statements: 0,
             sources: Sources::default(),
@@ -277,7 +277,10 @@ impl Verifier {
             Entry::Statement { bytes, .. } => return self.statement(bytes),
             Entry::Enrolled(enrolled) => {
                 let key = key_of(&enrolled.device_key).ok_or(FaultKind::Unreadable)?;
-                let device = Device { epoch: Epoch(1), key, last: None, speaks: false };
+                // The first message of a device that was there before the begin follows what is not shown.
+                let is_new = item.position > self.manifest.begin.position;
+                let last = is_new.then(|| (Seq(0), Hash::of(&enrolled.grant)));
+                let device = Device { epoch: Epoch(1), key, last, speaks: false };
                 self.devices.insert(enrolled.device, device);
             }
             Entry::Rejoined(rejoined) => {
@@ -289,8 +292,13 @@ impl Verifier {
                     speaks: false,
                 };
                 self.devices.insert(rejoined.device, device);
+                // A slot in the hospital's name says for which device it was.
+                if rejoined.slot.is_some_and(|slot| self.tickets.get(&slot) == Some(&rejoined.device)) {
+                    self.approve(rejoined.device, key.fingerprint());
+                }
             }
             Entry::CollectorLost(lost) => {
+                self.lost.push((lost.device, lost.from, lost.to));
                 if let Some(device) = self.devices.get_mut(&lost.device) {
                     device.last = Some((lost.to, lost.hash));
                 }
@@ -310,10 +318,9 @@ impl Verifier {
             Entry::CertificateIssued { .. }
             | Entry::Revoked { .. }
             | Entry::Rules { .. }
-            | Entry::Fork { .. }
             | Entry::CloneSuspected { .. }
-            | Entry::Quarantined { .. }
             | Entry::FactsChanged { .. } => {}
+            Entry::Fork { .. } | Entry::Quarantined { .. } => self.doubtful = true,
         }
         Ok(())
     }
@@ -339,7 +346,11 @@ impl Verifier {
         } else if kind == ConsentManifest::TYPE {
             envelope.open::<ConsentManifest>(&signer).is_ok()
         } else {
-            envelope.open::<SlotTicket>(&signer).is_ok()
+            let ticket = envelope.open::<SlotTicket>(&signer);
+            if let Ok(ticket) = &ticket {
+                self.tickets.extend(ticket.replaces.map(|device| (ticket.slot, device)));
+            }
+            ticket.is_ok()
         };
         if is_signed { Ok(()) } else { Err(FaultKind::Statement) }
     }
@@ -398,6 +409,7 @@ impl Verifier {
             devices: self.devices.values().filter(|device| device.speaks).count(),
             unapproved,
             restored: self.restored,
+            lost: self.lost,
             sealed,
             found,
             faults: self.faults,
@@ -421,82 +433,6 @@ impl Verifier {
         }
         unapproved
     }
-
-    /// The seal, and what it should be.
-    fn figures(&mut self) -> (Option<MonthSealed>, Option<MonthSealed>) {
-        let seals = std::mem::take(&mut self.seals);
-        let at = seals.iter().position(|(sealed, ..)| sealed.revision == self.manifest.revision);
-        let Some((sealed, sources, heads)) = at.and_then(|at| seals.get(at)) else {
-            self.fault(FaultKind::NoSeal);
-            return (None, None);
-        };
-        let before = at.and_then(|at| at.checked_sub(1)).and_then(|at| seals.get(at)).map(|(s, ..)| s);
-        if sealed.computed.heads != *heads {
-            self.fault(FaultKind::SealedElsewhere);
-        }
-        let inputs: Inputs = serde_json::from_str(&sealed.inputs).unwrap_or_default();
-        self.check_incidents(&inputs);
-        let holidays = Arc::new(HolidayList::of_days(inputs.holidays));
-        let sources = Sources { holidays, ..sources.clone() };
-        let history = sources.histories().ok().and_then(|mut all| all.remove(&sealed.contract));
-        // Somebody may have made it up: it goes no further where it does not fit together.
-        let history = history.filter(|history| {
-            let mut problems = Problems::default();
-            history.check(&mut problems);
-            problems.is_empty()
-        });
-        let found = history.and_then(|history| sealed.again(&history, before).ok());
-        if found.as_ref() != Some(sealed) && !is_other_program(sealed, found.as_ref()) {
-            self.fault(FaultKind::Figures { changes: differences(sealed, found.as_ref()) });
-        }
-        (Some(sealed.clone()), found)
-    }
-
-    /// What people did to the incidents stands in entries; what was detected, was at a heartbeat.
-    fn check_incidents(&mut self, inputs: &Inputs) {
-        let mut wrong: Vec<IncidentId> = Vec::new();
-        for incident in &inputs.incidents {
-            let is_entered = |step: IncidentStep, at| {
-                self.actions.iter().any(|a| (a.incident, a.step, a.at) == (incident.incident, step, at))
-            };
-            let from = self.beats.first().copied();
-            let is_true = incident.events.iter().all(|event| {
-                // Of before the file's begin there is no entry to hold it against.
-                if from.is_none_or(|from| event.at < from) {
-                    return true;
-                }
-                match event.kind {
-                    IncidentEventKind::Acknowledged => is_entered(IncidentStep::Acknowledged, event.at),
-                    IncidentEventKind::FirstResponseReported => {
-                        is_entered(IncidentStep::FirstResponseReported, event.at)
-                    }
-                    IncidentEventKind::Closed => {
-                        is_entered(IncidentStep::Closed, event.at) || self.beats.contains(&event.at)
-                    }
-                    IncidentEventKind::Detected(_) | IncidentEventKind::Recovered => {
-                        self.beats.contains(&event.at)
-                    }
-                    // Nothing enters these yet but people's own histories.
-                    IncidentEventKind::Contacted(_) | IncidentEventKind::Downgraded { .. } => false,
-                }
-            });
-            if !is_true {
-                wrong.push(incident.incident);
-            }
-        }
-        for incident in wrong {
-            self.fault(FaultKind::Incident { incident: incident.to_string() });
-        }
-    }
-}
-
-/// Whether another version computed the seal, and only how things are written differs.
-fn is_other_program(sealed: &MonthSealed, found: Option<&MonthSealed>) -> bool {
-    sealed.engine != ENGINE && found.is_some_and(|found| differences(sealed, Some(found)).is_empty())
-}
-
-fn differences(sealed: &MonthSealed, found: Option<&MonthSealed>) -> Vec<Change> {
-    found.map(|found| sealed.changes_to(found, Language::default())).unwrap_or_default()
 }
 
 fn key_of(bytes: &[u8]) -> Option<PublicKey> {
