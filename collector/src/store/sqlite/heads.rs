@@ -220,8 +220,9 @@ impl Store {
         }
     }
 
-    /// The last mark before an instant: the position of the entry before it, and the heads of a
-    /// hospital there; the stream's beginning where there is none.
+    /// The last mark before the first one of an instant or after it: the position of the entry before
+    /// it, and the heads of a hospital there; the stream's beginning where there is none. A clock
+    /// that was wrong for a while makes it an earlier one, never a later.
     pub async fn heads_before(
         &self,
         at: Timestamp,
@@ -229,9 +230,11 @@ impl Store {
     ) -> Result<(u64, Heads), StoreError> {
         let rows = query(
             "SELECT position, part, hash FROM head_mark
-             WHERE position = (SELECT max(position) FROM head_mark WHERE at_us < ?)",
+             WHERE position = (SELECT max(position) FROM head_mark WHERE position <
+                               coalesce((SELECT min(position) FROM head_mark WHERE at_us >= ?), ?))",
         )
         .bind(at.as_micros())
+        .bind(i64::MAX)
         .fetch_all(self.reader())
         .await?;
         let (mut before, mut heads) = (0, Heads::BEGIN);
@@ -248,5 +251,67 @@ impl Store {
             }
         }
         Ok((before, heads))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{sync::Arc, time::Duration};
+    use tenken_collector_core::stream::{Entry, Stored};
+    use tenken_common::{id::BootId, time::ManualClock};
+
+    fn day(n: u64, hour: u64) -> Timestamp {
+        let first: Timestamp = "2026-09-29T00:00:00+09:00".parse().unwrap();
+        first.plus(Duration::from_hours(24 * n + hour))
+    }
+
+    /// The collector's own head after these entries.
+    fn shared(entries: &[Stored]) -> Hash {
+        entries.iter().fold(Hash::ZERO, |head, stored| {
+            let row = StreamRow::of(stored).unwrap();
+            let (position, committed) = (row.position, row.committed);
+            let body = Hash::of(&row.body);
+            head::follow(head, &Leaf { position, kind: row.kind, committed, device: row.device, body })
+        })
+    }
+
+    #[tokio::test]
+    async fn evidence_of_a_month_begins_at_the_last_day_before_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(BootId([0; 16]), day(0, 9)));
+        let store = Store::open(&dir.path().join("collector.db"), clock.clone()).await.unwrap();
+        let hospital: HospitalId = "minato".parse().unwrap();
+        let month = day(2, 0);
+        assert_eq!(store.heads_before(month, &hospital).await.unwrap(), (0, Heads::BEGIN));
+        for n in 0..4 {
+            for hour in [9, 10, 17] {
+                clock.jump_to(day(n, hour));
+                store.append(vec![Entry::Heartbeat]).await.unwrap();
+            }
+        }
+        let entries = store.entries_after(0, 100).await.unwrap();
+        let begin = (3, Heads { shared: shared(&entries[..3]), ..Heads::BEGIN });
+        assert_eq!(store.heads_before(month, &hospital).await.unwrap(), begin, "before the second day");
+        let mut book = Book::default();
+        let heads = store.begin(&mut book).await.unwrap().heads(&hospital).await.unwrap();
+        assert_eq!(heads.shared, shared(&entries));
+
+        // A clock that goes back does not move it into the month.
+        clock.jump_to(day(1, 9));
+        store.append(vec![Entry::Heartbeat]).await.unwrap();
+        clock.jump_to(day(4, 9));
+        store.append(vec![Entry::Heartbeat]).await.unwrap();
+        assert_eq!(store.heads_before(month, &hospital).await.unwrap(), begin);
+
+        let digest = store.digest().await.unwrap();
+        store.reset_derived().await.unwrap();
+        assert_eq!(store.heads_before(month, &hospital).await.unwrap(), begin);
+        store.project_all().await.unwrap();
+        let again = store.digest().await.unwrap();
+        store.reset_derived().await.unwrap();
+        store.project_all().await.unwrap();
+        assert_eq!(store.digest().await.unwrap(), again, "{digest}");
+        store.close().await;
     }
 }
