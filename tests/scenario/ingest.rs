@@ -327,7 +327,7 @@ fn identities_and_certificates() {
         let Ok(reply) = ct2.post(&[], &bytes) else { return Some(()) };
         if reply.status == 200 {
             let ack = ct2.ack(&reply);
-            (ct2.seq, ct2.prev) = (ack.acked_seq, ack.hash);
+            ct2.go_on(&ack);
             return None;
         }
         assert_eq!(reply.status, 403);

@@ -92,8 +92,13 @@ impl Peer {
         let ack = self.ack(&reply);
         let hash = Hash::of(Envelope::from_bytes(&bytes).unwrap().body());
         assert_eq!((ack.acked_seq, ack.hash, ack.need_seq), (self.seq.next(), hash, None));
-        (self.seq, self.prev, self.next_record) = (ack.acked_seq, hash, self.next_record + 1);
+        self.go_on(&ack);
         bytes
+    }
+
+    /// Its last batch is acknowledged: the next one has another record.
+    pub fn go_on(&mut self, ack: &Ack) {
+        (self.seq, self.prev, self.next_record) = (ack.acked_seq, ack.hash, self.next_record + 1);
     }
 
     pub fn ack(&self, reply: &Reply) -> Ack {
