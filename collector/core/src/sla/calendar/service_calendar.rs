@@ -286,6 +286,7 @@ mod tests {
             assert!(bad.parse::<Hours>().is_err(), "{bad}");
         }
         assert_eq!("00:00-24:00".parse::<Hours>().unwrap().to_string(), "00:00-24:00");
+        assert_eq!("08:30-17:15".parse::<Hours>().unwrap().to_string(), "08:30-17:15");
         let overlap = vec!["09:00-12:00".parse().unwrap(), "11:59-13:00".parse().unwrap()];
         assert!(matches!(OpenHours::try_from(overlap), Err(BadHours::Overlap(..))));
         assert!(toml::from_str::<ServiceCalendar>("[weekly]\nmonday = []").is_err());
