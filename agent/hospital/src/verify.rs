@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use tenken_collector_core::{
-    evidence::{self, BLOCK_BYTES_MAX, Checked, Fault, FaultKind, Verdict, Verifier, Witness},
+    evidence::{self, BLOCK_BYTES_MAX, Checked, FaultKind, Verdict, Verifier, Witness},
     sla::{month::Month, report::ENGINE, seal::MonthSealed},
 };
 use tenken_common::{
@@ -130,8 +130,8 @@ pub fn verify(
     let manifest = block(&mut file).map_err(unread)?.and_then(Result::ok);
     let manifest = manifest.ok_or_else(|| unsound(FaultKind::Manifest))?;
     let mut verifier = Verifier::begin(&manifest, hospital, held.trust).map_err(unsound)?;
-    let hospital_contract = verifier.manifest().contract.clone();
-    for month in held.months.iter().filter(|month| month.contract == hospital_contract) {
+    let contract = verifier.manifest().contract.clone();
+    for month in held.months.iter().filter(|month| month.contract == contract) {
         let values = [("month", month.month.to_string()), ("revision", month.revision.to_string())];
         let whose = EvidenceText::Held.fill_all(language, &values);
         verifier.compare(Witness { position: month.position, root: month.root, whose });
@@ -241,7 +241,7 @@ pub fn print(verdict: &Verdict, held: &Held, language: Language) -> String {
         say(EvidenceText::Unapproved, &[("device", device.to_string())]);
     }
     for fault in verdict.faults.iter().take(SHOWN) {
-        lines.push(format!("! {}", Fault::text(fault, language)));
+        lines.push(format!("! {}", fault.text(language)));
     }
     let mut say = |text: EvidenceText, values: &[(&str, String)]| lines.push(text.fill_all(language, values));
     match verdict.faults.len() {

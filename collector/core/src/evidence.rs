@@ -97,18 +97,15 @@ impl Item {
         let body =
             if hidden { Content::Hidden(Hash::of(&body)) } else { Content::Whole(ByteBuf::from(body)) };
         let (position, committed) = (stored.position, stored.committed);
+        let part = stored.entry.kind().part();
         let mut item = Self { position, kind, committed, device, body, head: Hash::ZERO };
-        item.enter(heads, stored.entry.kind().part());
+        heads.follow(part, &item.leaf());
+        item.head = heads.of(part);
         Ok(item)
     }
 
-    /// Takes it into the heads.
-    fn enter(&mut self, heads: &mut Heads, part: Part) {
-        heads.follow(part, &self.leaf());
-        self.head = heads.of(part);
-    }
-
-    /// Takes it into the heads if that gives the head that it carries; else goes on from there.
+    /// Takes it into the heads; whether that gives the head that it carries. They go on from there
+    /// either way.
     fn follows(&self, heads: &mut Heads, part: Part) -> bool {
         heads.follow(part, &self.leaf());
         let follows = heads.of(part) == self.head;

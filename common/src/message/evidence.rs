@@ -30,7 +30,7 @@ catalogue! { EvidenceText:
     Lost { ja: "注意: 保守会社の収集サーバーは、機器 {device} の通信 {from} から {to} までを受領後に失ったとしています（乙の責）。", en: "Note: the vendor's collector says that it acknowledged messages {from} to {to} of device {device} and lost them (to the vendor's account)." }
     OtherEngine { ja: "注意: 報告書は {sealed}、この再計算は {own} によるものです。", en: "Note: the report was computed by {sealed}, this check by {own}." }
     FaultAt { ja: "証拠の {item} 件目（{position} 番目の記録）: {what}", en: "entry {item} of the file (position {position}): {what}" }
-    Manifest { ja: "証拠の表紙が保守会社の鍵で署名されていないか、別の病院のものです", en: "the manifest is not signed by the vendor's key, or is of another hospital" }
+    Manifest { ja: "証拠の表紙が読めないか、保守会社の鍵で署名されていません", en: "the manifest cannot be read, or is not signed by the vendor's key" }
     VendorKey { ja: "保守会社の鍵が前に確かめたものと違い、署名による引き継ぎもありません", en: "the vendor's key is not the one that was seen before, and no signed succession leads to it" }
     Unreadable { ja: "記録として読めません", en: "cannot be read as an entry" }
     Order { ja: "記録の順序が正しくありません", en: "does not come after the entry before it" }

@@ -18,7 +18,7 @@ pub struct Fault {
 /// See [`Fault`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FaultKind {
-    /// The manifest is not signed by the vendor's key, or names another hospital.
+    /// The manifest cannot be read, or is not signed by the vendor's key.
     Manifest,
     /// The vendor's key is not the one that was seen before, and no signed succession leads to it.
     VendorKey,

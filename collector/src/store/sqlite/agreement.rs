@@ -1,7 +1,7 @@
 //! What was entered about contracts and what the hospitals agreed to, read from the stream itself:
 //! both are few.
 
-use super::{Store, Tx, convert::Columns};
+use super::{Store, Tx, convert::Columns, read::stored_row};
 use crate::store::{
     StoreError,
     model::{AgreementRow, SlaRecordRow},
@@ -9,7 +9,7 @@ use crate::store::{
 use sqlx::{SqliteExecutor, query};
 use tenken_collector_core::{
     sla::contract::Contract,
-    stream::{Entry, EntryKind},
+    stream::{Entry, EntryKind, Stored},
 };
 use tenken_common::{
     envelope::{Envelope, Payload},
@@ -77,48 +77,32 @@ impl Tx<'_> {
 }
 
 async fn agreements(executor: impl SqliteExecutor<'_>) -> Result<Vec<AgreementRow>, StoreError> {
-    let kind = EntryKind::Statement as u8;
-    let rows = query(
-        "SELECT position, committed_us, body FROM stream WHERE kind > 2 AND kind = ? ORDER BY position",
-    )
-    .bind(i64::from(kind))
-    .fetch_all(executor)
-    .await?;
     let mut found = Vec::new();
-    for row in &rows {
-        let entry = Entry::decode(kind, None, row.blob("body")?);
-        let position = row.uint("position")?;
-        let Entry::Statement { bytes, .. } =
-            entry.map_err(|source| StoreError::Entry { position, source })?
-        else {
-            continue;
-        };
+    for Stored { committed, entry, .. } in of_kind(executor, EntryKind::Statement).await? {
+        let Entry::Statement { bytes, .. } = entry else { continue };
         let envelope = Envelope::from_bytes(&bytes).map_err(|_| StoreError::Value("statement"))?;
         if envelope.payload_type() == Agreement::TYPE {
             let agreement = Agreement::decode(envelope.body())?;
-            found.push(AgreementRow { filed: row.time("committed_us")?, agreement });
+            found.push(AgreementRow { filed: committed, agreement });
         }
     }
     Ok(found)
 }
 
 async fn sla_records(executor: impl SqliteExecutor<'_>) -> Result<Vec<SlaRecordRow>, StoreError> {
-    let kind = EntryKind::SlaRecord as u8;
-    let rows = query(
-        "SELECT position, committed_us, body FROM stream WHERE kind > 2 AND kind = ? ORDER BY position",
-    )
-    .bind(i64::from(kind))
-    .fetch_all(executor)
-    .await?;
     let mut found = Vec::new();
-    for row in &rows {
-        let position = row.uint("position")?;
-        let entry = Entry::decode(kind, None, row.blob("body")?);
-        if let Entry::SlaRecord { contract, text } =
-            entry.map_err(|source| StoreError::Entry { position, source })?
-        {
-            found.push(SlaRecordRow { position, entered: row.time("committed_us")?, contract, text });
-        }
+    for Stored { position, committed, entry } in of_kind(executor, EntryKind::SlaRecord).await? {
+        let Entry::SlaRecord { contract, text } = entry else { continue };
+        found.push(SlaRecordRow { position, entered: committed, contract, text });
     }
     Ok(found)
+}
+
+/// Every entry of a rare kind, oldest first; `kind > 2` is what the index of those is for.
+async fn of_kind(executor: impl SqliteExecutor<'_>, kind: EntryKind) -> Result<Vec<Stored>, StoreError> {
+    let rows = query("SELECT * FROM stream WHERE kind > 2 AND kind = ? ORDER BY position")
+        .bind(i64::from(kind as u8))
+        .fetch_all(executor)
+        .await?;
+    rows.iter().map(stored_row).collect()
 }
