@@ -1,7 +1,8 @@
 //! The history of each contract as the store has it: what the SLA's figures are made from.
 //!
 //! Holds: what stands in the stream goes in as [`Sources`] say. Incidents that fell into a device's
-//! quarantine are left out, for nobody knows whose device they speak of.
+//! quarantine are left out, for nobody knows whose device they speak of. Whoever looks at some months
+//! only need not read what devices reported before ([`reach`]).
 
 use crate::store::{Store, StoreError};
 use std::{collections::BTreeMap, sync::Arc};
@@ -13,18 +14,32 @@ use tenken_collector_core::{
     sla::{
         calendar::HolidayList,
         heartbeat::{HeartbeatRuns, Run},
-        history::{History, Sources},
+        history::{History, Sources, Speaker, reach},
         response::{IncidentEvent, IncidentEventKind, IncidentHistory},
     },
 };
-use tenken_common::id::ContractId;
+use tenken_common::{
+    id::{ContractId, DeviceId},
+    time::Timestamp,
+};
 
 /// Every contract's, by its id; an official list of holidays wins for its years.
 pub async fn histories(
     store: &Store,
     holidays: &Arc<HolidayList>,
 ) -> Result<BTreeMap<ContractId, History>, StoreError> {
-    let contracts = store.contracts().await?.into_iter().map(|row| (row.loaded, row.text)).collect();
+    histories_from(store, holidays, Timestamp::MIN).await
+}
+
+/// The same for whoever looks at nothing before `from`.
+pub async fn histories_from(
+    store: &Store,
+    holidays: &Arc<HolidayList>,
+    from: Timestamp,
+) -> Result<BTreeMap<ContractId, History>, StoreError> {
+    let contracts: Vec<(Timestamp, String)> =
+        store.contracts().await?.into_iter().map(|row| (row.loaded, row.text)).collect();
+    let devices = speakers(store, reach(contracts.iter().map(|(_, text)| text.as_str()), from)).await?;
     let agreements = store.agreements().await?.into_iter().map(|row| row.agreement).collect();
     let records = store.sla_records().await?.into_iter().map(|row| (row.contract, row.text)).collect();
     let runs = store.heartbeat_runs().await?;
@@ -32,9 +47,26 @@ pub async fn histories(
     let incidents = incidents(store).await?;
     let incidents = incidents.iter().map(|i| (i.hospital.clone(), incident_history(i))).collect();
     let holidays = Arc::clone(holidays);
-    Sources { contracts, agreements, records, incidents, heartbeats, holidays }
+    Sources { contracts, agreements, records, incidents, heartbeats, devices, holidays }
         .histories()
         .map_err(|_| StoreError::Value("contract"))
+}
+
+/// All devices, and what they said from an instant on.
+async fn speakers(store: &Store, from: Timestamp) -> Result<BTreeMap<DeviceId, Speaker>, StoreError> {
+    let mut speakers = BTreeMap::new();
+    for row in store.devices().await? {
+        let speaker = Speaker {
+            hospital: row.hospital,
+            label: row.label,
+            group: row.group,
+            enrolled: row.enrolled,
+            approved: row.approved.is_some(),
+            said: store.said(row.id, from).await?,
+        };
+        speakers.insert(row.id, speaker);
+    }
+    Ok(speakers)
 }
 
 async fn incidents(store: &Store) -> Result<Vec<Incident>, StoreError> {
@@ -75,10 +107,7 @@ fn incident_history(incident: &Incident) -> IncidentHistory {
 pub(crate) mod tests {
     use super::*;
     use tenken_collector_core::desk::{finding::Finding, notice::Bilingual};
-    use tenken_common::{
-        id::{DeviceId, HospitalId, Name},
-        time::Timestamp,
-    };
+    use tenken_common::id::{HospitalId, Name};
 
     pub(crate) fn at(s: i64) -> Timestamp {
         Timestamp::from_secs(1_790_000_000 + s)

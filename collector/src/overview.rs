@@ -243,7 +243,7 @@ pub async fn sla(
     month: Month,
     as_of: Timestamp,
 ) -> Result<Vec<ContractMonth>, StoreError> {
-    let histories = history::histories(store, holidays).await?;
+    let histories = history::histories_from(store, holidays, month.span().from).await?;
     let of = |history: &History| {
         let newest = &history.versions.last()?.contract;
         let known = history.known(as_of);

@@ -6,9 +6,9 @@
 use crate::{
     envelope::Verified,
     id::{BootId, DeviceId, Epoch, Hash, RecId, Seq},
-    observation::{Class, Record},
+    observation::{Class, Observation, Record},
     stub::Stub,
-    time::{ClockQuality, Moment},
+    time::{ClockQuality, Moment, Timestamp},
     wire::v1::ReceivedBatch,
 };
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,15 @@ pub struct Batch {
     pub class: Class,
     pub records: Vec<Record>,
     pub gaps: Vec<Gap>,
+}
+
+impl Batch {
+    /// An observation's time as the collector's clock would have shown it, where the batch knows the
+    /// error of the clock that stamped it; else the device's own.
+    pub fn corrected(&self, o: &Observation) -> Timestamp {
+        let same_boot = o.at.boot == self.at.boot;
+        same_boot.then(|| self.clock.correct(o.at.wall)).flatten().unwrap_or(o.at.wall)
+    }
 }
 
 /// Records that will never come, from and to inclusive, and why.

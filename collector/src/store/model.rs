@@ -11,6 +11,7 @@ use tenken_common::{
     batch::Gap,
     category::Category,
     enrollment::HostFacts,
+    fact::Fact,
     id::{BootId, ContractId, DeviceId, Epoch, Hash, HospitalId, Name, SlotId},
     key::PublicKey,
     observation::{CheckState, ProbeState},
@@ -199,6 +200,27 @@ pub struct ProbeRunRow {
     pub state: ProbeState,
     pub duration_ms: u32,
     pub at: Timestamp,
+}
+
+/// What a device last said of itself, of one kind and subject.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FactRow {
+    pub device: DeviceId,
+    pub subject: Name,
+    /// The device's time, corrected, and not after the commit.
+    pub at: Timestamp,
+    pub fact: Fact,
+}
+
+/// A version that a device reports changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RevisionChange {
+    pub device: DeviceId,
+    pub subject: Name,
+    /// When the new one was first reported.
+    pub at: Timestamp,
+    pub old: Name,
+    pub new: Name,
 }
 
 /// The collector was alive from first to last.

@@ -1,5 +1,5 @@
-//! The second derivation: from log and journal to series, check states, probe runs and signs of
-//! life.
+//! The second derivation: from log and journal to series, check states, probe runs, what devices
+//! say of themselves, and signs of life.
 //!
 //! Holds: entries are taken in position order, each page in one transaction with its checkpoint,
 //! so that it goes on where it stopped and comes out the same however it was interrupted. A
@@ -7,6 +7,8 @@
 //! as of doubtful identity.
 //!
 //! Does not: judge anything; that is the evaluation's.
+
+mod fact;
 
 use super::{
     StoreError,
@@ -16,11 +18,12 @@ use sqlx::{SqliteConnection, query, query_scalar};
 use std::collections::BTreeMap;
 use tenken_collector_core::{
     intake::arrival::Arrival,
-    sla::heartbeat,
+    sla::{heartbeat, history},
     stream::{Entry, Stored},
 };
 use tenken_common::{
     batch::Batch,
+    fact::Fact,
     id::{DeviceId, Name},
     observation::{Body, CheckResult, Class, Observation, ProbeRun, Record},
     time::Timestamp,
@@ -81,9 +84,9 @@ impl Page {
                 Arrival::Batch(received) => {
                     see_device(c, stored.committed, &received).await?;
                     for record in &received.batch.records {
-                        self.take_record(c, &received.batch, record).await?;
+                        self.take_record(c, (&received.batch, stored.committed), record).await?;
                     }
-                    Ok(())
+                    fact::take_said(c, &received.batch, stored.committed).await
                 }
                 Arrival::Stub(_) => hear_device(c, stored.committed, *device).await,
             },
@@ -118,11 +121,11 @@ impl Page {
     async fn take_record(
         &mut self,
         c: &mut SqliteConnection,
-        batch: &Batch,
+        (batch, committed): (&Batch, Timestamp),
         record: &Record,
     ) -> Result<(), StoreError> {
         let o = &record.observation;
-        let at = corrected(batch, o);
+        let at = batch.corrected(o);
         match &o.body {
             Body::Sample(sample) => {
                 self.take_quantities(c, (batch.device, o, &sample.probe), at, &sample.quantities).await
@@ -135,7 +138,15 @@ impl Page {
                 let probe = Name::of_outside("agent");
                 self.take_quantities(c, (batch.device, o, &probe), at, &report.quantities).await
             }
-            Body::Fact(_) => Ok(()),
+            Body::Fact(said) => {
+                // A counter is a line of numbers too, so that it can be forecast.
+                if let Fact::WearCounter(wear) = said {
+                    let value = std::slice::from_ref(&wear.value);
+                    self.take_quantities(c, (batch.device, o, &wear.probe), at, value).await?;
+                }
+                let at = history::instant(batch, o, committed);
+                fact::take_fact(c, (batch.device, &o.subject, at), said).await
+            }
         }
     }
 
@@ -164,13 +175,6 @@ impl Page {
         })
         .await
     }
-}
-
-/// An observation's time as the collector's clock would have shown it, where the batch knows the
-/// error of the clock that stamped it; else the device's own.
-fn corrected(batch: &Batch, o: &Observation) -> Timestamp {
-    let same_boot = o.at.boot == batch.at.boot;
-    same_boot.then(|| batch.clock.correct(o.at.wall)).flatten().unwrap_or(o.at.wall)
 }
 
 async fn series_id(c: &mut SqliteConnection, key: &SeriesKey) -> Result<i64, StoreError> {
@@ -221,7 +225,7 @@ async fn take_check(
 async fn take_alarms(c: &mut SqliteConnection, device: DeviceId, batch: &Batch) -> Result<(), StoreError> {
     for o in batch.records.iter().map(|r| &r.observation).filter(|o| o.class() == Class::Urgent) {
         if let Body::CheckResult(check) = &o.body {
-            take_check(c, (device, o, corrected(batch, o)), check, true).await?;
+            take_check(c, (device, o, batch.corrected(o)), check, true).await?;
         }
     }
     Ok(())
@@ -265,7 +269,7 @@ async fn see_device(
     received: &ReceivedBatch,
 ) -> Result<(), StoreError> {
     let batch = &received.batch;
-    let recorded = batch.records.iter().map(|r| corrected(batch, &r.observation)).max();
+    let recorded = batch.records.iter().map(|r| batch.corrected(&r.observation)).max();
     query(
         "INSERT INTO device_seen (device, received_us, recorded_us, offset_ms, uncertainty_ms, clock_source,
                                   boot, agent_version, unknown)

@@ -10,6 +10,7 @@ mod admission;
 mod backup;
 mod chain;
 mod enrollment;
+mod fact;
 mod filing;
 mod overload;
 mod rebuild;

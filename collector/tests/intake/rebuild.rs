@@ -1,5 +1,6 @@
 //! What is derived comes out the same when it is derived again; what was sent stays sent.
 
+use crate::fact::{message, patches, revision};
 use crate::support::{Device, Rig, START, ack_key, facts, name, post};
 use proptest::prelude::*;
 use sqlx::{Connection, sqlite::SqliteConnectOptions};
@@ -67,6 +68,12 @@ enum Step {
     Lost {
         device: usize,
     },
+    /// What it says of its own state, seen some seconds ago.
+    Facts {
+        device: usize,
+        ago_s: u64,
+        version: u8,
+    },
     Restored,
     OtherHost {
         device: usize,
@@ -97,6 +104,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => device.clone().prop_map(|device| Step::Hole { device }),
         2 => device.clone().prop_map(|device| Step::Alarm { device }),
         2 => device.clone().prop_map(|device| Step::Lost { device }),
+        3 => (device.clone(), 0u64..300, 0u8..3)
+            .prop_map(|(device, ago_s, version)| Step::Facts { device, ago_s, version }),
         1 => Just(Step::Restored),
         1 => (device.clone(), 0u8..3).prop_map(|(device, machine)| Step::OtherHost { device, machine }),
         3 => (device.clone(), 50u8..255).prop_map(|(device, key)| Step::Rejoin { device, key }),
@@ -114,6 +123,16 @@ async fn play(rig: &Rig, devices: &mut [(Device, Vec<u8>)], step: Step) {
             d.next_rec += skip;
             let gaps = if gap && skip > 0 { vec![(from, from + skip - 1)] } else { vec![] };
             *last = d.cut_with(records, &gaps);
+            rig.post(d, last).await;
+        }
+        Step::Facts { device, ago_s, version } => {
+            let (d, last) = &mut devices[device];
+            let seen = 300 - ago_s;
+            let facts = vec![
+                (seen, "viewer", revision(&version.to_string())),
+                (seen, "system", patches(version.into(), Some(START))),
+            ];
+            *last = message(d, facts);
             rig.post(d, last).await;
         }
         Step::Replay { device } => {

@@ -88,7 +88,7 @@ pub fn year(seed: u64, devices: u32, incidents: u32) -> (History, Timestamp) {
     let mut device = |i: u32| {
         let report = |n: u32, kind, late: u32| {
             let since = day(n).minus(DAY * late);
-            CurrencyReport { at: day(n), kind, state: CurrencyState::Since { since } }
+            CurrencyReport { at: day(n), kind, source: None, state: CurrencyState::Since { since } }
         };
         let late = rng.random_range(0..9u32);
         let of_day = |n| {

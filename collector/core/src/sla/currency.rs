@@ -2,9 +2,11 @@
 //! party that has to see to it (A4.1(2)①).
 //!
 //! Holds: every instant of a device's month is good, overdue or not known. A report counts until
-//! the next, and no longer than the contract says: what was good then is not taken to be good now.
-//! A device that never reported is not known (不明), and so is one whose report says so. Overdue is
-//! everything past `since + limit`.
+//! the next of the same source, and no longer than the contract says: what was good then is not
+//! taken to be good now. Of several sources (products, package sources) the worst counts: overdue
+//! where one is, else not known where one is, good where all that count are. A device that never
+//! reported is not known (不明), and so is one whose report says so. Overdue is everything past
+//! `since + limit`.
 
 use super::{
     contract::{CurrencyKind, CurrencyTerms, Party},
@@ -12,7 +14,7 @@ use super::{
     span::Span,
 };
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{cmp::Reverse, time::Duration};
 use tenken_common::{id::Name, time::Timestamp};
 
 /// What a device said, in any order.
@@ -27,10 +29,13 @@ pub struct DeviceReports {
     pub reports: Vec<CurrencyReport>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CurrencyReport {
     pub at: Timestamp,
     pub kind: CurrencyKind,
+    /// The product or package source that it is of, where it says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Name>,
     #[serde(flatten)]
     pub state: CurrencyState,
 }
@@ -47,6 +52,17 @@ pub enum CurrencyState {
     Unknown,
 }
 
+impl CurrencyState {
+    /// Greater for the worse one.
+    fn badness(self) -> (u8, Reverse<Timestamp>) {
+        match self {
+            Self::UpToDate => (0, Reverse(Timestamp::MAX)),
+            Self::Since { since } => (1, Reverse(since)),
+            Self::Unknown => (2, Reverse(Timestamp::MAX)),
+        }
+    }
+}
+
 /// One device and kind in a month.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CurrencyMonth {
@@ -58,53 +74,108 @@ pub struct CurrencyMonth {
     pub overdue: Vec<Span>,
     /// When nothing was known, in order.
     pub unknown: Vec<Span>,
-    /// The newest report in or before the month; `None`: there never was one.
+    /// The worst report that counts at the end, else the newest that counted; `None`: none did.
     pub last: Option<CurrencyReport>,
 }
 
 /// All kinds that the contract limits, of one device, in `span`.
 pub fn device_months(reports: &DeviceReports, terms: &CurrencyTerms, span: Span) -> Vec<CurrencyMonth> {
-    let responsible = terms.responsible(&reports.device);
-    let of_kind = |(kind, limit): (&CurrencyKind, &Duration)| {
-        let mut known: Vec<CurrencyReport> =
-            reports.reports.iter().filter(|r| r.kind == *kind && r.at < span.to).copied().collect();
-        // Of two at one instant the worse counts, in whatever order they came.
-        known.sort_unstable_by_key(|r| (r.at, r.state));
-        let mut out = CurrencyMonth {
-            device: reports.device.clone(),
-            kind: *kind,
-            responsible,
-            verdict: Verdict::Met,
-            overdue: Vec::new(),
-            unknown: Vec::new(),
-            last: known.last().copied(),
-        };
-        let mut known_until = span.from;
-        let nexts = known.iter().skip(1).map(|r| r.at).chain([Timestamp::MAX]);
-        for (report, next) in known.iter().zip(nexts) {
+    terms.limits.iter().map(|(kind, limit)| of_kind(reports, terms, (*kind, *limit), span)).collect()
+}
+
+fn of_kind(
+    reports: &DeviceReports,
+    terms: &CurrencyTerms,
+    (kind, limit): (CurrencyKind, Duration),
+    span: Span,
+) -> CurrencyMonth {
+    // What is older counts at no instant of it.
+    let oldest = span.from.minus(terms.report_max_age);
+    let counts = |r: &&CurrencyReport| r.kind == kind && r.at > oldest && r.at < span.to;
+    let mut known: Vec<&CurrencyReport> = reports.reports.iter().filter(counts).collect();
+    // Of two of one source at one instant the worse counts, in whatever order they came.
+    known.sort_unstable_by(|a, b| {
+        (&a.source, a.at, a.state.badness()).cmp(&(&b.source, b.at, b.state.badness()))
+    });
+    let mut stretches: Vec<(Span, Standing)> = Vec::new();
+    let mut at_end: Option<&CurrencyReport> = None;
+    for own in known.chunk_by(|a, b| a.source == b.source) {
+        let nexts = own.iter().skip(1).map(|r| r.at).chain([Timestamp::MAX]);
+        for (report, next) in own.iter().copied().zip(nexts) {
             let until = next.min(report.at.plus(terms.report_max_age));
             let Some(here) = Span::new(report.at, until).intersect(span) else { continue };
-            push(&mut out.unknown, Span::new(known_until, here.from));
-            match report.state {
-                CurrencyState::UpToDate => {}
-                CurrencyState::Since { since } => {
-                    let due = since.plus(*limit);
-                    push(&mut out.overdue, Span::new(here.from.max(due), here.to));
-                }
-                CurrencyState::Unknown => push(&mut out.unknown, here),
+            stretches.extend(standings(report.state, limit, here));
+            let badness = |r: &CurrencyReport| (r.state.badness(), r.at);
+            if until >= span.to && at_end.is_none_or(|other| badness(other) < badness(report)) {
+                at_end = Some(report);
             }
-            known_until = here.to;
         }
-        push(&mut out.unknown, Span::new(known_until, span.to));
-        out.verdict = match (out.overdue.is_empty(), out.unknown.is_empty()) {
-            _ if span.is_empty() => Verdict::NotApplicable,
-            (false, _) => Verdict::Missed,
-            (true, false) => Verdict::Unknown,
-            (true, true) => Verdict::Met,
-        };
-        out
+    }
+    let newest = known.iter().copied().max_by_key(|r| (r.at, r.state.badness()));
+    let (overdue, unknown) = worst(&stretches, span);
+    let verdict = match (overdue.is_empty(), unknown.is_empty()) {
+        _ if span.is_empty() => Verdict::NotApplicable,
+        (false, _) => Verdict::Missed,
+        (true, false) => Verdict::Unknown,
+        (true, true) => Verdict::Met,
     };
-    terms.limits.iter().map(of_kind).collect()
+    CurrencyMonth {
+        device: reports.device.clone(),
+        kind,
+        responsible: terms.responsible(&reports.device),
+        verdict,
+        overdue,
+        unknown,
+        last: at_end.or(newest).cloned(),
+    }
+}
+
+/// How one source stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Good,
+    Unknown,
+    Overdue,
+}
+
+/// What a report says of the stretch in which it counts.
+fn standings(
+    state: CurrencyState,
+    limit: Duration,
+    here: Span,
+) -> impl Iterator<Item = (Span, Standing)> + use<> {
+    let due = match state {
+        CurrencyState::UpToDate => here.to,
+        CurrencyState::Since { since } => since.plus(limit).clamp(here.from, here.to),
+        CurrencyState::Unknown => here.from,
+    };
+    let later = if state == CurrencyState::Unknown { Standing::Unknown } else { Standing::Overdue };
+    let both = [(Span::new(here.from, due), Standing::Good), (Span::new(due, here.to), later)];
+    both.into_iter().filter(|(span, _)| !span.is_empty())
+}
+
+/// The overdue and the unknown stretches of all sources together, in order.
+fn worst(stretches: &[(Span, Standing)], span: Span) -> (Vec<Span>, Vec<Span>) {
+    let edges = |(here, standing): &(Span, Standing)| [(here.from, *standing, 1), (here.to, *standing, -1)];
+    let mut edges: Vec<(Timestamp, Standing, i64)> = stretches.iter().flat_map(edges).collect();
+    edges.sort_unstable_by_key(|(at, ..)| *at);
+    let (mut overdue, mut unknown) = (Vec::new(), Vec::new());
+    let (mut good, mut dark, mut late) = (0, 0, 0);
+    let mut from = span.from;
+    for (at, standing, step) in edges.into_iter().chain([(span.to, Standing::Good, 0)]) {
+        if late > 0 {
+            push(&mut overdue, Span::new(from, at));
+        } else if dark > 0 || good == 0 {
+            push(&mut unknown, Span::new(from, at));
+        }
+        from = at;
+        *match standing {
+            Standing::Good => &mut good,
+            Standing::Unknown => &mut dark,
+            Standing::Overdue => &mut late,
+        } += step;
+    }
+    (overdue, unknown)
 }
 
 /// Adds a stretch, joined with one that it touches.
@@ -148,11 +219,13 @@ mod tests {
         }
     }
 
+    fn report(s: i64, source: Option<&str>, state: CurrencyState) -> CurrencyReport {
+        let source = source.map(|text| Name::new(text).unwrap());
+        CurrencyReport { at: at(s), kind: CurrencyKind::PatternFile, source, state }
+    }
+
     fn month(device: &str, reports: &[(i64, CurrencyState)], span: Span) -> CurrencyMonth {
-        let reports = reports
-            .iter()
-            .map(|(s, state)| CurrencyReport { at: at(*s), kind: CurrencyKind::PatternFile, state: *state })
-            .collect();
+        let reports = reports.iter().map(|(s, state)| report(*s, None, *state)).collect();
         let device = DeviceReports { device: Name::new(device).unwrap(), group: None, reports };
         device_months(&device, &terms(), span).remove(0)
     }
@@ -192,6 +265,41 @@ mod tests {
         assert_eq!(cannot_tell.verdict, Verdict::Unknown);
         let blank = month("ct-1", &[], Span::new(at(5), at(5)));
         assert_eq!(blank.verdict, Verdict::NotApplicable);
+    }
+
+    #[test]
+    fn of_several_products_the_worst_counts() {
+        let of = |reports: Vec<CurrencyReport>, to: i64| {
+            let device = DeviceReports { device: Name::new("ct-1").unwrap(), group: None, reports };
+            device_months(&device, &terms(), Span::new(at(0), at(to))).remove(0)
+        };
+        let (clamav, defender) = (Some("clamav"), Some("defender"));
+        let good = report(0, clamav, since(0));
+        let late = report(10, defender, since(-7 * DAY_S - 5));
+        let both = of(vec![good.clone(), late.clone()], 100);
+        assert_eq!(
+            (both.verdict, both.overdue, both.unknown),
+            (Verdict::Missed, vec![Span::new(at(10), at(100))], vec![])
+        );
+        assert_eq!(both.last, Some(late.clone()), "the worst one is shown");
+        // A product that cannot tell makes the device unknown, and hides no other that is overdue.
+        let dark = report(50, clamav, CurrencyState::Unknown);
+        let three = of(vec![good.clone(), late.clone(), dark.clone()], 100);
+        assert_eq!((three.overdue, three.unknown), (vec![Span::new(at(10), at(100))], vec![]));
+        let two = of(vec![report(0, defender, CurrencyState::UpToDate), good.clone(), dark], 100);
+        assert_eq!((two.verdict, two.unknown), (Verdict::Unknown, vec![Span::new(at(50), at(100))]));
+        // One that is not heard of any more counts no longer than its report.
+        let gone = of(vec![late, report(2 * DAY_S, clamav, since(DAY_S))], 3 * DAY_S);
+        assert_eq!(gone.overdue, [Span::new(at(10), at(2 * DAY_S + 10))]);
+        assert_eq!(gone.unknown, [Span::new(at(0), at(10))]);
+    }
+
+    #[test]
+    fn of_two_at_one_instant_the_older_definitions_count() {
+        let span = Span::new(at(0), at(DAY_S));
+        for reports in [[(0, since(0)), (0, since(-8 * DAY_S))], [(0, since(-8 * DAY_S)), (0, since(0))]] {
+            assert_eq!(month("ct-1", &reports, span).verdict, Verdict::Missed);
+        }
     }
 
     #[test]
@@ -235,7 +343,7 @@ mod tests {
             prop_assert_eq!(&got, &month("ct-1", &turned, span));
             for step in 0..40 {
                 let t = at(step * hour);
-                let newest = made.iter().filter(|(s, _)| at(*s) <= t).max_by_key(|(s, state)| (*s, *state));
+                let newest = made.iter().filter(|(s, _)| at(*s) <= t).max_by_key(|(s, state)| (*s, state.badness()));
                 let known = newest.filter(|(s, _)| t < at(*s).plus(terms().report_max_age));
                 let (overdue, unknown) = match known {
                     None | Some((_, CurrencyState::Unknown)) => (false, true),

@@ -10,12 +10,14 @@
 
 mod file;
 mod record;
+mod reported;
 mod source;
 mod standing;
 pub mod table;
 
 pub use file::FORMAT;
 pub use record::{FiledRecord, Record, RecordAgreement};
+pub use reported::{Said, Speaker, instant, reach};
 pub use source::Sources;
 pub use standing::VersionState;
 
@@ -130,8 +132,8 @@ impl History {
         claims
     }
 
-    /// The devices that a contract version covers: the ones that it names, also those that never
-    /// reported; of groups, and where it covers all, the ones that did.
+    /// The devices that a contract version covers: the ones that it names, also those that nobody
+    /// knows; of groups, and where it covers all, the known ones.
     pub fn covered(&self, contract: &Contract) -> Vec<Cow<'_, DeviceReports>> {
         let own = contract.rules.currency.iter().flat_map(|terms| &terms.provider_devices);
         let mut named: BTreeSet<&Name> = own.collect();

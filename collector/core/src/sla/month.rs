@@ -272,7 +272,7 @@ fn currency_of(segments: &[SlaSegment]) -> Vec<CurrencyMonth> {
                 whole.verdict = Verdict::of_segments([whole.verdict, part.verdict]);
                 whole.overdue.extend(&part.overdue);
                 whole.unknown.extend(&part.unknown);
-                whole.last = part.last;
+                whole.last = part.last.clone().or_else(|| whole.last.take());
             }
         }
     }

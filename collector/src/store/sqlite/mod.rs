@@ -13,6 +13,7 @@ mod book;
 mod convert;
 mod epoch;
 mod evaluation;
+mod fact;
 mod heads;
 mod observed;
 mod read;
@@ -26,6 +27,7 @@ pub(super) use append::{insert, scope_text, stored_arrival};
 pub use book::Book;
 pub(super) use convert::{Columns, int};
 pub use epoch::Chain;
+pub(super) use fact::{kind_code, state_codes};
 pub(super) use read::{entries_after, set_checkpoint};
 pub use sealed::OwnEntries;
 

@@ -10,13 +10,17 @@ use sqlx::{AssertSqlSafe, query, query_scalar};
 use tenken_common::id::Hash;
 
 /// Every derived table, children before what they refer to.
-const DERIVED: [&str; 28] = [
+const DERIVED: [&str; 32] = [
     "sealed_month",
     "head_mark",
     "chain_head",
     "evaluation",
     "incident",
     "forecast",
+    "fact",
+    "currency_report",
+    "failed_push",
+    "revision",
     "heartbeat_run",
     "device_seen",
     "probe_run",

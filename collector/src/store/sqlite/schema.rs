@@ -6,8 +6,12 @@
 use crate::store::StoreError;
 use sqlx::{Connection, SqlitePool, query, query_scalar, raw_sql};
 
-const SCRIPTS: [&str; 3] =
-    [include_str!("0001_first.sql"), include_str!("0002_delivery.sql"), include_str!("0003_heads.sql")];
+const SCRIPTS: [&str; 4] = [
+    include_str!("0001_first.sql"),
+    include_str!("0002_delivery.sql"),
+    include_str!("0003_heads.sql"),
+    include_str!("0004_facts.sql"),
+];
 
 pub(super) async fn migrate(writer: &SqlitePool) -> Result<(), StoreError> {
     let known = i64::try_from(SCRIPTS.len()).unwrap_or(i64::MAX);

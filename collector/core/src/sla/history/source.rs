@@ -3,9 +3,12 @@
 //!
 //! Holds: a contract version was approved by 乙 when it was loaded and by 甲 when 甲 signed that it
 //! agrees to its text; before both it is a draft. A record counts as agreed by 甲's signature over
-//! its text only.
+//! its text only. Every device that 甲 approved counts, also one that never said anything.
 
-use super::{History, RecordAgreement, Version};
+use super::{
+    History, RecordAgreement, Version,
+    reported::{self, Speaker},
+};
 use crate::sla::{
     agreed::Agreed, calendar::HolidayList, contract::Contract, heartbeat::HeartbeatRuns,
     response::IncidentHistory,
@@ -13,7 +16,7 @@ use crate::sla::{
 use std::{collections::BTreeMap, sync::Arc};
 use tenken_common::{
     config::Problems,
-    id::{ContractId, Hash, HospitalId},
+    id::{ContractId, DeviceId, Hash, HospitalId},
     statement::{Agreement, AgreementKind},
     time::Timestamp,
 };
@@ -29,6 +32,7 @@ pub struct Sources {
     pub records: Vec<(ContractId, String)>,
     pub incidents: Vec<(HospitalId, IncidentHistory)>,
     pub heartbeats: HeartbeatRuns,
+    pub devices: BTreeMap<DeviceId, Speaker>,
     pub holidays: Arc<HolidayList>,
 }
 
@@ -54,6 +58,14 @@ impl Sources {
             };
             let own = self.incidents.iter().filter(|(of, _)| *of == hospital);
             history.incidents = own.map(|(_, incident)| incident.clone()).collect();
+            let speaks = |speaker: &&Speaker| speaker.approved && speaker.hospital == hospital;
+            history.devices = reported::by_label(self.devices.values().filter(speaks));
+            // Of those that any version of the contract covers.
+            let covers =
+                |version: &Version, s: &Speaker| version.contract.devices.covers(&s.label, s.group.as_ref());
+            let covered = |speaker: &&Speaker| history.versions.iter().any(|v| covers(v, speaker));
+            let covered = self.devices.values().filter(speaks).filter(covered);
+            history.failed_pushes = reported::failed_pushes(covered);
             let agreed: Vec<RecordAgreement> =
                 self.agreed(&hospital, AgreementKind::Record).map(record_agreement).collect();
             for (_, text) in self.records.iter().filter(|(contract, _)| contract == id) {
