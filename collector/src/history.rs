@@ -7,15 +7,12 @@
 use crate::store::{Store, StoreError};
 use std::{collections::BTreeMap, sync::Arc};
 use tenken_collector_core::{
-    desk::{
-        incident::{Incident, Step},
-        notice::Severity,
-    },
+    desk::incident::Incident,
     sla::{
         calendar::HolidayList,
         heartbeat::{HeartbeatRuns, Run},
         history::{History, Sources, Speaker, reach},
-        response::{IncidentEvent, IncidentEventKind, IncidentHistory},
+        response::IncidentHistory,
     },
 };
 use tenken_common::{
@@ -45,7 +42,7 @@ pub async fn histories_from(
     let runs = store.heartbeat_runs().await?;
     let heartbeats = HeartbeatRuns::of_runs(runs.iter().map(|run| Run { first: run.first, last: run.last }));
     let incidents = incidents(store).await?;
-    let incidents = incidents.iter().map(|i| (i.hospital.clone(), incident_history(i))).collect();
+    let incidents = incidents.iter().map(|i| (i.hospital.clone(), IncidentHistory::of(i))).collect();
     let holidays = Arc::clone(holidays);
     Sources { contracts, agreements, records, incidents, heartbeats, devices, holidays }
         .histories()
@@ -85,28 +82,16 @@ async fn incidents(store: &Store) -> Result<Vec<Incident>, StoreError> {
     Ok(incidents)
 }
 
-/// An incident as the response clock sees it. An escalation is a detection of the new severity.
-fn incident_history(incident: &Incident) -> IncidentHistory {
-    let escalated = incident.last(Step::Escalated).is_some();
-    let at_first = if escalated { Severity::Warning } else { incident.worst };
-    let events = incident.events.iter().map(|event| {
-        let kind = match event.step {
-            Step::Detected | Step::Reopened => IncidentEventKind::Detected(at_first),
-            Step::Escalated => IncidentEventKind::Detected(incident.worst),
-            Step::Acknowledged => IncidentEventKind::Acknowledged,
-            Step::FirstResponseReported => IncidentEventKind::FirstResponseReported,
-            Step::Recovered => IncidentEventKind::Recovered,
-            Step::Closed => IncidentEventKind::Closed,
-        };
-        IncidentEvent { at: event.at, kind }
-    });
-    IncidentHistory { incident: incident.id, events: events.collect() }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use tenken_collector_core::desk::{finding::Finding, notice::Bilingual};
+    use tenken_collector_core::{
+        desk::{
+            finding::Finding,
+            notice::{Bilingual, Severity},
+        },
+        sla::response::{IncidentEvent, IncidentEventKind},
+    };
     use tenken_common::id::{HospitalId, Name};
 
     pub(crate) fn at(s: i64) -> Timestamp {
@@ -148,7 +133,7 @@ pub(crate) mod tests {
             subject: incident.subject.clone(),
         };
         incident.update(&worse, at(60));
-        let history = incident_history(&incident);
+        let history = IncidentHistory::of(&incident);
         let expected = [(at(5), Severity::Warning), (at(60), Severity::Critical)]
             .map(|(at, severity)| IncidentEvent { at, kind: IncidentEventKind::Detected(severity) });
         assert_eq!(history.events, expected);
@@ -159,7 +144,7 @@ pub(crate) mod tests {
     fn an_incident_that_came_back_milder_keeps_the_clock_of_its_worst_time() {
         let mut incident = incident(Severity::Critical);
         incident.severity = Severity::Warning;
-        let first = incident_history(&incident).events.into_iter().next().unwrap();
+        let first = IncidentHistory::of(&incident).events.into_iter().next().unwrap();
         assert_eq!(first.kind, IncidentEventKind::Detected(Severity::Critical));
     }
 }

@@ -3,8 +3,10 @@
 //! Holds: it only reads. What is not known is absent; nothing here turns an unknown into a zero.
 
 mod consent;
+pub mod device;
 
 pub use consent::{ConsentOverview, ConsentStanding};
+pub use device::{DeviceCard, LedgerRow, Upkeep};
 
 use crate::{
     history,
@@ -87,6 +89,8 @@ pub struct DeviceOverview {
     pub agent_version: Option<String>,
     /// What the hospital consented to, as far as it was filed here.
     pub consent: Option<ConsentOverview>,
+    /// Patches and pattern files, as far as it told lately.
+    pub upkeep: Upkeep,
     pub probes: Vec<ProbeOverview>,
 }
 
@@ -166,6 +170,7 @@ pub async fn devices(store: &Store, as_of: Timestamp) -> Result<Vec<DeviceOvervi
     let uptime = Uptime::new(runs.iter().map(|run| Stretch { from: run.first, to: run.last.min(as_of) }));
     let mut probes = probes(store).await?;
     let consents = Consents::load(store).await?;
+    let upkeep = device::upkeep(store, as_of).await?;
     let mut out = Vec::new();
     for row in store.devices().await? {
         let (seen, counts) = (seen.get(&row.id), counts.get(&row.id));
@@ -205,6 +210,7 @@ pub async fn devices(store: &Store, as_of: Timestamp) -> Result<Vec<DeviceOvervi
             }),
             agent_version: seen.map(|s| s.agent_version.clone()),
             consent: consents.of(&row, as_of),
+            upkeep: upkeep.get(&row.id).copied().unwrap_or_default(),
             probes: of_device,
             hospital: row.hospital,
             label: row.label,
@@ -347,6 +353,7 @@ fn device_facts(d: &DeviceOverview) -> DeviceFacts {
         last_seen: d.last_received,
         records_stored: d.records,
         gaps: d.gaps,
+        upkeep: d.upkeep,
         clock_offset_seconds: d
             .clock_offset_ms
             .map(|ms| Timestamp::from_micros(ms.saturating_mul(1_000)).as_secs_f64()),

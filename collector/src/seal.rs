@@ -1,7 +1,7 @@
 //! Sealing months and writing their evidence.
 //!
-//! Holds: a seal is computed while nothing else can be written, so that it speaks of the stream as
-//! it stands before it. A month is sealed once the evaluation has come past its end. Evidence is
+//! Holds: a seal is computed while nothing else can be written and when everything before it is
+//! projected, so that it speaks of the stream as it stands before it. A month is sealed once the evaluation has come past its end. Evidence is
 //! written beside a serving collector, and only under its name once it is whole.
 
 use crate::{
@@ -15,6 +15,7 @@ use std::{
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 use tenken_collector_core::{
     desk::{incident::Incident, notice::IncidentId},
@@ -43,6 +44,8 @@ pub enum SealMonthError {
         reached.map_or_else(|| "it never ran".to_owned(), |at| format!("it is at {at}"))
     )]
     NotEvaluated { month: Month, reached: Option<Timestamp> },
+    #[error("the collector takes in more than can be sealed just now; try again")]
+    Busy,
     #[error(transparent)]
     Seal(#[from] SealError),
     #[error("{month} of {contract} is not sealed; `sla seal` does it")]
@@ -65,11 +68,21 @@ pub async fn seal(
     month: Month,
 ) -> Result<MonthSealed, SealMonthError> {
     let mut book = Book::default();
-    let mut tx = store.begin(&mut book).await?;
-    let reached = store.evaluated_to().await?;
-    if reached.is_none_or(|at| at < month.span().to) {
-        return Err(SealMonthError::NotEvaluated { month, reached });
-    }
+    let mut tries = 0..SETTLE_TRIES;
+    let mut tx = loop {
+        let reached = store.evaluated_to().await?;
+        if reached.is_none_or(|at| at < month.span().to) {
+            return Err(SealMonthError::NotEvaluated { month, reached });
+        }
+        let settled = settle(store).await?;
+        let tx = store.begin(&mut book).await?;
+        if settled == Some(tx.position()) {
+            break tx;
+        }
+        drop(tx);
+        tries.next().ok_or(SealMonthError::Busy)?;
+        tokio::time::sleep(SETTLE_WAIT).await;
+    };
     let hospital = hospital_of(store, contract).await?;
     let heads = tx.heads(&hospital).await?;
     // People read the instant: the next whole second, before which nothing else is known.
@@ -84,6 +97,22 @@ pub async fn seal(
     tx.journal(Entry::MonthSealed(Box::new(sealed.clone()))).await?;
     tx.commit().await?;
     Ok(sealed)
+}
+
+/// How often and after how long it is tried again to seal what stands still.
+const SETTLE_TRIES: u32 = 100;
+const SETTLE_WAIT: Duration = Duration::from_millis(20);
+
+/// Projects up to the stream's end, and answers where that was; `None` where a tick before it is
+/// still to be evaluated, for which nothing after it may be projected.
+async fn settle(store: &Store) -> Result<Option<u64>, StoreError> {
+    let position = store.position().await?;
+    let steps = store.tick_after(store.checkpoint("evaluate").await?).await?;
+    if steps.last().is_some_and(|tick| tick.position <= position) {
+        return Ok(None);
+    }
+    store.project_until(position).await?;
+    Ok(Some(position))
 }
 
 /// A revision of a sealed month, the newest where none is named.
@@ -125,7 +154,9 @@ pub async fn write_evidence(
 ) -> Result<Written, SealMonthError> {
     let failed = |source| SealMonthError::Write { path: path.to_owned(), source };
     let hospital = hospital_of(store, &sealed.contract).await?;
-    let (begin, heads) = store.heads_before(sealed.month.span().from, &hospital).await?;
+    let texts: Vec<_> = store.contracts().await?.into_iter().map(|row| (row.loaded, row.text)).collect();
+    let needed = evidence::needed_from(&sealed.contract, &texts, sealed.month);
+    let (begin, heads) = store.heads_before(needed, &hospital).await?;
     let begin = Place { position: begin, heads };
     let end = store.position().await?;
     let hidden = Hidden::of(store, &hospital).await?;

@@ -99,10 +99,12 @@ fn filled<V: AsRef<str>>(template: &str, values: &[(&str, V)]) -> String {
 }
 
 mod contract;
+mod device;
 mod evidence;
 mod report;
 
 pub use contract::ContractText;
+pub use device::DeviceText;
 pub use evidence::EvidenceText;
 pub use report::ReportText;
 

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Holds: the hospital's journal is there from its first entry on; the collector's own entries and
-//! the devices' messages from a mark before the month on ([`crate::head`]). Other hospitals' entries
-//! are not. What people did to other hospitals' incidents stands by its hash only. Each entry
+//! the devices' messages from a mark before the month on ([`crate::head`]), early enough for every
+//! report of before the month that still counts in it. Other hospitals' entries are not. What people did to other hospitals' incidents stands by its hash only. Each entry
 //! carries its part's head after it, so that a change is found at its place.
 //!
 //! Does not: compress, since one changed byte would then spoil everything after it.
@@ -22,7 +22,7 @@ pub use verify::{Checked, Verdict, Verifier, Witness};
 
 use crate::{
     head::{Heads, Leaf, Part},
-    sla::month::Month,
+    sla::{contract::Contract, history::reach, month::Month},
     stream::{Entry, EntryError, EntryKind, Stored},
 };
 use serde::{Deserialize, Serialize};
@@ -64,6 +64,12 @@ pub struct Place {
     /// The last entry before it.
     pub position: u64,
     pub heads: Heads,
+}
+
+/// From when on a month's figures need the collector's own entries and the devices' messages.
+pub fn needed_from(contract: &ContractId, texts: &[(Timestamp, String)], month: Month) -> Timestamp {
+    let of_contract = |text: &&str| Contract::parse(text).is_ok_and(|c| c.id == *contract);
+    reach(texts.iter().map(|(_, text)| text.as_str()).filter(of_contract), month.span().from)
 }
 
 /// The heads with which a file's first entry is met: its journal is whole.

@@ -5,6 +5,7 @@
 
 mod calendar;
 mod contract;
+mod device;
 mod report;
 pub mod show;
 mod sla;
@@ -98,6 +99,23 @@ enum Command {
 enum DeviceCommand {
     /// All devices, with their state and what they reported last
     List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// What a device says of its own state: patches, pattern files, versions, wear, inventory
+    Show {
+        /// Its id, or its name where only one device has it
+        device: Name,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// The ledger of all devices that the ministry's checklist asks hospitals for
+    Ledger {
+        /// As CSV, for a table program
+        #[arg(long, conflicts_with = "json")]
+        csv: bool,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -362,6 +380,8 @@ async fn device(command: DeviceCommand, store: &Store, language: Language) -> an
             let devices = overview::devices(store, SystemClock::new().wall()).await?;
             if json { print_json(&devices) } else { say(&show::devices(&devices, language)) }
         }
+        DeviceCommand::Show { device, json } => device::show(store, &device, (json, language)).await,
+        DeviceCommand::Ledger { csv, json } => device::ledger(store, csv, (json, language)).await,
         DeviceCommand::File { statements } => {
             for path in statements {
                 let text = read(&path)?;

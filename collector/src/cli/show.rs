@@ -1,6 +1,7 @@
 //! Listings as a person reads them. Pure.
 
 pub mod contract;
+pub mod device;
 pub mod seal;
 pub mod sla;
 

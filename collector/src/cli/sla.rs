@@ -20,6 +20,7 @@ use tenken_collector_core::sla::{
     contract::Contract,
     history::{FiledRecord, History, Record},
     month::Month,
+    report::draft,
     what_if,
 };
 use tenken_common::{
@@ -126,6 +127,12 @@ enum SlaCommand {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
+    /// Drafts of events to report, from what devices show: versions that changed without work on
+    /// record, identities in doubt; as records to complete and enter
+    Drafts {
+        #[arg(long)]
+        contract: ContractId,
+    },
     /// A report: as it was sealed, or else as it would be now; or of a history that is written in a file
     Report(report::ReportArgs),
 }
@@ -167,17 +174,8 @@ pub async fn run(args: SlaArgs, config: &CollectorConfig, language: Language) ->
     let now = SystemClock::new().wall();
     match args.command {
         None => {
-            with_store(config, async |store| {
-                let months = overview::sla(
-                    store,
-                    &app::holidays(config)?,
-                    args.month.unwrap_or_else(|| Month::of(now)),
-                    now,
-                )
-                .await?;
-                if args.json { print_json(&months) } else { say(&show::sla(&months, language)) }
-            })
-            .await
+            let month = args.month.unwrap_or_else(|| Month::of(now));
+            show_month(config, (month, now), (args.json, language)).await
         }
         Some(SlaCommand::Report(args)) => {
             if let (Some(contract), Some(month)) = (&args.source.contract, args.sealed_month()) {
@@ -208,6 +206,7 @@ pub async fn run(args: SlaArgs, config: &CollectorConfig, language: Language) ->
             })
             .await
         }
+        Some(SlaCommand::Drafts { contract }) => drafts(config, &contract, language).await,
         Some(SlaCommand::Enter { contract, file, for_hospital }) => {
             with_store(config, async |store| {
                 let records = Record::parse_all(&read(&file)?)
@@ -262,6 +261,28 @@ pub async fn run(args: SlaArgs, config: &CollectorConfig, language: Language) ->
             source.open(config, work).await
         }
     }
+}
+
+async fn show_month(
+    config: &CollectorConfig,
+    (month, now): (Month, Timestamp),
+    (json, language): (bool, Language),
+) -> anyhow::Result<()> {
+    with_store(config, async |store| {
+        let months = overview::sla(store, &app::holidays(config)?, month, now).await?;
+        if json { print_json(&months) } else { say(&show::sla(&months, language)) }
+    })
+    .await
+}
+
+async fn drafts(config: &CollectorConfig, contract: &ContractId, language: Language) -> anyhow::Result<()> {
+    with_store(config, async |store| {
+        let history = of_store(config, store, contract).await?;
+        let happened = overview::device::happened(store, &history).await?;
+        let drafts = draft::drafts(&happened, &history, language);
+        print_json(&drafts.into_iter().map(Record::Event).collect::<Vec<_>>())
+    })
+    .await
 }
 
 fn load(path: &Path) -> anyhow::Result<History> {

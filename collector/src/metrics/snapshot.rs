@@ -5,6 +5,7 @@
 //! seen; its values disappear. At most a configured number of devices has series of its own.
 
 use super::family::Family;
+use crate::overview::Upkeep;
 use prometheus::{GaugeVec, Registry, proto::MetricFamily};
 use std::collections::{BTreeMap, BTreeSet};
 use tenken_collector_core::{
@@ -67,6 +68,7 @@ pub struct DeviceFacts {
     pub gaps: u64,
     /// Server time minus device time.
     pub clock_offset_seconds: Option<f64>,
+    pub upkeep: Upkeep,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,6 +190,9 @@ fn show_devices(devices: &[&DeviceFacts], registry: &Registry) {
     let records = Family::DeviceRecords.counter(registry);
     let gaps = Family::DeviceGaps.counter(registry);
     let offset = Family::DeviceClockOffset.gauge(registry);
+    let pending = Family::DevicePatches.gauge(registry);
+    let security = Family::DeviceSecurityPatches.gauge(registry);
+    let pattern_file = Family::DevicePatternFileAge.gauge(registry);
     for d in devices {
         let id = d.device.to_string();
         let labels = [d.hospital.as_str(), &id, d.name.as_str()];
@@ -199,7 +204,12 @@ fn show_devices(devices: &[&DeviceFacts], registry: &Registry) {
         }
         records.with_label_values(&labels).inc_by(d.records_stored);
         gaps.with_label_values(&labels).inc_by(d.gaps);
-        set(&offset, &labels, d.clock_offset_seconds.filter(|_| d.condition.is_heard()));
+        if d.condition.is_heard() {
+            set(&offset, &labels, d.clock_offset_seconds);
+            set(&pending, &labels, d.upkeep.patches_pending.map(f64::from));
+            set(&security, &labels, d.upkeep.security_pending.map(f64::from));
+            set(&pattern_file, &labels, d.upkeep.pattern_file_age_seconds);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Tests of the metrics as Prometheus reads them.
 
 use super::*;
+use crate::overview::Upkeep;
 use http_body_util::BodyExt;
 use tenken_collector_core::{
     desk::notice::Severity,
@@ -31,6 +32,11 @@ fn device(n: u8, condition: Liveness) -> DeviceFacts {
         records_stored: 7,
         gaps: 1,
         clock_offset_seconds: Some(-0.25),
+        upkeep: Upkeep {
+            patches_pending: Some(12),
+            security_pending: None,
+            pattern_file_age_seconds: Some(3_600.0),
+        },
     }
 }
 

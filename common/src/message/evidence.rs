@@ -37,6 +37,7 @@ catalogue! { EvidenceText:
     Altered { ja: "内容が書き換えられているか、その前の記録が欠けています", en: "its content was altered, or an entry before it was dropped" }
     Withheld { ja: "示されるべき内容が伏せられています", en: "its content is withheld although it has to be shown" }
     Witness { ja: "{position} 番目までの記録が「{whose}」の時点のものと違います。後から変更・削除・追加されています", en: "the records up to entry {position} are not those of `{whose}`; some were altered, dropped or put in since" }
+    Begin { ja: "証拠の始まりが遅すぎます。この月の数値には {needed} からの記録が必要です", en: "the file begins too late: the month's figures need the records from {needed} on" }
     End { ja: "証拠の終わりが表紙と合いません。記録が欠けているか、余分にあります", en: "the file does not end as its manifest says: entries are missing or were added" }
     Signature { ja: "機器 {device} の署名が正しくありません", en: "is not signed by device {device}" }
     Chain { ja: "機器 {device} の通信 {seq} がその前の通信につながりません。欠落または追加があります", en: "message {seq} of device {device} does not follow the one before it; some were dropped or put in" }
@@ -44,6 +45,7 @@ catalogue! { EvidenceText:
     Statement { ja: "病院の署名が正しくありません", en: "is not signed by the hospital" }
     HospitalKey { ja: "病院の鍵として、この病院のものでない鍵が使われています", en: "a key that is not this hospital's is used as the hospital's key" }
     Incident { ja: "障害 {incident} の時刻が記録と合いません", en: "the times of incident {incident} are not those of the entries" }
+    LeftOut { ja: "機器 {device} が報告した {subject} の異常（{at} に検知、障害 {incident}）が報告書の基になった障害にありません", en: "the problem with {subject} that device {device} reported (detected {at}, incident {incident}) is not among the incidents that the report is made from" }
     NoSeal { ja: "この月の確定記録がありません", en: "the month's seal is not in the file" }
     SealedElsewhere { ja: "別の記録から確定されています", en: "was sealed from other records" }
     Figures { ja: "再計算した報告書が確定した報告書と違います:", en: "the report comes out otherwise than it was sealed:" }

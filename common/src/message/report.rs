@@ -144,7 +144,7 @@ catalogue! { ReportText:
     CurrencyUpToDate { ja: "最新", en: "up to date" }
     CurrencySince { ja: "{since} の版・未適用", en: "of {since}, or pending since" }
     CurrencyUnknown { ja: "確認できず", en: "could not be told" }
-    NeverReported { ja: "一度も報告なし", en: "never reported" }
+    NeverReported { ja: "期間中に有効な報告なし", en: "no report that counts" }
     StateAt { ja: "{state}（{at}）", en: "{state} ({at})" }
     Checklist { ja: "巻末に示す事項", en: "Items at the contract's end" }
     ChecklistNone { ja: "この月に期限を迎える事項はありません。", en: "No item is due in this month." }
@@ -234,5 +234,8 @@ catalogue! { ReportText:
     PatientGoalsMet { ja: "当院と保守会社が決めた目標は、すべて達成されました。", en: "All goals that we and the maintenance company agreed on were reached." }
     PatientGoalsOpen { ja: "当院と保守会社が決めた目標のうち、まだ判定できないものがあります。", en: "Some goals that we and the maintenance company agreed on cannot be judged yet." }
     PatientAsk { ja: "ご不明な点は、{hospital}の窓口までお尋ねください。", en: "Please ask at {hospital}'s desk if you have any questions." }
+    DraftRevision { ja: "{device} の {subject} の版が {old} から {new} に変わりました（対応する作業の記録がありません）", en: "On {device} the version of {subject} changed from {old} to {new}; no work is on record that explains it" }
+    DraftQuarantine { ja: "{device} の通信に矛盾があり、受け入れを止めました", en: "Messages of {device} do not fit together; nothing is taken from it" }
+    DraftClone { ja: "{device} の識別情報が複製された疑いがあります", en: "Somebody else may have the identity of {device}" }
     PatientDraft { ja: "この資料は案です。数値は変わることがあります。", en: "This is a draft; its figures may change." }
 }

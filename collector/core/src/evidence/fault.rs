@@ -2,8 +2,9 @@
 
 use crate::sla::report::change::Change;
 use tenken_common::{
-    id::{DeviceId, Hash, Seq},
+    id::{DeviceId, Hash, Name, Seq},
     message::{EvidenceText, Language},
+    time::{Timestamp, jst_minute},
 };
 
 /// Something that is not as it has to be, and where.
@@ -32,6 +33,8 @@ pub enum FaultKind {
     Withheld,
     /// Up to here the stream is not the one that a witness saw.
     Witness { whose: String, position: u64 },
+    /// It begins too late to show what counts in the month.
+    Begin { needed: Timestamp },
     /// The file ends elsewhere than its manifest says.
     End,
     /// A device's message is not signed with its key.
@@ -46,6 +49,8 @@ pub enum FaultKind {
     HospitalKey,
     /// An incident's times are not those of the entries.
     Incident { incident: String },
+    /// An incident that a device's own check made is not in the report.
+    LeftOut { incident: String, device: Name, subject: Name, at: Timestamp },
     /// The month is not sealed in this file.
     NoSeal,
     /// It was sealed from another stream.
@@ -81,6 +86,9 @@ impl FaultKind {
                 let values = [("whose", whose.clone()), ("position", position.to_string())];
                 EvidenceText::Witness.fill_all(language, &values)
             }
+            Self::Begin { needed } => {
+                EvidenceText::Begin.fill_all(language, &[("needed", jst_minute(*needed))])
+            }
             Self::End => plain(EvidenceText::End),
             Self::Signature { device } => {
                 EvidenceText::Signature.fill_all(language, &[("device", device.to_string())])
@@ -98,6 +106,15 @@ impl FaultKind {
             Self::HospitalKey => plain(EvidenceText::HospitalKey),
             Self::Incident { incident } => {
                 EvidenceText::Incident.fill_all(language, &[("incident", incident.clone())])
+            }
+            Self::LeftOut { incident, device, subject, at } => {
+                let values = [
+                    ("incident", incident.clone()),
+                    ("device", device.to_string()),
+                    ("subject", subject.to_string()),
+                    ("at", jst_minute(*at)),
+                ];
+                EvidenceText::LeftOut.fill_all(language, &values)
             }
             Self::NoSeal => plain(EvidenceText::NoSeal),
             Self::SealedElsewhere => plain(EvidenceText::SealedElsewhere),

@@ -7,27 +7,30 @@
 //!
 //! Does not: find what the vendor changed in its own entries before any witness had seen them.
 
+mod detection;
 mod figures;
+mod signed;
 
 use super::{BLOCK_BYTES_MAX, EvidenceManifest, Fault, FaultKind, Item, heads_at_begin};
 use crate::{
+    desk::incident::Incident,
     head::{Heads, Part},
-    intake::arrival::Arrival,
-    sla::{history::Sources, seal::MonthSealed},
+    sla::{
+        history::{Said, Sources, Speaker},
+        seal::MonthSealed,
+    },
     stream::{Entry, EntryKind, IncidentAction, Stored},
 };
+use detection::Detector;
 use std::collections::{BTreeMap, BTreeSet};
 use tenken_common::{
     ack::Ack,
-    consent::ConsentManifest,
     envelope::{Envelope, Payload, Verified},
     id::{DeviceId, Epoch, Hash, Seq, SlotId},
     key::PublicKey,
-    statement::{Agreement, DeviceApproval, KeySuccession, RejoinApproval, SlotTicket},
-    stub::Stub,
+    statement::SlotTicket,
     time::Timestamp,
     trust::TrustDocument,
-    wire::v1::ReceivedBatch,
 };
 
 /// Somebody who saw the stream's root at a position.
@@ -70,7 +73,7 @@ pub struct Verifier {
     devices: BTreeMap<DeviceId, Device>,
     approvals: BTreeMap<DeviceId, Vec<Hash>>,
     /// Slots for devices that lost their key.
-    tickets: BTreeMap<SlotId, DeviceId>,
+    tickets: BTreeMap<SlotId, SlotTicket>,
     lost: Vec<(DeviceId, Seq, Seq)>,
     /// Whether a device was in quarantine: what was found of it meanwhile is in no report.
     doubtful: bool,
@@ -79,10 +82,23 @@ pub struct Verifier {
     sources: Sources,
     actions: Vec<IncidentAction>,
     beats: BTreeSet<Timestamp>,
+    detector: Detector,
+    /// The first one in the file.
+    first_beat: Option<Timestamp>,
     /// Restores of the collector, by their positions.
     restored: Vec<(u64, Timestamp)>,
-    /// Revisions of the month, and the histories' sources as they were before each.
-    seals: Vec<(MonthSealed, Sources, Heads)>,
+    /// Revisions of the month.
+    seals: Vec<Sealed>,
+}
+
+/// A revision of the month, and what was there before it.
+#[derive(Debug)]
+struct Sealed {
+    seal: MonthSealed,
+    sources: Sources,
+    heads: Heads,
+    /// Incidents that devices' checks have to have made.
+    detected: Vec<Incident>,
 }
 
 #[derive(Debug)]
@@ -167,6 +183,8 @@ impl Verifier {
             sources: Sources::default(),
             actions: Vec::new(),
             beats: BTreeSet::new(),
+            detector: Detector::default(),
+            first_beat: None,
             restored: Vec::new(),
             seals: Vec::new(),
         };
@@ -261,6 +279,8 @@ impl Verifier {
             Entry::Heartbeat => {
                 self.sources.heartbeats.beat(item.committed);
                 self.beats.insert(item.committed);
+                self.first_beat.get_or_insert(item.committed);
+                self.detector.tick(item.committed, &self.sources.heartbeats);
             }
             Entry::Started { .. } => self.sources.heartbeats.begin(item.committed),
             Entry::Hospital(hospital) => {
@@ -282,6 +302,16 @@ impl Verifier {
                 let last = is_new.then(|| (Seq(0), Hash::of(&enrolled.grant)));
                 let device = Device { epoch: Epoch(1), key, last, speaks: false };
                 self.devices.insert(enrolled.device, device);
+                let speaker = Speaker {
+                    hospital: enrolled.hospital.clone(),
+                    label: enrolled.label.clone(),
+                    group: enrolled.group.clone(),
+                    enrolled: item.committed,
+                    approved: false,
+                    said: Said::default(),
+                };
+                self.sources.devices.insert(enrolled.device, speaker);
+                self.detector.enroll(enrolled);
             }
             Entry::Rejoined(rejoined) => {
                 let key = key_of(&rejoined.device_key).ok_or(FaultKind::Unreadable)?;
@@ -292,8 +322,19 @@ impl Verifier {
                     speaks: false,
                 };
                 self.devices.insert(rejoined.device, device);
+                self.detector.leave_out(rejoined.device);
+                let ticket = rejoined.slot.and_then(|slot| self.tickets.get(&slot)).cloned();
+                if let Some(speaker) =
+                    self.sources.devices.get_mut(&rejoined.device).filter(|_| rejoined.slot.is_some())
+                {
+                    speaker.approved = false;
+                    if let Some(ticket) = &ticket {
+                        speaker.label.clone_from(&ticket.label);
+                        speaker.group.clone_from(&ticket.group);
+                    }
+                }
                 // A slot in the hospital's name says for which device it was.
-                if rejoined.slot.is_some_and(|slot| self.tickets.get(&slot) == Some(&rejoined.device)) {
+                if ticket.is_some_and(|ticket| ticket.replaces == Some(rejoined.device)) {
                     self.approve(rejoined.device, key.fingerprint());
                 }
             }
@@ -305,78 +346,33 @@ impl Verifier {
             }
             Entry::Envelope { device, bytes } => {
                 self.messages += 1;
-                return self.message(*device, bytes);
+                return self.message(*device, bytes, item.committed);
             }
             Entry::Restored { taken } => self.restored.push((item.position, *taken)),
-            Entry::IncidentAction(action) => self.actions.push(action.clone()),
+            Entry::IncidentAction(action) => {
+                self.detector.act(action);
+                self.actions.push(action.clone());
+            }
+            Entry::Rules { text } => self.detector.use_rules(text),
+            Entry::Revoked { device } | Entry::CloneSuspected { device, .. } => {
+                self.detector.leave_out(*device);
+            }
             Entry::MonthSealed(sealed) => {
                 let of_month = (&sealed.contract, sealed.month);
                 if of_month == (&self.manifest.contract, self.manifest.month) {
-                    self.seals.push(((**sealed).clone(), self.sources.clone(), self.before));
+                    self.seals.push(Sealed {
+                        seal: (**sealed).clone(),
+                        sources: self.sources.clone(),
+                        heads: self.before,
+                        detected: self.detector.incidents(),
+                    });
                 }
             }
-            Entry::CertificateIssued { .. }
-            | Entry::Revoked { .. }
-            | Entry::Rules { .. }
-            | Entry::CloneSuspected { .. }
-            | Entry::FactsChanged { .. } => {}
-            Entry::Fork { .. } | Entry::Quarantined { .. } => self.doubtful = true,
-        }
-        Ok(())
-    }
-
-    fn statement(&mut self, bytes: &[u8]) -> Result<(), FaultKind> {
-        self.statements += 1;
-        let envelope = Envelope::from_bytes(bytes).map_err(|_| FaultKind::Statement)?;
-        let signer = self.signer.ok_or(FaultKind::HospitalKey)?;
-        let kind = envelope.payload_type();
-        let is_signed = if kind == Agreement::TYPE {
-            let agreement = envelope.open::<Agreement>(&signer);
-            agreement.map(|agreement| self.sources.agreements.push(agreement.into_inner())).is_ok()
-        } else if kind == DeviceApproval::TYPE {
-            let approval = envelope.open::<DeviceApproval>(&signer);
-            approval.map(|a| self.approve(a.device, a.fingerprint)).is_ok()
-        } else if kind == RejoinApproval::TYPE {
-            let approval = envelope.open::<RejoinApproval>(&signer);
-            approval.map(|a| self.approve(a.device, a.fingerprint)).is_ok()
-        } else if kind == KeySuccession::TYPE {
-            let successor = envelope.open::<KeySuccession>(&signer).ok().and_then(|s| s.successor().ok());
-            self.signer = successor.or(self.signer);
-            successor.is_some()
-        } else if kind == ConsentManifest::TYPE {
-            envelope.open::<ConsentManifest>(&signer).is_ok()
-        } else {
-            let ticket = envelope.open::<SlotTicket>(&signer);
-            if let Ok(ticket) = &ticket {
-                self.tickets.extend(ticket.replaces.map(|device| (ticket.slot, device)));
+            Entry::CertificateIssued { .. } | Entry::FactsChanged { .. } => {}
+            Entry::Fork { device, .. } | Entry::Quarantined { device, .. } => {
+                self.doubtful = true;
+                self.detector.leave_out(*device);
             }
-            ticket.is_ok()
-        };
-        if is_signed { Ok(()) } else { Err(FaultKind::Statement) }
-    }
-
-    fn approve(&mut self, device: DeviceId, fingerprint: Hash) {
-        self.approvals.entry(device).or_default().push(fingerprint);
-    }
-
-    fn message(&mut self, id: DeviceId, bytes: &[u8]) -> Result<(), FaultKind> {
-        let unsigned = FaultKind::Signature { device: id };
-        let device = self.devices.get_mut(&id).ok_or(unsigned.clone())?;
-        let envelope = Envelope::from_bytes(bytes).map_err(|_| unsigned.clone())?;
-        let hash = Hash::of(envelope.body());
-        let arrival = if envelope.payload_type() == Stub::TYPE {
-            let stub = envelope.open::<Stub>(&device.key).map_err(|_| unsigned)?;
-            Arrival::Stub(Box::new(stub.into_inner()))
-        } else {
-            let batch = envelope.open::<ReceivedBatch>(&device.key).map_err(|_| unsigned)?;
-            Arrival::Batch(Box::new(batch.into_inner()))
-        };
-        let link = arrival.link(hash);
-        let follows = device.last.is_none_or(|(seq, hash)| link.seq == seq.next() && link.prev == hash);
-        device.last = Some((link.seq, link.hash));
-        device.speaks = true;
-        if link.device != id || link.epoch != device.epoch || !follows {
-            return Err(FaultKind::Chain { device: id, seq: link.seq });
         }
         Ok(())
     }
@@ -415,23 +411,6 @@ impl Verifier {
             faults: self.faults,
             manifest: self.manifest,
         }
-    }
-
-    fn check_devices(&mut self) -> Vec<DeviceId> {
-        let mut unapproved = Vec::new();
-        let mut wrong = Vec::new();
-        for (id, device) in self.devices.iter().filter(|(_, device)| device.speaks) {
-            let fingerprint = device.key.fingerprint();
-            match self.approvals.get(id) {
-                None => unapproved.push(*id),
-                Some(approved) if approved.contains(&fingerprint) => {}
-                Some(_) => wrong.push(FaultKind::DeviceKey { device: *id, fingerprint }),
-            }
-        }
-        for kind in wrong {
-            self.fault(kind);
-        }
-        unapproved
     }
 }
 

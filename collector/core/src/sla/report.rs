@@ -11,6 +11,7 @@ pub mod change;
 pub mod contract;
 pub mod csv;
 pub mod document;
+pub mod draft;
 pub mod event;
 pub mod html;
 pub mod monthly;

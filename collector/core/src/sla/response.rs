@@ -14,7 +14,10 @@ use super::{
     span::Span,
 };
 use crate::{
-    desk::notice::{IncidentId, Severity},
+    desk::{
+        incident::{Incident, Step},
+        notice::{IncidentId, Severity},
+    },
     stream::IncidentStep,
 };
 use serde::{Deserialize, Serialize};
@@ -52,6 +55,26 @@ pub enum IncidentEventKind {
     FirstResponseReported,
     Recovered,
     Closed,
+}
+
+impl IncidentHistory {
+    /// An incident as the response clock sees it. An escalation is a detection of the new severity.
+    pub fn of(incident: &Incident) -> Self {
+        let escalated = incident.last(Step::Escalated).is_some();
+        let at_first = if escalated { Severity::Warning } else { incident.worst };
+        let events = incident.events.iter().map(|event| {
+            let kind = match event.step {
+                Step::Detected | Step::Reopened => IncidentEventKind::Detected(at_first),
+                Step::Escalated => IncidentEventKind::Detected(incident.worst),
+                Step::Acknowledged => IncidentEventKind::Acknowledged,
+                Step::FirstResponseReported => IncidentEventKind::FirstResponseReported,
+                Step::Recovered => IncidentEventKind::Recovered,
+                Step::Closed => IncidentEventKind::Closed,
+            };
+            IncidentEvent { at: event.at, kind }
+        });
+        Self { incident: incident.id, events: events.collect() }
+    }
 }
 
 impl From<IncidentStep> for IncidentEventKind {

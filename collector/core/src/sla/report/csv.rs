@@ -37,6 +37,15 @@ pub fn csv(document: &Document) -> String {
     out.0
 }
 
+/// A table alone, its head the first row.
+pub fn rows(rows: &[Vec<String>]) -> String {
+    let mut out = Csv("\u{feff}".to_owned());
+    for row in rows {
+        out.row(row.iter().map(String::as_str));
+    }
+    out.0
+}
+
 struct Csv(String);
 
 impl Csv {
