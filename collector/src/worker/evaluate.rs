@@ -31,7 +31,7 @@ use tenken_collector_core::{
     },
     intake::device_state::{Stretch, Uptime},
     predict::series::{Series, SeriesKey},
-    sla::calendar::HolidayList,
+    sla::calendar::{Day, HolidayList},
     stream::{Entry, IncidentAction, Stored},
 };
 use tenken_common::{
@@ -75,6 +75,8 @@ impl Evaluator {
     pub async fn run(self, interval: Duration, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
         let mut years = Years::default();
+        // A start has just told the rules.
+        let mut told = Day::of(self.store.clock().wall());
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
@@ -83,12 +85,29 @@ impl Evaluator {
                 () = &mut shutdown => return,
                 _ = ticks.tick() => {}
             }
-            let result = self.tick(&mut years).await;
+            let result = match self.tell_rules(&mut told).await {
+                Ok(()) => self.tick(&mut years).await,
+                Err(e) => Err(e),
+            };
             if let Err(e) = &result {
                 tracing::error!(reason = %ErrorChain(e), "evaluation failed");
             }
             self.metrics.set_health(result.map_err(|e| ErrorChain(&e).to_string()));
         }
+    }
+
+    /// The rules stand in the evidence of every month, however long a process runs: once a day.
+    async fn tell_rules(&self, told: &mut Day) -> Result<(), TickError> {
+        let today = Day::of(self.store.clock().wall());
+        if today == *told {
+            return Ok(());
+        }
+        let state = self.store.evaluation_state().await?;
+        if let Some(rules) = state.into_iter().find(|part| part.name == "rules" && !part.json.is_empty()) {
+            self.committer.journal(Entry::Rules { text: rules.json }).await?;
+        }
+        *told = today;
+        Ok(())
     }
 
     async fn tick(&self, years: &mut Years) -> Result<(), TickError> {
@@ -113,7 +132,7 @@ impl Evaluator {
 /// Why a tick was not evaluated; the next one catches up.
 #[derive(Debug, thiserror::Error)]
 pub enum TickError {
-    #[error("the heartbeat was not written")]
+    #[error("the heartbeat, or the day's rules before it, was not written")]
     Heartbeat(#[from] crate::ingest::commit::CommitError),
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -134,7 +134,6 @@ impl Centre {
         let (_, agreement) =
             agreement::agree(&contract.hospital.id, CONTRACT, &hospital, clock.wall()).unwrap();
         desk::file_statement(&store, &agreement).await.unwrap();
-        store.append(vec![Entry::Rules { text: RULES.to_owned() }]).await.unwrap();
         let mut devices = Vec::new();
         for (number, label) in (1..).zip(["ct-1", "mri-1"]) {
             let (id, key, grant) = (DeviceId([number; 16]), Device::key_of(number), vec![number; 40]);
@@ -172,7 +171,8 @@ impl Centre {
     pub(super) async fn month(&mut self, month: &str, dice: &mut Dice) {
         for date in DAYS {
             self.clock.jump_to(day(month, date, 9));
-            self.store.append(vec![Entry::Started { version: name("0.1.0") }]).await.unwrap();
+            let started = Entry::Started { version: name("0.1.0") };
+            self.store.append(vec![Entry::Rules { text: RULES.to_owned() }, started]).await.unwrap();
             let (long_day, long, stops) = LONG_DAY;
             for minute in 0..if date == long_day { long } else { MINUTES } {
                 for _ in 0..2 {
