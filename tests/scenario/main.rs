@@ -5,7 +5,6 @@
 mod clock;
 mod config;
 mod consent;
-mod device_state;
 mod enrollment;
 mod evidence;
 mod fleet;

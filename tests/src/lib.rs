@@ -48,7 +48,6 @@ pub use binary::workspace_bin;
 pub use enroll::{EnrollPlan, EnrollResult, enroll_campaign};
 pub use kill::{KillPlan, KillResult, kill_campaign};
 pub use mail::{MailMessage, MailServer};
-pub use member::Member;
 pub use offline::{OfflinePlan, OfflineResult, offline_campaign};
 pub use process::Process;
 pub use prometheus::{PromSample, Prometheus, promtool};
