@@ -175,11 +175,16 @@ mod tests {
     #[test]
     fn a_month_that_has_not_begun_is_not_compared() {
         let (history, contract, _) = histories();
-        let without = EXAMPLE.split("[[checklist]]").next().unwrap();
-        let draft = Contract { id: contract.id.clone(), ..Contract::parse(without).unwrap() };
+        // Without items at its end, so that nothing but one verdict is different.
+        let (before, rest) = EXAMPLE.split_once("[[checklist]]").unwrap();
+        let rules = format!("{before}[counting]{}", rest.split_once("[counting]").unwrap().1);
+        let draft =
+            Contract::parse(&rules.replace("response = \"incident\"", "response = \"month\"")).unwrap();
+        assert!(draft.rules.checklist.is_empty() && draft.rules.counting == contract.rules.counting);
         let months = ("2026-05".parse().unwrap(), "2026-07".parse().unwrap());
         let compared = |as_of| {
             let changes = compare(&history, &draft, months, at(as_of));
+            assert!(changes.iter().all(|c| c.item == IndicatorName::Checklist && c.before.verdict.is_some()));
             changes.iter().map(|c| c.month.to_string()).collect::<std::collections::BTreeSet<_>>()
         };
         assert_eq!(compared("07-01T00:00"), ["2026-05".to_owned(), "2026-06".to_owned()].into());

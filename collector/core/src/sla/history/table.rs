@@ -428,7 +428,7 @@ mod tests {
     #[test]
     fn lines_are_counted_as_an_editor_does() {
         let text =
-            "id,service,received_at\n\n\n\"j\n1\",fault_handling,2026-09-24T08:55:00+09:00\n\nj-2,x,\n";
+            "id,service,received_at\n\n\n\"\n\nj 1\",fault_handling,2026-09-24T08:55:00+09:00\n\nj-2,x,\n";
         let found = problems(TableKind::Jobs, text);
         let places: Vec<&str> = found.iter().map(|p| p.split(": ").next().unwrap()).collect();
         assert_eq!(places, ["line 4, id", "line 7, service", "line 7, received_at"]);

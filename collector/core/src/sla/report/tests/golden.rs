@@ -4,6 +4,7 @@
 //! To accept a change on purpose, run the tests with `TENKEN_BLESS=1` and read the difference.
 
 use super::*;
+use crate::sla::currency::CurrencyState;
 use serde_json::Value;
 use std::path::Path;
 
@@ -80,6 +81,9 @@ fn the_other_reports_of_the_example() {
     let event = EventReport::of(&known, &Name::new("e-1").unwrap()).unwrap();
     check("event.en.html", &html(&event.document(Language::En)));
     check("event.ja.csv", &csv(&event.document(Language::Ja)));
+    let documents =
+        [patient.document(Language::Ja), year.document(Language::Ja), event.document(Language::Ja)];
+    assert_eq!(documents.map(|document| document.large), [true, false, false], "patients read large letters");
 }
 
 #[test]
@@ -109,4 +113,20 @@ fn the_other_reports_of_a_busy_month() {
 fn a_busy_month_once_it_is_over() {
     let report = monthly(&busy(), "2026-11", "2026-12-20T00:00:00");
     check("busy.later.en.csv", &csv(&report.document(Language::En)));
+}
+
+#[test]
+fn what_the_hospital_sees_to_is_no_goal_of_the_service() {
+    let mut history = example();
+    let goals = |history: &History| {
+        let known = history.known(at("2026-07-01T00:00:00"));
+        let verdict = known.month(month("2026-06")).verdict(IndicatorName::CurrencyCustomer);
+        (verdict, PatientReport::of(&known, month("2026-06"), Standing::Draft).goals)
+    };
+    assert_eq!(goals(&history), (Some(Verdict::Met), Verdict::Met));
+    for report in &mut history.devices[0].reports {
+        report.state = CurrencyState::Since { since: at("2026-01-01T00:00:00") };
+    }
+    assert_eq!(history.devices[0].device.as_str(), "ct-1");
+    assert_eq!(goals(&history), (Some(Verdict::Missed), Verdict::Met));
 }
