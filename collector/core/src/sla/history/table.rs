@@ -431,7 +431,7 @@ mod tests {
             "id,service,received_at\n\n\n\"\n\nj 1\",fault_handling,2026-09-24T08:55:00+09:00\n\nj-2,x,\n";
         let found = problems(TableKind::Jobs, text);
         let places: Vec<&str> = found.iter().map(|p| p.split(": ").next().unwrap()).collect();
-        assert_eq!(places, ["line 4, id", "line 7, service", "line 7, received_at"]);
+        assert_eq!(places, ["line 4, id", "line 8, service", "line 8, received_at"]);
     }
 
     #[test]
