@@ -130,3 +130,10 @@ fn what_the_hospital_sees_to_is_no_goal_of_the_service() {
     assert_eq!(history.devices[0].device.as_str(), "ct-1");
     assert_eq!(goals(&history), (Some(Verdict::Missed), Verdict::Met));
 }
+
+#[test]
+fn agreed_stops_leave_the_denominator_that_is_shown() {
+    let page = csv(&monthly(&example(), "2026-11", AFTER).document(Language::En));
+    // 19 days of 8 h, without 1 h 40 min that were announced and agreed to.
+    assert!(page.contains("1 − 0 h 0 min ÷ 150 h 20 min = 100.0000 %"), "{page}");
+}
