@@ -18,6 +18,7 @@ use tenken_common::{
     time::Timestamp,
 };
 
+#[cfg(test)]
 mod golden;
 
 const EXAMPLE: &str = include_str!("../../../../../packaging/config/history.example.json");
