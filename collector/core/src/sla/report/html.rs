@@ -206,9 +206,9 @@ fn tone(tone: Tone) -> &'static str {
 mod tests {
     use super::*;
 
-    fn page(table: Table) -> String {
+    fn page(table: &Table) -> String {
         let mut out = Html(String::new());
-        out.table(&table);
+        out.table(table);
         out.0
     }
 
@@ -218,7 +218,7 @@ mod tests {
             let mut table =
                 Table::new([super::super::document::Column { title: "n".into(), kind: ColumnKind::Number }]);
             table.rows = (0..rows).map(|n| vec![Cell::plain(n.to_string())]).collect();
-            page(table).starts_with("<table class=\"whole\">")
+            page(&table).starts_with("<table class=\"whole\">")
         };
         assert!(of(ROWS_TOGETHER) && !of(ROWS_TOGETHER + 1));
     }
