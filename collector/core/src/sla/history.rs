@@ -259,3 +259,6 @@ impl Known<'_> {
         out
     }
 }
+
+#[cfg(test)]
+mod tests;
