@@ -144,7 +144,7 @@ catalogue! { ReportText:
     CurrencyUpToDate { ja: "最新", en: "up to date" }
     CurrencySince { ja: "{since} の版・未適用", en: "of {since}, or pending since" }
     CurrencyUnknown { ja: "確認できず", en: "could not be told" }
-    NeverReported { ja: "期間中に有効な報告なし", en: "no report that counts" }
+    NeverReported { ja: "一度も報告なし", en: "never reported" }
     StateAt { ja: "{state}（{at}）", en: "{state} ({at})" }
     Checklist { ja: "巻末に示す事項", en: "Items at the contract's end" }
     ChecklistNone { ja: "この月に期限を迎える事項はありません。", en: "No item is due in this month." }
