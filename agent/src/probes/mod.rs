@@ -19,17 +19,24 @@ mod inventory;
 mod memory;
 pub mod names;
 mod network;
+mod openmetrics;
 pub mod own;
 mod patches;
 mod pattern_files;
+mod plugins;
 mod pressure;
 pub mod print;
 mod raid;
 pub mod registry;
 mod revisions;
+mod scrapes;
 mod sensors;
+mod series;
 mod services;
 mod smart;
+mod textfiles;
+#[cfg(all(test, unix))]
+mod unseen;
 mod uptime;
 
 #[cfg(target_os = "linux")]

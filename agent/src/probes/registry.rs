@@ -15,12 +15,15 @@ use super::{
     network::Network,
     patches::{PatchSpec, Patches},
     pattern_files::{PatternFileSpec, PatternFiles},
+    plugins::{PluginSpec, Plugins},
     pressure::Pressure,
     raid::Raid,
     revisions::{RevisionSpec, Revisions},
+    scrapes::{ScrapeSpec, Scrapes},
     sensors::Sensors,
     services::Services,
     smart::Smart,
+    textfiles::{TextfileSpec, Textfiles},
     uptime::Uptime,
 };
 use serde::{Deserialize, Serialize};
@@ -66,6 +69,12 @@ pub struct ProbeOptions {
     pub counters: Vec<CounterSpec>,
     /// `[probes.inventory]`.
     pub inventory: InventorySpec,
+    /// `[[probes.plugins]]`: Nagios plugins.
+    pub plugins: Vec<PluginSpec>,
+    /// `[[probes.textfiles]]`: Prometheus text files.
+    pub textfiles: Vec<TextfileSpec>,
+    /// `[[probes.scrapes]]`: exporters on this device.
+    pub scrapes: Vec<ScrapeSpec>,
 }
 
 /// What probes need of the place they run in.
@@ -145,6 +154,9 @@ impl Check for ProbeOptions {
         once("pattern_files", self.pattern_files.iter().map(|spec| &spec.name), problems);
         once("revisions", self.revisions.iter().map(|spec| &spec.name), problems);
         once("counters", self.counters.iter().map(|spec| &spec.name), problems);
+        once("plugins", self.plugins.iter().map(|spec| &spec.name), problems);
+        once("textfiles", self.textfiles.iter().map(|spec| &spec.name), problems);
+        once("scrapes", self.scrapes.iter().map(|spec| &spec.name), problems);
         for (i, spec) in self.pattern_files.iter().enumerate() {
             spec.check(&format!("probes.pattern_files.{i}"), problems);
         }
@@ -153,6 +165,15 @@ impl Check for ProbeOptions {
         }
         for (i, spec) in self.counters.iter().enumerate() {
             spec.check(&format!("probes.counters.{i}"), problems);
+        }
+        for (i, spec) in self.plugins.iter().enumerate() {
+            spec.check(&format!("probes.plugins.{i}"), problems);
+        }
+        for (i, spec) in self.textfiles.iter().enumerate() {
+            spec.check(&format!("probes.textfiles.{i}"), problems);
+        }
+        for (i, spec) in self.scrapes.iter().enumerate() {
+            spec.check(&format!("probes.scrapes.{i}"), problems);
         }
     }
 }
@@ -168,7 +189,7 @@ fn once<'a>(list: &str, names: impl Iterator<Item = &'a Name>, problems: &mut Pr
 
 type Make = fn(&ProbeOptions, &Surroundings) -> Box<dyn Probe>;
 
-const TABLE: [(&str, Make); 16] = [
+const TABLE: [(&str, Make); 19] = [
     ("clock", |_, _| Box::new(Clock::new())),
     ("counters", |options, _| Box::new(Counters::new(options.counters.clone()))),
     ("cpu", |_, _| Box::new(Cpu::new())),
@@ -178,12 +199,17 @@ const TABLE: [(&str, Make); 16] = [
     ("network", |_, around| Box::new(Network::new(around.names.clone()))),
     ("patches", |options, around| Box::new(Patches::new(options.patches.clone(), around.memory_dir.clone()))),
     ("pattern_files", |options, _| Box::new(PatternFiles::new(options.pattern_files.clone()))),
+    ("plugins", |options, around| Box::new(Plugins::new(options.plugins.clone(), around.names.clone()))),
     ("pressure", |_, _| Box::new(Pressure::new())),
     ("raid", |_, _| Box::new(Raid::new())),
     ("revisions", |options, _| Box::new(Revisions::new(options.revisions.clone()))),
+    ("scrapes", |options, around| Box::new(Scrapes::new(options.scrapes.clone(), around.names.clone()))),
     ("sensors", |_, _| Box::new(Sensors::new())),
     ("services", |options, _| Box::new(Services::new(options.services.clone()))),
     ("smart", |_, _| Box::new(Smart::new())),
+    ("textfiles", |options, around| {
+        Box::new(Textfiles::new(options.textfiles.clone(), around.names.clone()))
+    }),
     ("uptime", |_, _| Box::new(Uptime::new())),
 ];
 
