@@ -25,7 +25,7 @@ use tenken_common::{
     config::{HumanDuration, Problems},
     id::Name,
     observation::{CheckState, Observation},
-    time::{SystemClock, Timestamp},
+    time::Timestamp,
     tls,
 };
 
@@ -85,8 +85,8 @@ impl ScrapeSpec {
 
     async fn ask(&self) -> Result<(String, Format), Silence> {
         let wrong = |_| Silence::Unreachable;
-        // Nothing is trusted: TLS is not spoken, and the library wants a choice nevertheless.
-        let tls = tls::client(&[], None, SystemClock::new()).map_err(|_| Silence::Unreachable)?;
+        // TLS is not spoken (see `check`), and the library wants a choice nevertheless.
+        let tls = tls::client_of_neighbour().map_err(|_| Silence::Unreachable)?;
         let client = Client::builder()
             .tls_backend_preconfigured(tls)
             .redirect(reqwest::redirect::Policy::none())

@@ -185,12 +185,13 @@ impl Family {
 
     fn is_possible(&self, suffix: &str, value: f64) -> bool {
         let kind = self.kind.unwrap_or_default();
-        let whole = !matches!(suffix, "_bucket" | "_count" | "_gcount") || value.fract() == 0.0;
+        let whole =
+            !matches!(suffix, "_bucket" | "_count" | "_gcount") || value.trunc().total_cmp(&value).is_eq();
         let counts = matches!(suffix, "_total" | "_sum" | "_count" | "_bucket" | "_gcount");
         match kind {
-            Kind::StateSet => value == 0.0 || value == 1.0,
-            Kind::Info => value == 1.0,
-            Kind::Summary if suffix.is_empty() => !value.is_sign_negative() || value == 0.0 || value.is_nan(),
+            Kind::StateSet => [0.0, 1.0].contains(&value),
+            Kind::Info => [1.0].contains(&value),
+            Kind::Summary if suffix.is_empty() => value.is_nan() || value >= 0.0,
             Kind::Counter | Kind::Summary | Kind::Histogram | Kind::GaugeHistogram => {
                 whole && !(counts && value < 0.0) && !((counts || suffix == "_gsum") && value.is_nan())
             }
@@ -305,7 +306,7 @@ impl Buckets {
             None => false,
         };
         let whole = self.bound == Some(f64::INFINITY)
-            && self.count.is_none_or(|count| count == self.value)
+            && self.count.is_none_or(|count| count.total_cmp(&self.value).is_eq())
             && self.count.is_some() == self.sum.is_some();
         if whole && !impossible_sum { Ok(()) } else { Err(Fault::Histogram) }
     }
