@@ -186,7 +186,7 @@ impl Family {
     fn is_possible(&self, suffix: &str, value: f64) -> bool {
         let kind = self.kind.unwrap_or_default();
         let whole =
-            !matches!(suffix, "_bucket" | "_count" | "_gcount") || value.trunc().total_cmp(&value).is_eq();
+            !matches!(suffix, "_bucket" | "_count" | "_gcount") || value.fract().abs() < f64::MIN_POSITIVE;
         let counts = matches!(suffix, "_total" | "_sum" | "_count" | "_bucket" | "_gcount");
         match kind {
             Kind::StateSet => [0.0, 1.0].contains(&value),
@@ -223,15 +223,16 @@ impl Family {
     /// Whether it is a sample of its own: a second one of the same moment is cut-off time and no news.
     fn take_turn(&mut self, point: &Point) -> Result<bool, Fault> {
         let group = self.group_of(point);
+        let now = point.time.map(nanoseconds);
         let series = (point.name.clone(), point.labels.clone());
         match &self.group {
-            Some((open, time)) if *open == group => {
-                let back = time.zip(point.time).is_some_and(|(before, now)| now < before);
+            Some((open, before)) if *open == group => {
+                let back = before.zip(now).is_some_and(|(before, now)| now < before);
                 let exempt = self.kind == Some(Kind::Info);
-                if time.is_some() != point.time.is_some() || (back && !exempt) {
+                if before.is_some() != now.is_some() || (back && !exempt) {
                     return Err(Fault::Order);
                 }
-                if *time != point.time {
+                if *before != now {
                     self.series.clear();
                 }
             }
@@ -239,10 +240,10 @@ impl Family {
             Some(_) | None => self.series.clear(),
         }
         self.groups.insert(group.clone());
-        self.group = Some((group, point.time));
+        self.group = Some((group, now));
         let new = self.series.insert(series);
         // Without a time there is nothing that could have been cut off.
-        if new || point.time.is_some() { Ok(new) } else { Err(Fault::Twice) }
+        if new || now.is_some() { Ok(new) } else { Err(Fault::Twice) }
     }
 
     fn check_buckets(&self) -> Result<(), Fault> {
@@ -261,6 +262,11 @@ impl Family {
         }
         if group.is_some() { buckets.end() } else { Ok(()) }
     }
+}
+
+/// Times are told apart to the nanosecond.
+fn nanoseconds(time: f64) -> f64 {
+    (time * 1e9).trunc()
 }
 
 /// `+Inf`, spelt exactly so, or a number.

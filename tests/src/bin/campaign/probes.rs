@@ -369,10 +369,15 @@ fn textfiles(table: &mut Table) {
                     Err(e) => return Outcome::Wrong(format!("{case}: {e}")),
                 }
             }
-            // Two helps for one metric: node_exporter keeps the first file's samples only.
-            let merged = case == "metrics_merge_different_help";
             let own = own(&points);
-            if own == expected || (merged && expected.iter().all(|series| own.contains(series))) {
+            // Go's client fills in the sum and count that a summary does not have; that is a guess.
+            let filled_in = |(name, _, value, _): &(String, _, String, _)| {
+                value == "0e0" && (name.ends_with("_sum") || name.ends_with("_count"))
+            };
+            // Of two helps for one metric node_exporter keeps the first file's samples and says so.
+            let has_more = case == "metrics_merge_different_help" && refused;
+            let all_there = expected.iter().all(|series| own.contains(series) || filled_in(series));
+            if all_there && (has_more || own.iter().all(|series| expected.contains(series))) {
                 Outcome::Expected
             } else {
                 Outcome::Wrong(format!("{case}: {own:?}, not {expected:?}"))
