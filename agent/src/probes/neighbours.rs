@@ -216,11 +216,11 @@ mod tests {
 
     fn state(fields: &str) -> CheckState {
         let seen = run_here(&mut Neighbours::new(vec![spec(fields)])).unwrap();
-        let checks = seen.iter().filter_map(|o| match &o.body {
+        let mut checks = seen.iter().filter_map(|o| match &o.body {
             Body::CheckResult(check) => Some(check.state),
             Body::Sample(_) | Body::SelfReport(_) | Body::Fact(_) => None,
         });
-        checks.last().unwrap()
+        checks.next_back().unwrap()
     }
 
     /// A server of one connection after another that reads a little and answers this.

@@ -31,6 +31,9 @@ impl TimeSource {
     }
 }
 
+/// A program, what it is asked, and how its answer is read.
+type Asked = (&'static str, &'static [&'static str], fn(&str) -> Option<Tracking>);
+
 /// What a time service says.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Tracking {
@@ -54,7 +57,7 @@ impl Probe for TimeSource {
     }
 
     fn run(&mut self, cx: &ProbeContext) -> Result<Vec<Observation>, ProbeError> {
-        let asked: [(&str, &[&str], fn(&str) -> Option<Tracking>); 2] = [
+        let asked: [Asked; 2] = [
             ("chronyc", &["-c", "-n", "tracking"], chrony),
             ("ntpq", &["-n", "-c", "rv 0 stratum,offset"], ntpd),
         ];

@@ -48,9 +48,10 @@ pub fn echo(to: &str, calling: &str, timeout: Duration) -> Result<(), AskError> 
         PDataValue { presentation_context_id: context, value_type, is_last: true, data: echo_request() };
     association.send(&Pdu::PData { data: vec![command] }).map_err(refused)?;
     let answer = association.receive().map_err(refused)?;
-    let status = match &answer {
-        Pdu::PData { data } => data.first().and_then(|value| echo_status(&value.data)),
-        _ => None,
+    let status = if let Pdu::PData { data } = &answer {
+        data.first().and_then(|value| echo_status(&value.data))
+    } else {
+        None
     };
     // The answer is there; how the other side ends the association says nothing more.
     let _ = association.release();
