@@ -93,7 +93,7 @@ fn real_plugins_come_to_their_states() {
         other("huge", "head -c 300000000 /dev/zero", 3, &["too_large"]),
         other("killed", "sh -c kill -9 $$", 3, &["signalled"]),
         other("no-state", "sh -c exit 77", 3, &["bad_status"]),
-        other("lines", &format!("sh -c printf '{lines}'"), 0, &["/", "/boot", "/home"]),
+        other("lines", &format!("sh -c printf %b '{lines}'"), 0, &["/", "/boot", "/home"]),
     ];
     let shown = probed(&config(&cases), "plugins");
     assert!(shown["duration_ms"].as_f64().unwrap() < 60_000.0, "what hangs is not waited for: {shown}");
