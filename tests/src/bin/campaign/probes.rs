@@ -52,7 +52,9 @@ impl Table {
             Ok(Outcome::Wrong(what)) => class.wrong.push(what),
             Err(_) => class.panics += 1,
         }
-        for _ in 0..self.damages {
+        // Of an empty text there is nothing to damage.
+        let damages = if bytes.is_empty() { 0 } else { self.damages };
+        for _ in 0..damages {
             let mut damaged = self.draw.altered(bytes);
             if self.draw.once_in(2) {
                 damaged.truncate(self.draw.below(damaged.len().max(1)));
