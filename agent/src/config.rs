@@ -259,5 +259,6 @@ mod tests {
         assert_eq!((probes.disabled.len(), probes.intervals.len(), probes.services.len()), (1, 2, 1));
         let described = [probes.pattern_files.len(), probes.revisions.len(), probes.counters.len()];
         assert_eq!((described, probes.neighbours.len(), config.diagnosis.rules.len()), ([4, 1, 2], 2, 1));
+        assert_eq!([probes.plugins.len(), probes.textfiles.len(), probes.scrapes.len()], [1; 3]);
     }
 }

@@ -19,6 +19,7 @@ mod notice;
 mod office;
 mod outage;
 mod peer;
+mod plugin;
 mod probe;
 mod prometheus;
 mod proxy;

@@ -21,18 +21,25 @@ mod memory;
 pub mod names;
 mod neighbours;
 mod network;
+mod openmetrics;
 pub mod own;
 mod patches;
 mod pattern_files;
+mod plugins;
 mod pressure;
 pub mod print;
 mod raid;
 pub mod registry;
 mod revisions;
+mod scrapes;
 mod sensors;
+mod series;
 mod services;
 mod smart;
+mod textfiles;
 mod time_source;
+#[cfg(all(test, unix))]
+mod unseen;
 mod uptime;
 
 #[cfg(target_os = "linux")]

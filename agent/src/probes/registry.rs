@@ -17,12 +17,15 @@ use super::{
     network::Network,
     patches::{PatchSpec, Patches},
     pattern_files::{PatternFileSpec, PatternFiles},
+    plugins::{PluginSpec, Plugins},
     pressure::Pressure,
     raid::Raid,
     revisions::{RevisionSpec, Revisions},
+    scrapes::{ScrapeSpec, Scrapes},
     sensors::Sensors,
     services::Services,
     smart::Smart,
+    textfiles::{TextfileSpec, Textfiles},
     time_source::TimeSource,
     uptime::Uptime,
 };
@@ -71,6 +74,12 @@ pub struct ProbeOptions {
     pub neighbours: Vec<NeighbourSpec>,
     /// `[probes.inventory]`.
     pub inventory: InventorySpec,
+    /// `[[probes.plugins]]`: Nagios plugins.
+    pub plugins: Vec<PluginSpec>,
+    /// `[[probes.textfiles]]`: Prometheus text files.
+    pub textfiles: Vec<TextfileSpec>,
+    /// `[[probes.scrapes]]`: exporters on this device.
+    pub scrapes: Vec<ScrapeSpec>,
 }
 
 /// What probes need of the place they run in.
@@ -151,6 +160,9 @@ impl Check for ProbeOptions {
         once("pattern_files", self.pattern_files.iter().map(|spec| &spec.name), problems);
         once("revisions", self.revisions.iter().map(|spec| &spec.name), problems);
         once("counters", self.counters.iter().map(|spec| &spec.name), problems);
+        once("plugins", self.plugins.iter().map(|spec| &spec.name), problems);
+        once("textfiles", self.textfiles.iter().map(|spec| &spec.name), problems);
+        once("scrapes", self.scrapes.iter().map(|spec| &spec.name), problems);
         for (i, spec) in self.pattern_files.iter().enumerate() {
             spec.check(&format!("probes.pattern_files.{i}"), problems);
         }
@@ -166,6 +178,15 @@ impl Check for ProbeOptions {
         }
         for (i, spec) in self.counters.iter().enumerate() {
             spec.check(&format!("probes.counters.{i}"), problems);
+        }
+        for (i, spec) in self.plugins.iter().enumerate() {
+            spec.check(&format!("probes.plugins.{i}"), problems);
+        }
+        for (i, spec) in self.textfiles.iter().enumerate() {
+            spec.check(&format!("probes.textfiles.{i}"), problems);
+        }
+        for (i, spec) in self.scrapes.iter().enumerate() {
+            spec.check(&format!("probes.scrapes.{i}"), problems);
         }
     }
 }
@@ -193,7 +214,7 @@ fn once<'a>(list: &str, names: impl Iterator<Item = &'a Name>, problems: &mut Pr
 type Make = fn(&ProbeOptions, &Surroundings) -> Box<dyn Probe>;
 
 /// Name, what it looks at, how it is made; in the order of names.
-const TABLE: [(&str, &str, Make); 19] = [
+const TABLE: [(&str, &str, Make); 22] = [
     ("clock", "jumps of the wall clock, and whether systemd-timesyncd keeps it", |_, _| {
         Box::new(Clock::new())
     }),
@@ -225,6 +246,9 @@ const TABLE: [(&str, &str, Make); 19] = [
     ("pattern_files", "antivirus definitions: ClamAV, and other products as configured", |options, _| {
         Box::new(PatternFiles::new(options.pattern_files.clone()))
     }),
+    ("plugins", "whatever a Nagios plugin looks at, as configured", |options, around| {
+        Box::new(Plugins::new(options.plugins.clone(), around.names.clone()))
+    }),
     ("pressure", "how long tasks waited for processor, memory, disk (Linux PSI)", |_, _| {
         Box::new(Pressure::new())
     }),
@@ -232,11 +256,17 @@ const TABLE: [(&str, &str, Make); 19] = [
     ("revisions", "versions of device software, as configured", |options, _| {
         Box::new(Revisions::new(options.revisions.clone()))
     }),
+    ("scrapes", "metrics of exporters on this device, as configured", |options, around| {
+        Box::new(Scrapes::new(options.scrapes.clone(), around.names.clone()))
+    }),
     ("sensors", "temperatures", |_, _| Box::new(Sensors::new())),
     ("services", "what must run, as configured", |options, _| {
         Box::new(Services::new(options.services.clone()))
     }),
     ("smart", "health of disks (needs smartmontools)", |_, _| Box::new(Smart::new())),
+    ("textfiles", "Prometheus text files of other programs, as configured", |options, around| {
+        Box::new(Textfiles::new(options.textfiles.clone(), around.names.clone()))
+    }),
     ("time_source", "the error of the clock by its own service (chrony, ntpd)", |_, _| {
         Box::new(TimeSource::new())
     }),

@@ -14,6 +14,7 @@ mod evidence;
 mod footprint;
 mod kill;
 mod offline;
+mod probes;
 mod restore;
 mod sim;
 mod sla;
@@ -74,6 +75,7 @@ const CAMPAIGNS: &[(&str, u32, Campaign)] = &[
     ("enroll", 10_000, |plan| enroll::run(plan.n, plan.seed)),
     ("consent", 12, |plan| consent::run(plan.n, plan.seed)),
     ("offline", 30, |plan| offline::run(plan.n, plan.seed)),
+    ("probes", 200, |plan| probes::run(plan.n, plan.seed)),
     ("vectors", 1_000, |plan| adversary::vectors(plan.n, plan.seed)),
     ("suites", 1, |plan| adversary::suites(plan.n, plan.seed)),
     ("sla", 100_000, |plan| sla::run(plan.n, plan.seed)),
