@@ -100,10 +100,12 @@ fn filled<V: AsRef<str>>(template: &str, values: &[(&str, V)]) -> String {
 
 mod contract;
 mod evidence;
+mod predict;
 mod report;
 
 pub use contract::ContractText;
 pub use evidence::EvidenceText;
+pub use predict::PredictText;
 pub use report::ReportText;
 
 impl Message {
