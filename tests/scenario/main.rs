@@ -18,6 +18,7 @@ mod notice;
 mod office;
 mod outage;
 mod peer;
+mod points;
 mod prometheus;
 mod proxy;
 mod rebuild;

@@ -29,9 +29,10 @@ use tail::Tail;
 use tenken_common::time::Timestamp;
 
 /// The score from which on a person is told. With it, 20 series have at most one false alarm a
-/// month on what it was calibrated on (`campaign predict` prints the rate).
+/// month on what it was calibrated on, the stretches without a label of the Numenta benchmark;
+/// `campaign predict` prints the rate.
 pub const ALERT: f64 = 12.0;
-/// A lower one for those who watch a screen: the best of the Numenta benchmark.
+/// A lower one for those who watch a screen: the best of that benchmark, with 85 false alarms.
 pub const NOTICE: f64 = 7.0;
 /// Points before the first score, and before the first alert.
 const SCORING: f64 = 250.0;

@@ -13,6 +13,7 @@ mod enroll;
 mod evidence;
 mod kill;
 mod offline;
+mod predict;
 mod restore;
 mod sim;
 mod sla;
@@ -78,6 +79,7 @@ const CAMPAIGNS: &[(&str, u32, Campaign)] = &[
     ("sla", 100_000, |plan| sla::run(plan.n, plan.seed)),
     ("evidence", 1_000, evidence::run),
     ("sla-load", 1, |plan| sla::load(plan.n, plan.seed)),
+    ("predict", 1, |plan| predict::run(plan.n)),
     ("fuzz", 600, |plan| adversary::fuzz(plan.n, plan.seed)),
 ];
 
