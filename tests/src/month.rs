@@ -11,7 +11,7 @@ use proptest::{prelude::RngExt, test_runner::TestRng};
 use std::time::Duration;
 use tenken_agent::{
     config::AgentConfig,
-    probes::{own, registry},
+    probes::{Surroundings, own, registry},
     runner::Runner,
 };
 use tenken_agent_core::{
@@ -48,7 +48,8 @@ impl Month {
     pub fn of_this_machine(seed: u64, start: Moment) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let mut cycles = runtime.block_on(async {
-            let mut runner = Runner::new(registry::all(&AgentConfig::default().probes));
+            let options = AgentConfig::default().probes;
+            let mut runner = Runner::new(registry::all(&options, &Surroundings::passing(&options)));
             let mut recorder = Recorder::new();
             let mut cycles = Vec::new();
             for _ in 0..CYCLES {
@@ -141,7 +142,8 @@ fn same_probe(a: &Observation, b: &Observation) -> bool {
         (Body::Sample(a), Body::Sample(b)) => a.probe == b.probe,
         (Body::CheckResult(a), Body::CheckResult(b)) => a.probe == b.probe,
         (Body::SelfReport(_), Body::SelfReport(_)) => true,
-        (Body::Sample(_) | Body::CheckResult(_) | Body::SelfReport(_), _) => false,
+        (Body::Fact(a), Body::Fact(b)) => a.probe() == b.probe(),
+        (Body::Sample(_) | Body::CheckResult(_) | Body::SelfReport(_) | Body::Fact(_), _) => false,
     }
 }
 
@@ -149,7 +151,7 @@ fn quantities(observation: &Observation) -> &[Quantity] {
     match &observation.body {
         Body::Sample(sample) => &sample.quantities,
         Body::SelfReport(report) => &report.quantities,
-        Body::CheckResult(_) => &[],
+        Body::CheckResult(_) | Body::Fact(_) => &[],
     }
 }
 
@@ -157,7 +159,7 @@ fn quantities_mut(observation: &mut Observation) -> &mut [Quantity] {
     match &mut observation.body {
         Body::Sample(sample) => &mut sample.quantities,
         Body::SelfReport(report) => &mut report.quantities,
-        Body::CheckResult(_) => &mut [],
+        Body::CheckResult(_) | Body::Fact(_) => &mut [],
     }
 }
 

@@ -7,9 +7,10 @@
 //!
 //! Does not: work on Windows yet, where it says so.
 
-use super::every_minute;
 #[cfg(target_os = "linux")]
 use super::network_linux::Source;
+use super::{every_minute, names::Names};
+use std::sync::Arc;
 use tenken_agent_core::probe::{Probe, ProbeContext, ProbeError, ProbeInfo};
 use tenken_common::{category::Category, observation::Observation};
 
@@ -20,14 +21,16 @@ pub const INTERFACES_MAX: usize = 64;
 /// See the module's head.
 pub struct Network {
     info: ProbeInfo,
+    names: Arc<Names>,
     #[cfg(target_os = "linux")]
     source: Source,
 }
 
 impl Network {
-    pub fn new() -> Self {
+    pub fn new(names: Arc<Names>) -> Self {
         Self {
             info: every_minute("network", Category::Network),
+            names,
             #[cfg(target_os = "linux")]
             source: Source::default(),
         }
@@ -42,7 +45,8 @@ impl Probe for Network {
     #[cfg(target_os = "linux")]
     fn run(&mut self, cx: &ProbeContext) -> Result<Vec<Observation>, ProbeError> {
         let readings = self.source.read(cx)?.into_iter();
-        let seen: Vec<_> = readings.filter_map(|(name, r)| r.of(&self.info, cx, &name)).collect();
+        let seen: Vec<_> =
+            readings.filter_map(|(name, r)| r.about(&self.info, cx, self.names.interface(&name))).collect();
         if seen.is_empty() { Err(ProbeError::NoData) } else { Ok(seen) }
     }
 
