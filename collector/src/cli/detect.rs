@@ -17,7 +17,7 @@ use tenken_common::{
 
 #[derive(Debug, clap::Args)]
 pub struct DetectArgs {
-    /// Points as CSV: timestamp,value; `-` is standard input
+    /// Points as CSV: timestamp,value; `-` is standard input; times without an offset are Japan's
     file: PathBuf,
     /// The score from which on a point is an alert; 7 tells more and errs more often
     #[arg(long, value_name = "SCORE", default_value_t = anomaly::ALERT)]

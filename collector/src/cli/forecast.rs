@@ -25,7 +25,7 @@ use tenken_common::{
 
 #[derive(Debug, clap::Args)]
 pub struct ForecastArgs {
-    /// Points as CSV: timestamp,value; `-` is standard input
+    /// Points as CSV: timestamp,value; `-` is standard input; times without an offset are Japan's
     file: PathBuf,
     /// The value that is asked for
     #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]

@@ -28,7 +28,7 @@ catalogue! { PredictText:
     NoNumber { ja: "数値がないため判定しません", en: "not judged: there is no number" }
     NotAfter { ja: "前の時刻（{last}）より後でないため判定しません", en: "not judged: its time is not after the last one ({last})" }
     // What became of a file of points.
-    Detected { ja: "{judged} 点を判定し、警報は {alerts} 件です。{left_out} 点は判定していません。最初の 750 点または 48 時間は学習のため警報を出しません。", en: "{judged} points were judged, with {alerts} alerts; {left_out} were not judged. There are no alerts in the first 750 points or 48 hours, while it learns." }
+    Detected { ja: "{judged} 点を判定し、警報は {alerts} 件です。{left_out} 点は判定していません。最初の 750 点が揃い 48 時間が過ぎるまでは、学習のため警報を出しません。", en: "{judged} points were judged, with {alerts} alerts; {left_out} were not judged. There are no alerts before it has learnt from 750 points and 48 hours." }
     Untidy { ja: "数値のない行 {without} 件を除きました。時刻の順でない行 {order} 件は並べ直し、同じ時刻の行 {repeated} 件は最後の値だけを使いました。", en: "{without} lines without a number were left out, {order} lines out of order put in their place, {repeated} lines of a time that comes again replaced by its last one." }
     Reaches { ja: "{at} ごろ {limit} に達する見込みです（{low} ～ {high}）。1 日あたり {per_day}。", en: "reaches {limit} about {at} ({low} to {high}), at {per_day} a day" }
     Reached { ja: "すでに {limit} に達しています。", en: "{limit} is reached already" }
