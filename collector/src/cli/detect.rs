@@ -33,7 +33,7 @@ struct Sums {
 }
 
 pub fn run(args: &DetectArgs, language: Language) -> anyhow::Result<()> {
-    if !(args.alert_from > 0.0 && args.alert_from.is_finite()) {
+    if !args.alert_from.is_finite() || args.alert_from <= 0.0 {
         bail!("--alert-from {} is no score above zero", args.alert_from);
     }
     let out = BufWriter::new(std::io::stdout().lock());

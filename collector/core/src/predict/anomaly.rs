@@ -8,11 +8,11 @@
 //!
 //! How: eight [`aspect`]s describe a point among those before it (level, spread, shape, time of
 //! day). Of each, either side has its own [`tail`], which tells how rare such an amount is in this
-//! series. The score is the rarest aspect's surprise, the negative
-//! logarithm of its chance; a series with more points a month has more chances for a rare one, so its score is
-//! lowered by the logarithm of how many more. So a threshold stands for a rate of false alarms a
-//! month, not a point. One that lasts is one alert: another follows only after [`CALM`] quiet
-//! points, or when it gets much worse.
+//! series. The score is the rarest aspect's surprise, the negative logarithm of its chance; a series
+//! with more points a month has more chances for a rare one, so its score is lowered by the
+//! logarithm of how many more. So a threshold stands for a rate of false alarms a month, not a
+//! point. One that lasts is one alert: another follows only after [`CALM`] quiet points, or when it
+//! gets much worse.
 //!
 //! Does not: alert in the first [`LEARNING`] points or [`LEARNING_TIME`], know the day of the week,
 //! or tell a fault from a rare but good event.
@@ -119,8 +119,7 @@ impl Detector {
 
     /// Judges a point by those before it, and learns it.
     pub fn see(&mut self, at: Timestamp, value: f64) -> Result<Verdict, PointError> {
-        // Also what is no number at all.
-        if !(value.abs() <= VALUE_MAX) {
+        if !value.is_finite() || value.abs() > VALUE_MAX {
             return Err(PointError::NoNumber);
         }
         if self.points > 0.0 && at <= self.last {

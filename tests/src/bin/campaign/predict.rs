@@ -152,11 +152,14 @@ fn false_alarms<'a>(files: impl Iterator<Item = &'a File>, alert_from: f64) -> R
     for file in files {
         let judged = judged(file, alert_from);
         // What is learnt from is no time without alarms.
-        for row in 750..file.points.len() {
-            if !file.is_labelled(row) {
-                let step = file.points[row].0.saturating_since(file.points[row - 1].0);
+        let rows = file.points.windows(2).zip(judged.alerts.iter().skip(1)).enumerate().skip(749);
+        for (i, (pair, alert)) in rows {
+            if let [before, now] = pair
+                && !file.is_labelled(i + 1)
+            {
+                let step = now.0.saturating_since(before.0);
                 rate.days += step.as_secs_f64().min(86_400.0) / 86_400.0;
-                rate.alerts += u32::from(judged.alerts[row]);
+                rate.alerts += u32::from(*alert);
             }
         }
     }

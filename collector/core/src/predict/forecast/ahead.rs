@@ -8,8 +8,7 @@
 //! How: the points since the last purge become equal steps (medians, gaps bridged by a line), the
 //! models of a degradation are laid through them ([`TRENDS`]), and the first step at which their
 //! weighted path meets the limit is the date. Fewer than
-//! [`super::ensemble::STEPS_MIN`] steps are left to the line
-//! of [`super::forecast`].
+//! [`super::ensemble::STEPS_MIN`] steps are left to the line of [`super::forecast`].
 
 use super::{
     Crossing, HISTORY_MIN, Outcome, Question, Refusal, SECONDS_A_DAY, STRETCH, asked,
@@ -154,7 +153,7 @@ impl Steps {
         let sign = question.direction.sign();
         let now = self.values.last().copied().unwrap_or(0.0);
         let moved = path.values.last().map_or(0.0, |v| sign * (v - now));
-        if path.skill > SKILL_MAX || moved <= 0.0 {
+        if path.skill.is_nan() || path.skill > SKILL_MAX || moved <= 0.0 {
             return Err(Refusal::NoTrend);
         }
         let first = |offset: &dyn Fn(usize) -> f64| {
