@@ -52,7 +52,6 @@ fn a_file_that_cannot_be_used_is_refused_with_its_line() {
         refused(args, "timestamp,value\n1,1\nlater,2\n", "line 3: `later` is no time");
         refused(args, "timestamp,value\n1,1\n2\n", "line 3: no column 2");
         refused(args, "some,thing\n1,1\n", "line 1: there is no column `timestamp`");
-        refused(&[args, &["absent.csv"]].concat(), "", "");
     }
     refused(&["forecast", "--limit", "NaN"], "1,1\n", "no number");
 }
