@@ -58,6 +58,9 @@ enum Command {
     Probe {
         /// Only this one
         name: Option<String>,
+        /// Which probes there are, how often they run and what they cost
+        #[arg(long, conflicts_with_all = ["name", "json"])]
+        list: bool,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -137,9 +140,17 @@ pub fn main(cli: Cli) -> anyhow::Result<ExitCode> {
             runtime()?.block_on(async { app::run(config, terminated()).await })?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Probe { name, json } => {
+        Command::Probe { list: true, .. } => {
+            write!(out, "{}", probes::print::print_list(&probes::registry::infos()))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Probe { name, json, list: false } => {
             let outcomes = runtime()?.block_on(look(&config, name.as_deref()))?;
-            write!(out, "{}", probes::print::print(&outcomes, json, out.is_terminal()))?;
+            write!(
+                out,
+                "{}",
+                probes::print::print(&outcomes, &config.diagnosis.diagnosis(), json, out.is_terminal())
+            )?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Status { json } => {

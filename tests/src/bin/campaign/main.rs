@@ -11,6 +11,7 @@ mod consent;
 mod crash;
 mod enroll;
 mod evidence;
+mod footprint;
 mod kill;
 mod offline;
 mod predict;
@@ -80,6 +81,7 @@ const CAMPAIGNS: &[(&str, u32, Campaign)] = &[
     ("evidence", 1_000, evidence::run),
     ("sla-load", 1, |plan| sla::load(plan.n, plan.seed)),
     ("predict", 1, |plan| predict::run(plan.n)),
+    ("footprint", 60, |plan| footprint::run(plan.n)),
     ("fuzz", 600, |plan| adversary::fuzz(plan.n, plan.seed)),
 ];
 
