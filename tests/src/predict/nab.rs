@@ -130,7 +130,7 @@ pub fn best(files: &[&File], scores: &[&[f64]], cost: f64) -> Score {
     let mut raw = -count(windows);
     let mut held: BTreeMap<(usize, Place), f64> = BTreeMap::new();
     let mut best = (raw, f64::INFINITY);
-    for same in rows.chunk_by(|a, b| a.0 == b.0) {
+    for same in rows.chunk_by(|a, b| a.0.total_cmp(&b.0).is_eq()) {
         for (_, f, place, worth) in same {
             if *place == Place::Outside {
                 raw += worth;
@@ -156,7 +156,7 @@ pub const WINDOWED_GAUSSIAN: f64 = -24.013_105_489_1;
 pub fn reproduced(files: &[File]) -> f64 {
     /// `1 - erfc(x / 1.4142) / 2` is 1.0 to twelve digits from here on.
     const CERTAIN: f64 = 7.130_438_466;
-    let offs: Vec<Vec<f64>> = files.iter().map(|f| windowed_gaussian(f)).collect();
+    let offs: Vec<Vec<f64>> = files.iter().map(windowed_gaussian).collect();
     let scores: Vec<&[f64]> = offs.iter().map(Vec::as_slice).collect();
     at(&files.iter().collect::<Vec<_>>(), &scores, CERTAIN, STANDARD).raw
 }
@@ -200,7 +200,9 @@ mod tests {
 
     fn scored(rows: &[usize]) -> Score {
         let (file, mut scores) = (file(), vec![0.0; 100]);
-        rows.iter().for_each(|row| scores[*row] = 1.0);
+        for row in rows {
+            scores[*row] = 1.0;
+        }
         at(&[&file], &[&scores], 0.5, STANDARD)
     }
 
@@ -209,13 +211,13 @@ mod tests {
         assert_eq!((scored(&[]).normal, scored(&[]).found), (0.0, 0));
         assert!((scored(&[40, 80]).normal - 100.0).abs() < 1e-9);
         // The first fifteen rows are not scored.
-        assert_eq!(scored(&[3, 14]).raw, scored(&[]).raw);
+        assert_eq!(scored(&[3, 14]), scored(&[]));
     }
 
     #[test]
     fn late_is_worth_less_and_outside_costs() {
         assert!(scored(&[40]).raw > scored(&[45]).raw && scored(&[45]).raw > scored(&[49]).raw);
-        assert_eq!(scored(&[45, 40]).raw, scored(&[40]).raw);
+        assert_eq!(scored(&[45, 40]), scored(&[40]));
         assert!((scored(&[20]).raw - (-2.0 - STANDARD)).abs() < 1e-9);
         // Just behind a window it costs less than far behind.
         assert!(scored(&[51]).raw > scored(&[70]).raw);

@@ -120,7 +120,7 @@ impl Past {
 
     fn sights(&mut self, at: Timestamp, value: f64, grain: f64) -> [Sight; 8] {
         let short = self.recent.iter().sum::<f64>() / N;
-        let long = (short + self.earlier.iter().sum::<f64>() / N) / 2.0;
+        let long = f64::midpoint(short, self.earlier.iter().sum::<f64>() / N);
         let variance = self.recent.iter().map(|v| (v - short).powi(2)).sum::<f64>() / N;
         let steps = self.recent.iter().zip(self.recent.iter().skip(1)).map(|(a, b)| (a - b).powi(2));
         let roughness = steps.sum::<f64>() / N;
