@@ -101,11 +101,13 @@ fn filled<V: AsRef<str>>(template: &str, values: &[(&str, V)]) -> String {
 mod contract;
 mod device;
 mod evidence;
+mod predict;
 mod report;
 
 pub use contract::ContractText;
 pub use device::DeviceText;
 pub use evidence::EvidenceText;
+pub use predict::PredictText;
 pub use report::ReportText;
 
 impl Message {

@@ -157,7 +157,18 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// A text that is no RFC 3339 instant.
+/// A time as files of measurements have it: RFC 3339, or a date with or without its time of day and
+/// without an offset, which is Japan's, or whole seconds since 1970.
+pub fn read_time(text: &str) -> Result<Timestamp, BadTimestamp> {
+    let civil = || {
+        let at = text.parse::<jiff::civil::DateTime>().ok()?;
+        jiff::tz::offset(9).to_timestamp(at).ok().map(|t| Timestamp(t.as_microsecond()))
+    };
+    let seconds = || text.parse::<i64>().ok().map(Timestamp::from_secs);
+    seconds().or_else(|| text.parse().ok()).or_else(civil).ok_or_else(|| BadTimestamp(text.to_owned()))
+}
+
+/// A text that is no time.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
 #[error("`{0}` is no time (write it like 2026-11-23T09:00:00+09:00)")]
 pub struct BadTimestamp(String);
@@ -354,6 +365,16 @@ mod tests {
         assert_eq!(t.to_string(), "2026-11-23T00:00:00Z");
         assert!("tomorrow".parse::<Timestamp>().is_err());
         assert_eq!(BUILT.to_string(), "2026-11-01T00:00:00Z");
+    }
+
+    #[test]
+    fn times_of_files_are_read_as_they_are_written() {
+        let nine = Timestamp::from_secs(1_795_392_000);
+        for text in ["2026-11-23T09:00:00+09:00", "2026-11-23 09:00:00", "2026-11-23T09:00", "1795392000"] {
+            assert_eq!(read_time(text), Ok(nine), "{text}");
+        }
+        assert_eq!(read_time("2026-11-23"), Ok(nine.minus(Duration::from_hours(9))));
+        assert!(read_time("yesterday").is_err() && read_time("").is_err() && read_time("1.5").is_err());
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod office;
 mod outage;
 mod peer;
 mod plugin;
+mod points;
 mod probe;
 mod prometheus;
 mod proxy;

@@ -29,6 +29,7 @@ mod mail;
 mod member;
 pub mod month;
 mod offline;
+pub mod predict;
 mod process;
 mod prometheus;
 mod proxy;

@@ -38,6 +38,7 @@ const JAPANESE: [&str; 6] = [
     "common/src/message/contract.rs",
     "common/src/message/device.rs",
     "common/src/message/evidence.rs",
+    "common/src/message/predict.rs",
     "common/src/message/report.rs",
     "collector/core/src/sla/calendar/holiday_jp.rs",
 ];

@@ -5,7 +5,10 @@
 
 mod calendar;
 mod contract;
+mod detect;
 mod device;
+mod forecast;
+mod points;
 mod report;
 pub mod show;
 mod sla;
@@ -74,6 +77,10 @@ enum Command {
     /// Holidays, deadlines and open time as a contract counts them
     #[command(subcommand)]
     Calendar(calendar::CalendarCommand),
+    /// Judge anyone's points with the shipped detector: which are unusual, and why
+    Detect(detect::DetectArgs),
+    /// Say when anyone's points reach a limit, or why not
+    Forecast(forecast::ForecastArgs),
     /// Incidents, and what people did about them
     #[command(subcommand)]
     Incident(IncidentCommand),
@@ -244,6 +251,8 @@ async fn run(command: Command, config: CollectorConfig, language: Language) -> a
         Command::Contract(command) => contract::run(command, &config, language).await,
         Command::Sla(args) => sla::run(args, &config, language).await,
         Command::Calendar(command) => calendar::run(command, language),
+        Command::Detect(args) => detect::run(&args, language),
+        Command::Forecast(args) => forecast::run(&args, language),
         Command::Incident(command) => {
             with_store(&config, async |store| incident(command, store, language).await).await
         }

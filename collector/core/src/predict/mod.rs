@@ -3,6 +3,7 @@
 //! Holds: every model is fitted to one series of one device, so nothing is ever pooled across
 //! devices, and with that never across hospitals (SLA A6.1(3)).
 
+pub mod anomaly;
 pub mod forecast;
 pub mod robust;
 pub mod series;

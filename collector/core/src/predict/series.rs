@@ -46,17 +46,7 @@ pub struct Hole {
 impl Series {
     /// Points in any order; those that are no numbers are left out.
     pub fn new(key: SeriesKey, unit: Unit, points: impl IntoIterator<Item = Point>) -> Self {
-        let mut points: Vec<Point> = points.into_iter().filter(|(_, v)| v.is_finite()).collect();
-        points.sort_by_key(|(at, _)| *at);
-        // The sort is stable, so of one time the last given stands last, and it is kept.
-        points.dedup_by(|later, kept| {
-            let same = later.0 == kept.0;
-            if same {
-                kept.1 = later.1;
-            }
-            same
-        });
-        Self { key, unit, points }
+        Self { key, unit, points: ordered(points) }
     }
 
     /// One more, in its place.
@@ -102,6 +92,22 @@ impl Series {
             })
             .collect()
     }
+}
+
+/// Points as a series has them: sorted, those that are no numbers left out, of one time the last
+/// that was given.
+pub fn ordered(points: impl IntoIterator<Item = Point>) -> Vec<Point> {
+    let mut points: Vec<Point> = points.into_iter().filter(|(_, v)| v.is_finite()).collect();
+    points.sort_by_key(|(at, _)| *at);
+    // The sort is stable, so of one time the last given stands last, and it is kept.
+    points.dedup_by(|later, kept| {
+        let same = later.0 == kept.0;
+        if same {
+            kept.1 = later.1;
+        }
+        same
+    });
+    points
 }
 
 /// At most `bins` points, one for each of equal steps: the median of the step's values at the

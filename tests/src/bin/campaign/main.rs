@@ -14,6 +14,7 @@ mod evidence;
 mod footprint;
 mod kill;
 mod offline;
+mod predict;
 mod probes;
 mod restore;
 mod sim;
@@ -81,6 +82,7 @@ const CAMPAIGNS: &[(&str, u32, Campaign)] = &[
     ("sla", 100_000, |plan| sla::run(plan.n, plan.seed)),
     ("evidence", 1_000, evidence::run),
     ("sla-load", 1, |plan| sla::load(plan.n, plan.seed)),
+    ("predict", 1, |plan| predict::run(plan.n)),
     ("footprint", 60, |plan| footprint::run(plan.n)),
     ("fuzz", 600, |plan| adversary::fuzz(plan.n, plan.seed)),
 ];

@@ -69,7 +69,7 @@ pub fn load(n: u32, seed: u64) -> u64 {
 }
 
 /// Processor time of this process.
-fn cpu() -> Duration {
+pub fn cpu() -> Duration {
     let spent = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     let (secs, nanos) = (u64::try_from(spent.tv_sec), u32::try_from(spent.tv_nsec));
     Duration::new(secs.expect("it does not run backwards"), nanos.expect("below a second"))

@@ -1,0 +1,37 @@
+//! What the detector and the forecast say about a series, the fifth part of the catalogue.
+//!
+//! Holds: the same as the catalogue's first part.
+
+use super::{Language, filled};
+
+catalogue! { PredictText:
+    // Why a point is unusual; one in 45 lies beyond {bound}.
+    ValueAbove { ja: "値 {seen} が普段の範囲を超えています（普段は 45 点中 44 点が {bound} 以下）", en: "the value {seen} is above the usual (44 points in 45 are not above {bound})" }
+    ValueBelow { ja: "値 {seen} が普段の範囲を下回っています（普段は 45 点中 44 点が {bound} 以上）", en: "the value {seen} is below the usual (44 points in 45 are not below {bound})" }
+    StepUp { ja: "値が直前から急に {seen} まで上がりました（普段の上がり方では 45 点中 44 点が {bound} まで）", en: "the value went up to {seen} at once (44 steps in 45 would not pass {bound})" }
+    StepDown { ja: "値が直前から急に {seen} まで下がりました（普段の下がり方では 45 点中 44 点が {bound} まで）", en: "the value went down to {seen} at once (44 steps in 45 would not pass {bound})" }
+    RunAbove { ja: "直近 24 点の平均 {seen} が普段より高くなっています（普段は 45 回中 44 回が {bound} 以下）", en: "the mean of the last 24 points, {seen}, is above the usual (44 in 45 are not above {bound})" }
+    RunBelow { ja: "直近 24 点の平均 {seen} が普段より低くなっています（普段は 45 回中 44 回が {bound} 以上）", en: "the mean of the last 24 points, {seen}, is below the usual (44 in 45 are not below {bound})" }
+    LongRunAbove { ja: "直近 48 点の平均 {seen} が普段より高くなっています（普段は 45 回中 44 回が {bound} 以下）", en: "the mean of the last 48 points, {seen}, is above the usual (44 in 45 are not above {bound})" }
+    LongRunBelow { ja: "直近 48 点の平均 {seen} が普段より低くなっています（普段は 45 回中 44 回が {bound} 以上）", en: "the mean of the last 48 points, {seen}, is below the usual (44 in 45 are not below {bound})" }
+    SpreadAbove { ja: "直近 24 点のばらつき（標準偏差 {seen}）が普段より大きくなっています（普段は 45 回中 44 回が {bound} 以下）", en: "the last 24 points are spread wider than usual (standard deviation {seen}; 44 in 45 are not above {bound})" }
+    SpreadBelow { ja: "直近 24 点のばらつき（標準偏差 {seen}）が普段より小さく、値が動いていません（普段は 45 回中 44 回が {bound} 以上）", en: "the last 24 points hardly move (standard deviation {seen}; 44 in 45 are not below {bound})" }
+    ShapeAbove { ja: "直近 24 点の動きが普段より荒くなっています（ばらつきに対する 1 点ごとの変化 {seen}、普段は 45 回中 44 回が {bound} 以下）", en: "the last 24 points go more roughly than usual (step over spread {seen}; 44 in 45 are not above {bound})" }
+    ShapeBelow { ja: "直近 24 点が普段と違い一方向に動いています（ばらつきに対する 1 点ごとの変化 {seen}、普段は 45 回中 44 回が {bound} 以上）", en: "the last 24 points move one way as they usually do not (step over spread {seen}; 44 in 45 are not below {bound})" }
+    HourAbove { ja: "値 {seen} がこの時間帯の普段より高くなっています（普段は 45 点中 44 点が {bound} 以下）", en: "the value {seen} is high for this hour of the day (44 points in 45 are not above {bound})" }
+    HourBelow { ja: "値 {seen} がこの時間帯の普段より低くなっています（普段は 45 点中 44 点が {bound} 以上）", en: "the value {seen} is low for this hour of the day (44 points in 45 are not below {bound})" }
+    HourRunAbove { ja: "直近およそ 24 点が時刻のわりに高い状態が続いています（今 {seen} 相当、普段は 45 回中 44 回が {bound} 以下）", en: "about 24 points have been high for their hours (now {seen}; 44 in 45 are not above {bound})" }
+    HourRunBelow { ja: "直近およそ 24 点が時刻のわりに低い状態が続いています（今 {seen} 相当、普段は 45 回中 44 回が {bound} 以上）", en: "about 24 points have been low for their hours (now {seen}; 44 in 45 are not below {bound})" }
+    // How sure it is.
+    Alert { ja: "{why}。異常度 {score}（警報は {from} から）", en: "{why}; score {score}, alert from {from}" }
+    // A line that is not judged.
+    NoNumber { ja: "数値がないため判定しません", en: "not judged: there is no number" }
+    NotAfter { ja: "前の時刻（{last}）より後でないため判定しません", en: "not judged: its time is not after the last one ({last})" }
+    // What became of a file of points.
+    Detected { ja: "{judged} 点を判定し、警報は {alerts} 件です。{left_out} 点は判定していません。最初の 750 点が揃い 48 時間が過ぎるまでは、学習のため警報を出しません。", en: "{judged} points were judged, with {alerts} alerts; {left_out} were not judged. There are no alerts before it has learnt from 750 points and 48 hours." }
+    Untidy { ja: "数値のない行 {without} 件を除きました。時刻の順でない行 {order} 件は並べ直し、同じ時刻の行 {repeated} 件は最後の値だけを使いました。", en: "{without} lines without a number were left out, {order} lines out of order put in their place, {repeated} lines of a time that comes again replaced by its last one." }
+    Reaches { ja: "{at} ごろ {limit} に達する見込みです（{low} ～ {high}）。1 日あたり {per_day}。", en: "reaches {limit} about {at} ({low} to {high}), at {per_day} a day" }
+    Reached { ja: "すでに {limit} に達しています。", en: "{limit} is reached already" }
+    Refused { ja: "予測しません: {why}。", en: "no date: {why}" }
+    Basis { ja: "根拠: {step} ごとの {steps} 点。過去に同じ方法で予測した誤差は、変わらないとした場合の {skill} %。モデルの重み: {models}", en: "from {steps} steps of {step}; forecasts of its own past were off by {skill} % of what `stays as it is` was; models: {models}" }
+}
