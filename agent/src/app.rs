@@ -19,6 +19,7 @@ use crate::{
     probes,
     runner::Runner,
     sent::Sent,
+    service::Supervisor,
     session::Conversation,
     shared::Shared,
     spool::{ChainStart, SpoolConfig, SpoolHandle},
@@ -56,14 +57,35 @@ pub async fn run(config: AgentConfig, shutdown: impl Future<Output = ()>) -> any
     run_at(config, Arc::new(SystemClock::new()), shutdown).await
 }
 
+/// The same for a supervisor.
+pub async fn run_supervised(
+    config: AgentConfig,
+    supervisor: Supervisor,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    run_until(config, Arc::new(SystemClock::new()), supervisor, shutdown).await
+}
+
 /// The same by another clock.
 pub async fn run_at(
     config: AgentConfig,
     clock: Arc<dyn Clock>,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
+    run_until(config, clock, Supervisor::none(), shutdown).await
+}
+
+async fn run_until(
+    config: AgentConfig,
+    clock: Arc<dyn Clock>,
+    supervisor: Supervisor,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
     let mut shutdown = pin!(shutdown);
-    while live(&config, clock.clone(), shutdown.as_mut()).await? == End::Rejoined {}
+    let supervisor = Rc::new(supervisor);
+    // Said before the spool is opened: that may take long, and has a bound of its own.
+    supervisor.ready();
+    while live(&config, clock.clone(), &supervisor, shutdown.as_mut()).await? == End::Rejoined {}
     tracing::info!("agent stopped");
     Ok(())
 }
@@ -79,6 +101,7 @@ enum End {
 async fn live(
     config: &AgentConfig,
     clock: Arc<dyn Clock>,
+    supervisor: &Rc<Supervisor>,
     shutdown: Pin<&mut impl Future<Output = ()>>,
 ) -> anyhow::Result<End> {
     let enrolled = identity::load(&config.state_dir)?;
@@ -90,7 +113,8 @@ async fn live(
         room: config.spool.cap.0.into(),
     };
     let start = ChainStart { device: enrolled.device, epoch: enrolled.epoch, genesis: enrolled.genesis };
-    let spool = SpoolHandle::open(spool_config, start).await.context("the spool cannot be opened")?;
+    let opening = SpoolHandle::open(spool_config, start);
+    let spool = supervisor.alive_during(&clock, opening).await.context("the spool cannot be opened")?;
     let snapshot = spool.snapshot().await?;
 
     let gate = ConsentGate::new(
@@ -122,6 +146,7 @@ async fn live(
         wake: Notify::new(),
         state_dir: config.state_dir.clone(),
         spool_failure: RefCell::default(),
+        supervisor: Rc::clone(supervisor),
         enrolled,
     });
     let policy = PushPolicy {
@@ -142,6 +167,7 @@ async fn live(
         () = shutdown => End::Stopped,
     };
     if end == End::Stopped {
+        supervisor.stopping();
         delivery.push_last(LAST_PUSH_WITHIN).await;
         shared.stopped.set(Some(shared.clock.wall()));
         collection.write_status().await;

@@ -4,6 +4,9 @@
 //! Holds: outbound connections only, no listening socket. Probes know neither spool nor
 //! transport; the transport does not know the spool; `app` alone knows them all.
 
+#[cfg(not(any(target_os = "linux", windows)))]
+compile_error!("the agent is for devices that run Linux or Windows");
+
 pub mod app;
 pub mod cli;
 pub mod clock;
@@ -13,6 +16,7 @@ pub mod consent_file;
 pub mod deliver;
 pub mod doctor;
 pub mod enroll;
+pub mod guest;
 pub mod identity;
 pub mod media;
 pub mod offline;
@@ -21,6 +25,7 @@ pub mod probes;
 pub mod receipt;
 pub mod runner;
 pub mod sent;
+pub mod service;
 pub mod session;
 pub mod shared;
 pub mod spool;

@@ -33,11 +33,12 @@ const TOP: [&str; 20] = [
 ];
 
 /// The catalogue of both languages, and the calendar's names of holidays, which are data.
-const JAPANESE: [&str; 5] = [
+const JAPANESE: [&str; 6] = [
     "common/src/message.rs",
     "common/src/message/contract.rs",
     "common/src/message/evidence.rs",
     "common/src/message/report.rs",
+    "common/src/message/service.rs",
     "collector/core/src/sla/calendar/holiday_jp.rs",
 ];
 
