@@ -40,7 +40,7 @@ pub(crate) mod win32;
 
 pub use registry::{Factory, ProbeOptions, ServiceSpec, all};
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 use tenken_agent_core::{
     probe::{Cost, ProbeContext, ProbeError, ProbeInfo},
     record::quantity,
@@ -91,9 +91,9 @@ fn ratio(part: f64, whole: f64) -> Option<f64> {
 /// A system's answer that could not be read.
 #[derive(Debug, thiserror::Error)]
 enum ReadError {
-    #[cfg(target_os = "linux")]
     #[error("cannot read {}", path.display())]
-    File { path: std::path::PathBuf, source: std::io::Error },
+    #[cfg_attr(windows, allow(dead_code, reason = "only `/proc` is read as files"))]
+    File { path: PathBuf, source: std::io::Error },
     #[cfg(windows)]
     #[error("{call} failed")]
     Call { call: &'static str, source: std::io::Error },
