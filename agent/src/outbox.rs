@@ -354,6 +354,10 @@ impl Page {
                 self.list(indent + 2, quantities.iter().map(quantity).collect());
                 self.list(indent + 2, runs.iter().map(probe_run).collect());
             }
+            Body::Fact(fact) => {
+                let fields = fact.fields().into_iter().map(|(name, field)| format!("{name} {field}"));
+                self.list(indent + 2, prefixed(&format!("{}: ", fact.probe()), fields));
+            }
         }
     }
 

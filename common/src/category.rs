@@ -33,6 +33,12 @@ pub enum Category {
     Wear = 10,
     /// The agent's report on itself.
     Agent = 11,
+    /// What the device is: the ledger's lines.
+    Inventory = 12,
+    /// Errors in the system's log, counted.
+    Event = 13,
+    /// Devices beside this one, as they answer.
+    Neighbour = 14,
 }
 
 /// SLA A4: 甲 is the hospital, 乙 the vendor.
@@ -44,7 +50,7 @@ pub enum Party {
 }
 
 impl Category {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Performance,
         Self::Disk,
         Self::Network,
@@ -56,6 +62,9 @@ impl Category {
         Self::Revision,
         Self::Wear,
         Self::Agent,
+        Self::Inventory,
+        Self::Event,
+        Self::Neighbour,
     ];
 
     pub fn code(self) -> u8 {
@@ -79,6 +88,9 @@ impl Category {
             Self::Revision => "revision",
             Self::Wear => "wear",
             Self::Agent => "agent",
+            Self::Inventory => "inventory",
+            Self::Event => "event",
+            Self::Neighbour => "neighbour",
         }
     }
 
@@ -96,6 +108,9 @@ impl Category {
             Self::Revision => Message::PurposeRevision,
             Self::Wear => Message::PurposeWear,
             Self::Agent => Message::PurposeAgent,
+            Self::Inventory => Message::PurposeInventory,
+            Self::Event => Message::PurposeEvent,
+            Self::Neighbour => Message::PurposeNeighbour,
         }
     }
 
@@ -110,7 +125,10 @@ impl Category {
             | Self::Service
             | Self::Revision
             | Self::Wear
-            | Self::Agent => Party::Vendor,
+            | Self::Agent
+            | Self::Inventory
+            | Self::Event
+            | Self::Neighbour => Party::Vendor,
         }
     }
 }

@@ -17,6 +17,7 @@ pub mod consent;
 pub mod enrollment;
 pub mod envelope;
 pub mod export;
+pub mod fact;
 pub mod file;
 pub mod id;
 pub mod key;

@@ -137,6 +137,9 @@ catalogue! { Message:
     PurposeRevision { ja: "装置ソフトウェアの版", en: "versions of device software" }
     PurposeWear { ja: "消耗部品の使用量（交換時期の予測）", en: "use of wear parts (predicting replacement)" }
     PurposeAgent { ja: "点検エージェント自身の状態", en: "the agent's report on itself" }
+    PurposeInventory { ja: "装置台帳の項目（機種、製造番号、OS の版）", en: "lines of the device ledger (model, serial, system version)" }
+    PurposeEvent { ja: "システムログのエラー件数（本文は送りません）", en: "errors in the system's log, counted (without their text)" }
+    PurposeNeighbour { ja: "隣接する装置の応答（停止の発見）", en: "whether the devices beside this one answer (finding stops)" }
 
     // The agent's status.
     StatusDevice { ja: "装置", en: "Device" }

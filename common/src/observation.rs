@@ -6,6 +6,7 @@
 
 use crate::{
     category::Category,
+    fact::Fact,
     id::{Name, RecId},
     message::Message,
     time::Moment,
@@ -29,6 +30,7 @@ pub enum Body {
     Sample(Sample),
     CheckResult(CheckResult),
     SelfReport(SelfReport),
+    Fact(Fact),
 }
 
 /// Numbers that one probe read together.
@@ -168,7 +170,7 @@ impl Observation {
                 CheckState::Critical | CheckState::Warning => Class::Urgent,
                 CheckState::Ok | CheckState::Unknown => Class::Ordinary,
             },
-            Body::Sample(_) | Body::SelfReport(_) => Class::Ordinary,
+            Body::Sample(_) | Body::SelfReport(_) | Body::Fact(_) => Class::Ordinary,
         }
     }
 }

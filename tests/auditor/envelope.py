@@ -254,7 +254,7 @@ def record(value, known, unknown):
 
 
 def about(category, subject):
-    return [code(category, range(1, 12)), name(subject)]
+    return [code(category, range(1, 15)), name(subject)]
 
 
 def sample(fields):
@@ -282,9 +282,13 @@ def of_length(fields, length):
 def quantity(value):
     """A number has a unit and is one: neither infinite nor "not a number"."""
     its_name, unit, number = shape(value, str, int, float)
-    if not math.isfinite(number):
+    return [name(its_name), code(unit, range(1, 10)), finite(number)]
+
+
+def finite(number):
+    if type(number) is not float or not math.isfinite(number):
         raise Refused("not a number")
-    return [name(its_name), code(unit, range(1, 10)), struct.pack(">d", number).hex()]
+    return struct.pack(">d", number).hex()
 
 
 def probe_run(value):
@@ -292,7 +296,54 @@ def probe_run(value):
     return [name(probe), code(state, range(6)), unsigned(duration, 32)]
 
 
-RECORD = {1: sample, 2: check_result, 3: self_report}
+def known(value, read):
+    """What the device could not find out is nil."""
+    return None if value is None else read(value)
+
+
+def patch_status(fields):
+    category, subject, probe, source, state, pending, security, *rest = of_length(fields, 13)
+    oldest, index, applied, reboot, system, build = rest
+    if reboot is not None and type(reboot) is not bool:
+        raise Refused("neither yes nor no")
+    counts = [known(n, lambda n: unsigned(n, 32)) for n in (pending, security)]
+    times = [known(t, signed) for t in (oldest, index, applied)]
+    states = [name(probe), code(source, range(1, 5)), code(state, range(6))]
+    return [*about(category, subject), *states, *counts, *times, reboot, name(system), known(build, name)]
+
+
+def pattern_file_status(fields):
+    category, subject, probe, source, state, engine, version, defined = of_length(fields, 8)
+    states = [name(probe), code(source, range(1, 8)), code(state, range(3))]
+    return [*about(category, subject), *states, known(engine, name), known(version, name), known(defined, signed)]
+
+
+def revision(fields):
+    category, subject, probe, version = of_length(fields, 4)
+    return [*about(category, subject), name(probe), name(version)]
+
+
+def wear_counter(fields):
+    category, subject, probe, value, life, direction = of_length(fields, 6)
+    return [*about(category, subject), name(probe), quantity(value), known(life, finite), code(direction, (1, 2))]
+
+
+def inventory(fields):
+    category, subject, probe, items = of_length(fields, 4)
+    pairs = [shape(item, int, str) for item in array(items)]
+    return [*about(category, subject), name(probe), [[code(item, range(1, 9)), name(value)] for item, value in pairs]]
+
+
+RECORD = {
+    1: sample,
+    2: check_result,
+    3: self_report,
+    4: patch_status,
+    5: pattern_file_status,
+    6: revision,
+    7: wear_counter,
+    8: inventory,
+}
 CONTENT = {BATCH: batch, STUB: stub, ACK: ack, REJECT: reject}
 
 

@@ -141,7 +141,8 @@ fn same_probe(a: &Observation, b: &Observation) -> bool {
         (Body::Sample(a), Body::Sample(b)) => a.probe == b.probe,
         (Body::CheckResult(a), Body::CheckResult(b)) => a.probe == b.probe,
         (Body::SelfReport(_), Body::SelfReport(_)) => true,
-        (Body::Sample(_) | Body::CheckResult(_) | Body::SelfReport(_), _) => false,
+        (Body::Fact(a), Body::Fact(b)) => a.probe() == b.probe(),
+        (Body::Sample(_) | Body::CheckResult(_) | Body::SelfReport(_) | Body::Fact(_), _) => false,
     }
 }
 
@@ -149,7 +150,7 @@ fn quantities(observation: &Observation) -> &[Quantity] {
     match &observation.body {
         Body::Sample(sample) => &sample.quantities,
         Body::SelfReport(report) => &report.quantities,
-        Body::CheckResult(_) => &[],
+        Body::CheckResult(_) | Body::Fact(_) => &[],
     }
 }
 
@@ -157,7 +158,7 @@ fn quantities_mut(observation: &mut Observation) -> &mut [Quantity] {
     match &mut observation.body {
         Body::Sample(sample) => &mut sample.quantities,
         Body::SelfReport(report) => &mut report.quantities,
-        Body::CheckResult(_) => &mut [],
+        Body::CheckResult(_) | Body::Fact(_) => &mut [],
     }
 }
 

@@ -126,7 +126,7 @@ fn fits(observation: &Observation) -> bool {
     let quantities = match &observation.body {
         Body::Sample(sample) => sample.quantities.len(),
         Body::SelfReport(report) => report.quantities.len(),
-        Body::CheckResult(_) => 0,
+        Body::CheckResult(_) | Body::Fact(_) => 0,
     };
     let record = Record { id: RecId(0), observation: observation.clone() };
     quantities <= limit::QUANTITIES_MAX && RecordV1::of(&record).is_ok()
@@ -151,7 +151,7 @@ fn halves(observation: &Observation) -> Option<(Observation, Observation)> {
             };
             Some((with(report(qa, ra)), with(report(qb, rb))))
         }
-        Body::Sample(_) | Body::SelfReport(_) | Body::CheckResult(_) => None,
+        Body::Sample(_) | Body::SelfReport(_) | Body::CheckResult(_) | Body::Fact(_) => None,
     }
 }
 
@@ -196,7 +196,7 @@ mod tests {
         match &observation.body {
             Body::Sample(s) => &s.quantities,
             Body::SelfReport(r) => &r.quantities,
-            Body::CheckResult(_) => &[],
+            Body::CheckResult(_) | Body::Fact(_) => &[],
         }
     }
 
@@ -248,7 +248,7 @@ mod tests {
         assert!(reports.len() > 1 && reports.iter().all(fits));
         let runs = reports.iter().flat_map(|r| match &r.body {
             Body::SelfReport(r) => r.runs.clone(),
-            Body::Sample(_) | Body::CheckResult(_) => vec![],
+            Body::Sample(_) | Body::CheckResult(_) | Body::Fact(_) => vec![],
         });
         assert!(runs.eq(recorder.runs().cloned()));
         assert_eq!(reports.iter().map(|r| values(r).len()).sum::<usize>(), 1);

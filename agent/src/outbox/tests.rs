@@ -96,6 +96,10 @@ fn leaves(batch: &Batch) -> Vec<String> {
                     found.push(format!("{probe} {} {duration_ms} ms", state.as_str()));
                 }
             }
+            Body::Fact(fact) => {
+                found.push(format!("{}:", fact.probe()));
+                found.extend(fact.fields().into_iter().map(|(name, field)| format!("{name} {field}")));
+            }
         }
     }
     for Gap { run: RecRun { from, to }, reason } in gaps {

@@ -130,7 +130,9 @@ mod testing {
     pub fn values(observation: &Observation) -> Vec<(&str, f64)> {
         match &observation.body {
             Body::Sample(s) => s.quantities.iter().map(|q| (q.name.as_str(), q.value)).collect(),
-            Body::CheckResult(_) | Body::SelfReport(_) => panic!("no sample: {observation:?}"),
+            Body::CheckResult(_) | Body::SelfReport(_) | Body::Fact(_) => {
+                panic!("no sample: {observation:?}")
+            }
         }
     }
 
@@ -146,6 +148,7 @@ mod testing {
             let by = match &o.body {
                 Body::Sample(s) => &s.probe,
                 Body::CheckResult(c) => &c.probe,
+                Body::Fact(fact) => fact.probe(),
                 Body::SelfReport(_) => panic!("a probe does not report on the agent"),
             };
             assert_eq!((by.as_str(), o.category), (info.name, info.category));

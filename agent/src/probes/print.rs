@@ -2,17 +2,22 @@
 //!
 //! Holds: a probe without values says why. The JSON is one array with one object per probe,
 //! `{name, category, state, error?, duration_ms, values: [{subject, name, unit, value}]}`; a
-//! check's value is its state's code, in the unit `check_state`.
+//! check's value is its state's code, in the unit `check_state`. A fact (a version, a date, a
+//! word) has its text as value and no unit.
 
 use serde::Serialize;
+use serde_json::Value;
 use std::fmt::Write as _;
 use tenken_agent_core::{
     probe::{ProbeInfo, ProbeOutcome},
     record::to_f64,
 };
 use tenken_common::{
+    fact::Field,
     observation::{Body, CheckState, Observation, ProbeState},
     telemetry::ErrorChain,
+    time::jst_minute,
+    unit::{Quantity, Unit},
 };
 
 /// The outcomes in the order given; ends with a line end. Colour is for the table only.
@@ -35,8 +40,9 @@ struct Shown {
 struct Row {
     subject: String,
     name: String,
-    unit: &'static str,
-    value: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit: Option<&'static str>,
+    value: Value,
 }
 
 fn print_json(outcomes: &[(ProbeInfo, ProbeOutcome)]) -> String {
@@ -57,18 +63,29 @@ fn shown(info: &ProbeInfo, outcome: &ProbeOutcome) -> Shown {
 }
 
 fn values(observation: &Observation) -> Vec<Row> {
-    let value = |name: &str, unit, value| {
+    let row = |name: &str, unit, value| {
         let subject = observation.subject.to_string();
         Row { subject, name: name.to_owned(), unit, value }
     };
+    let quantity = |q: &Quantity| row(q.name.as_str(), Some(q.unit.as_str()), q.value.into());
     match &observation.body {
-        Body::Sample(s) => &s.quantities,
-        Body::SelfReport(r) => &r.quantities,
-        Body::CheckResult(c) => return vec![value("state", "check_state", f64::from(c.state.code()))],
+        Body::Sample(s) => s.quantities.iter().map(quantity).collect(),
+        Body::SelfReport(r) => r.quantities.iter().map(quantity).collect(),
+        Body::CheckResult(c) => vec![row("state", Some("check_state"), f64::from(c.state.code()).into())],
+        Body::Fact(fact) => {
+            fact.fields().into_iter().map(|(name, field)| field_row(&row, name, field)).collect()
+        }
     }
-    .iter()
-    .map(|q| value(q.name.as_str(), q.unit.as_str(), q.value))
-    .collect()
+}
+
+fn field_row(row: &impl Fn(&str, Option<&'static str>, Value) -> Row, name: &str, field: Field) -> Row {
+    match field {
+        Field::Quantity(q) => row(q.name.as_str(), Some(q.unit.as_str()), q.value.into()),
+        Field::Count(count) => row(name, Some(Unit::Count.as_str()), count.into()),
+        Field::Number(number) => row(name, None, number.into()),
+        Field::Flag(flag) => row(name, None, flag.into()),
+        Field::Word(_) | Field::At(_) => row(name, None, field.to_string().into()),
+    }
 }
 
 fn reason(outcome: &ProbeOutcome) -> Option<String> {
@@ -130,9 +147,21 @@ fn cells(observation: &Observation) -> Vec<(String, String)> {
         Body::Sample(s) => s.quantities.iter().map(ToString::to_string).collect(),
         Body::SelfReport(r) => r.quantities.iter().map(ToString::to_string).collect(),
         Body::CheckResult(c) => vec![check(c.state).to_owned()],
+        Body::Fact(fact) => {
+            fact.fields().into_iter().map(|(name, field)| shown_field(name, &field)).collect()
+        }
     };
     let mut subject = observation.subject.to_string();
     texts.into_iter().map(|text| (std::mem::take(&mut subject), text)).collect()
+}
+
+/// Times as people here read them.
+fn shown_field(name: &str, field: &Field) -> String {
+    match field {
+        Field::Quantity(q) => q.to_string(),
+        Field::At(at) => format!("{name} {} JST", jst_minute(*at)),
+        Field::Word(_) | Field::Count(_) | Field::Flag(_) | Field::Number(_) => format!("{name} {field}"),
+    }
 }
 
 fn check(state: CheckState) -> &'static str {
@@ -168,7 +197,7 @@ mod tests {
     use crate::probes::{ReadError, Reading, every_minute, testing::at_ms};
     use std::time::Duration;
     use tenken_agent_core::probe::ProbeError;
-    use tenken_common::{category::Category, id::Name, observation::CheckResult, unit::Unit};
+    use tenken_common::{category::Category, id::Name, observation::CheckResult};
 
     fn outcomes() -> Vec<(ProbeInfo, ProbeOutcome)> {
         let (disk, services) =

@@ -135,6 +135,7 @@ impl Page {
                 let probe = Name::of_outside("agent");
                 self.take_quantities(c, (batch.device, o, &probe), at, &report.quantities).await
             }
+            Body::Fact(_) => Ok(()),
         }
     }
 

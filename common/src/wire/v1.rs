@@ -9,7 +9,13 @@
 //!
 //! and of a record's data, by kind: 1 sample `[category, subject, probe, [[name, unit, value]..]]`,
 //! 2 check result `[category, subject, probe, state]`, 3 self report `[category, subject,
-//! [[name, unit, value]..], [[probe, state, duration_ms]..]]`.
+//! [[name, unit, value]..], [[probe, state, duration_ms]..]]`, and the facts: 4 patch status
+//! `[category, subject, probe, source, state, pending?, security?, oldest_us?, index_us?,
+//! applied_us?, reboot_needed?, system, build?]`, 5 pattern-file status `[category, subject, probe,
+//! source, state, engine?, version?, defined_us?]`, 6 revision `[category, subject, probe,
+//! version]`, 7 wear counter `[category, subject, probe, [name, unit, value], rated_life?,
+//! direction]`, 8 inventory `[category, subject, probe, [[item, value]..]]`; what is not known is
+//! nil.
 //!
 //! Holds: bytes are pinned by a golden test. A record of an unknown kind, or with a code that
 //! this version does not know, does not spoil its batch: it comes out as [`Decoded::Unknown`].
@@ -19,6 +25,10 @@ use crate::{
     category::Category,
     codec::{self, CodecError},
     envelope::Payload,
+    fact::{
+        Fact, Inventory, InventoryItem, PatchSource, PatchState, PatchStatus, PatternFileStatus,
+        PatternSource, PatternState, Revision, WearCounter, WearDirection,
+    },
     id::{BootId, DeviceId, Epoch, Hash, Name, RecId, Seq},
     limit,
     observation::{
@@ -33,6 +43,11 @@ use serde_bytes::ByteBuf;
 const KIND_SAMPLE: u16 = 1;
 const KIND_CHECK_RESULT: u16 = 2;
 const KIND_SELF_REPORT: u16 = 3;
+const KIND_PATCH_STATUS: u16 = 4;
+const KIND_PATTERN_FILE_STATUS: u16 = 5;
+const KIND_REVISION: u16 = 6;
+const KIND_WEAR_COUNTER: u16 = 7;
+const KIND_INVENTORY: u16 = 8;
 
 #[derive(Serialize, Deserialize)]
 struct BatchV1(
@@ -58,6 +73,25 @@ type QuantityV1 = (Name, u8, f64);
 type SampleV1 = (u8, Name, Name, Vec<QuantityV1>);
 type CheckResultV1 = (u8, Name, Name, u8);
 type SelfReportV1 = (u8, Name, Vec<QuantityV1>, Vec<(Name, u8, u32)>);
+type PatchStatusV1 = (
+    u8,
+    Name,
+    Name,
+    u8,
+    u8,
+    Option<u32>,
+    Option<u32>,
+    Option<Timestamp>,
+    Option<Timestamp>,
+    Option<Timestamp>,
+    Option<bool>,
+    Name,
+    Option<Name>,
+);
+type PatternFileStatusV1 = (u8, Name, Name, u8, u8, Option<Name>, Option<Name>, Option<Timestamp>);
+type RevisionV1 = (u8, Name, Name, Name);
+type WearCounterV1 = (u8, Name, Name, QuantityV1, Option<f64>, u8);
+type InventoryV1 = (u8, Name, Name, Vec<(u8, Name)>);
 
 /// A record that was read.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,6 +123,7 @@ impl RecordV1 {
                 let data: SelfReportV1 = (category, subject, quantities_out(&r.quantities), runs.collect());
                 (KIND_SELF_REPORT, codec::to_vec(&data)?)
             }
+            Body::Fact(fact) => fact_out(category, subject, fact)?,
         };
         if data.len() > limit::RECORD_BYTES_MAX {
             return Err(CodecError::TooLarge { got: data.len(), max: limit::RECORD_BYTES_MAX });
@@ -143,7 +178,10 @@ impl RecordV1 {
                 let quantities = quantities_in(quantities)?;
                 (category, subject, Body::SelfReport(SelfReport { quantities, runs }))
             }
-            _ => return Err(CodecError::Value("kind")),
+            kind => {
+                let (category, subject, fact) = fact_in(kind, data)?;
+                (category, subject, Body::Fact(fact))
+            }
         };
         let category = Category::from_code(category).ok_or(CodecError::Value("category"))?;
         let at = Moment { boot: *boot, mono: *mono, wall: *wall };
@@ -151,21 +189,128 @@ impl RecordV1 {
     }
 }
 
+fn fact_out(category: u8, subject: Name, fact: &Fact) -> Result<(u16, Vec<u8>), CodecError> {
+    let probe = fact.probe().clone();
+    match fact {
+        Fact::PatchStatus(p) => {
+            let data: PatchStatusV1 = (
+                category,
+                subject,
+                probe,
+                p.source.code(),
+                p.state.code(),
+                p.pending,
+                p.security,
+                p.oldest_at,
+                p.index_at,
+                p.applied_at,
+                p.reboot_needed,
+                p.system.clone(),
+                p.build.clone(),
+            );
+            Ok((KIND_PATCH_STATUS, codec::to_vec(&data)?))
+        }
+        Fact::PatternFileStatus(p) => {
+            let (source, state) = (p.source.code(), p.state.code());
+            let data: PatternFileStatusV1 =
+                (category, subject, probe, source, state, p.engine.clone(), p.version.clone(), p.defined_at);
+            Ok((KIND_PATTERN_FILE_STATUS, codec::to_vec(&data)?))
+        }
+        Fact::Revision(r) => {
+            let data: RevisionV1 = (category, subject, probe, r.version.clone());
+            Ok((KIND_REVISION, codec::to_vec(&data)?))
+        }
+        Fact::WearCounter(w) => {
+            let value = quantity_out(&w.value);
+            let data: WearCounterV1 = (category, subject, probe, value, w.rated_life, w.direction.code());
+            Ok((KIND_WEAR_COUNTER, codec::to_vec(&data)?))
+        }
+        Fact::Inventory(i) => {
+            let items = i.items.iter().map(|(item, value)| (item.code(), value.clone())).collect();
+            let data: InventoryV1 = (category, subject, probe, items);
+            Ok((KIND_INVENTORY, codec::to_vec(&data)?))
+        }
+    }
+}
+
+fn fact_in(kind: u16, data: &[u8]) -> Result<(u8, Name, Fact), CodecError> {
+    let max = limit::RECORD_BYTES_MAX;
+    let read = match kind {
+        KIND_PATCH_STATUS => {
+            let data: PatchStatusV1 = codec::from_slice(data, max)?;
+            let (category, subject, probe, source, state, pending, security, oldest_at, index_at, ..) = data;
+            let (.., applied_at, reboot_needed, system, build) = data;
+            let source = PatchSource::from_code(source).ok_or(CodecError::Value("patch source"))?;
+            let state = PatchState::from_code(state).ok_or(CodecError::Value("patch state"))?;
+            let fact = PatchStatus {
+                probe,
+                source,
+                state,
+                pending,
+                security,
+                oldest_at,
+                index_at,
+                applied_at,
+                reboot_needed,
+                system,
+                build,
+            };
+            (category, subject, Fact::PatchStatus(fact))
+        }
+        KIND_PATTERN_FILE_STATUS => {
+            let (category, subject, probe, source, state, engine, version, defined_at): PatternFileStatusV1 =
+                codec::from_slice(data, max)?;
+            let source = PatternSource::from_code(source).ok_or(CodecError::Value("pattern source"))?;
+            let state = PatternState::from_code(state).ok_or(CodecError::Value("pattern state"))?;
+            let fact = PatternFileStatus { probe, source, state, engine, version, defined_at };
+            (category, subject, Fact::PatternFileStatus(fact))
+        }
+        KIND_REVISION => {
+            let (category, subject, probe, version): RevisionV1 = codec::from_slice(data, max)?;
+            (category, subject, Fact::Revision(Revision { probe, version }))
+        }
+        KIND_WEAR_COUNTER => {
+            let (category, subject, probe, value, rated_life, direction): WearCounterV1 =
+                codec::from_slice(data, max)?;
+            let direction = WearDirection::from_code(direction).ok_or(CodecError::Value("direction"))?;
+            if rated_life.is_some_and(|life| !life.is_finite()) {
+                return Err(CodecError::Value("rated life"));
+            }
+            let value = quantity_in(value)?;
+            (category, subject, Fact::WearCounter(WearCounter { probe, value, rated_life, direction }))
+        }
+        KIND_INVENTORY => {
+            let (category, subject, probe, items): InventoryV1 = codec::from_slice(data, max)?;
+            let item = |(item, value)| {
+                let item = InventoryItem::from_code(item).ok_or(CodecError::Value("inventory item"))?;
+                Ok((item, value))
+            };
+            let items = items.into_iter().map(item).collect::<Result<_, CodecError>>()?;
+            (category, subject, Fact::Inventory(Inventory { probe, items }))
+        }
+        _ => return Err(CodecError::Value("kind")),
+    };
+    Ok(read)
+}
+
 fn quantities_out(quantities: &[Quantity]) -> Vec<QuantityV1> {
-    quantities.iter().map(|q| (q.name.clone(), q.unit.code(), q.value)).collect()
+    quantities.iter().map(quantity_out).collect()
+}
+
+fn quantity_out(q: &Quantity) -> QuantityV1 {
+    (q.name.clone(), q.unit.code(), q.value)
 }
 
 fn quantities_in(quantities: Vec<QuantityV1>) -> Result<Vec<Quantity>, CodecError> {
     if quantities.len() > limit::QUANTITIES_MAX {
         return Err(CodecError::Value("quantities"));
     }
-    quantities
-        .into_iter()
-        .map(|(name, unit, value)| {
-            let unit = Unit::from_code(unit).ok_or(CodecError::Value("unit"))?;
-            Quantity::new(name, unit, value).ok_or(CodecError::Value("value"))
-        })
-        .collect()
+    quantities.into_iter().map(quantity_in).collect()
+}
+
+fn quantity_in((name, unit, value): QuantityV1) -> Result<Quantity, CodecError> {
+    let unit = Unit::from_code(unit).ok_or(CodecError::Value("unit"))?;
+    Quantity::new(name, unit, value).ok_or(CodecError::Value("value"))
 }
 
 /// A batch as received: its records still as they came, so that one that this version does not

@@ -1,12 +1,16 @@
 //! Messages as a device or a collector might have made them, drawn at random within what version
 //! 1 allows; and what each says, as the second implementation prints it.
 
-use super::draw::Draw;
+use super::{draw::Draw, plan};
 use serde_json::{Value, json};
 use tenken_common::{
     ack::{Ack, Reject},
     batch::{Batch, Gap, GapReason, RecRun},
     category::Category,
+    fact::{
+        Fact, Inventory, InventoryItem, PatchSource, PatchState, PatchStatus, PatternFileStatus,
+        PatternSource, PatternState, Revision, WearCounter, WearDirection,
+    },
     id::{BootId, DeviceId, Epoch, Hash, Name, Nonce, RecId, Seq, hex},
     observation::{
         Body, CheckResult, CheckState, Class, Observation, ProbeRun, ProbeState, Record, Sample, SelfReport,
@@ -54,9 +58,10 @@ fn body(draw: &mut Draw) -> Body {
         ProbeState::TimedOut,
         ProbeState::Failed,
     ];
-    match draw.below(3) {
+    match draw.below(4) {
         0 => Body::Sample(Sample { probe: name(draw), quantities: quantities(draw) }),
         1 => Body::CheckResult(CheckResult { probe: name(draw), state: draw.one_of(&states) }),
+        2 => Body::Fact(fact(draw)),
         _ => {
             let run = |draw: &mut Draw| ProbeRun {
                 probe: name(draw),
@@ -65,6 +70,49 @@ fn body(draw: &mut Draw) -> Body {
             };
             let runs = (0..draw.below(10)).map(|_| run(draw)).collect();
             Body::SelfReport(SelfReport { quantities: quantities(draw), runs })
+        }
+    }
+}
+
+fn known<T>(draw: &mut Draw, one: impl FnOnce(&mut Draw) -> T) -> Option<T> {
+    (!draw.once_in(3)).then(|| one(draw))
+}
+
+fn fact(draw: &mut Draw) -> Fact {
+    let probe = name(draw);
+    let at = |draw: &mut Draw| Timestamp::from_micros(draw.signed());
+    match draw.below(5) {
+        0 => Fact::PatchStatus(PatchStatus {
+            probe,
+            source: draw.one_of(PatchSource::ALL),
+            state: draw.one_of(PatchState::ALL),
+            pending: known(draw, small),
+            security: known(draw, small),
+            oldest_at: known(draw, at),
+            index_at: known(draw, at),
+            applied_at: known(draw, at),
+            reboot_needed: known(draw, |draw| draw.once_in(2)),
+            system: name(draw),
+            build: known(draw, name),
+        }),
+        1 => Fact::PatternFileStatus(PatternFileStatus {
+            probe,
+            source: draw.one_of(PatternSource::ALL),
+            state: draw.one_of(PatternState::ALL),
+            engine: known(draw, name),
+            version: known(draw, name),
+            defined_at: known(draw, at),
+        }),
+        2 => Fact::Revision(Revision { probe, version: name(draw) }),
+        3 => Fact::WearCounter(WearCounter {
+            probe,
+            value: quantity(draw),
+            rated_life: known(draw, |draw| quantity(draw).value),
+            direction: draw.one_of(WearDirection::ALL),
+        }),
+        _ => {
+            let item = |draw: &mut Draw| (draw.one_of(InventoryItem::ALL), name(draw));
+            Fact::Inventory(Inventory { probe, items: (0..draw.below(9)).map(|_| item(draw)).collect() })
         }
     }
 }
@@ -150,9 +198,12 @@ fn moment_said(at: &Moment) -> [Value; 3] {
     [json!(at.boot.to_string()), json!(at.mono.0), json!(at.wall.as_micros())]
 }
 
+fn float_said(value: f64) -> Value {
+    json!(hex(&value.to_be_bytes()))
+}
+
 fn quantities_said(quantities: &[Quantity]) -> Value {
-    let said = |q: &Quantity| json!([q.name.as_str(), q.unit.code(), hex(&q.value.to_be_bytes())]);
-    quantities.iter().map(said).collect()
+    quantities.iter().map(|q| plan::quantity(q, float_said)).collect()
 }
 
 fn record_said(record: &Record) -> Value {
@@ -163,6 +214,10 @@ fn record_said(record: &Record) -> Value {
         Body::SelfReport(r) => {
             let run = |run: &ProbeRun| json!([run.probe.as_str(), run.state.code(), run.duration_ms]);
             (3, vec![quantities_said(&r.quantities), r.runs.iter().map(run).collect()])
+        }
+        Body::Fact(fact) => {
+            let (kind, said) = plan::fact(fact, float_said);
+            (kind, [vec![json!(fact.probe().as_str())], said].concat())
         }
     };
     let mut said = vec![json!(record.id.0), json!(kind)];

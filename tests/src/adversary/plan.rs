@@ -11,9 +11,11 @@ use tenken_common::{
     ack::{Ack, Reject},
     batch::Batch,
     codec,
-    id::hex,
+    fact::Fact,
+    id::{Name, hex},
     observation::{Body, Record},
     stub::Stub,
+    time::Timestamp,
     unit::Quantity,
 };
 
@@ -21,9 +23,46 @@ pub fn bin(bytes: &[u8]) -> Value {
     json!({ "bin": hex(bytes) })
 }
 
+/// A float in a tree: its bits.
+type Float = fn(f64) -> Value;
+
+fn float_bits(value: f64) -> Value {
+    json!({ "f64": hex(&value.to_be_bytes()) })
+}
+
+pub fn quantity(q: &Quantity, float: Float) -> Value {
+    json!([q.name.as_str(), q.unit.code(), float(q.value)])
+}
+
 fn quantities(quantities: &[Quantity]) -> Value {
-    let plan = |q: &Quantity| json!([q.name.as_str(), q.unit.code(), { "f64": hex(&q.value.to_be_bytes()) }]);
-    quantities.iter().map(plan).collect()
+    quantities.iter().map(|q| quantity(q, float_bits)).collect()
+}
+
+/// A fact's kind, and its fields after the probe.
+pub fn fact(fact: &Fact, float: Float) -> (u16, Vec<Value>) {
+    let at = |at: Option<Timestamp>| json!(at.map(Timestamp::as_micros));
+    let word = |name: &Option<Name>| json!(name.as_ref().map(Name::as_str));
+    match fact {
+        Fact::PatchStatus(p) => {
+            let counts = [json!(p.source.code()), json!(p.state.code()), json!(p.pending), json!(p.security)];
+            let times = [at(p.oldest_at), at(p.index_at), at(p.applied_at), json!(p.reboot_needed)];
+            let names = [json!(p.system.as_str()), word(&p.build)];
+            (4, [counts.to_vec(), times.to_vec(), names.to_vec()].concat())
+        }
+        Fact::PatternFileStatus(p) => {
+            let (source, state) = (json!(p.source.code()), json!(p.state.code()));
+            (5, vec![source, state, word(&p.engine), word(&p.version), at(p.defined_at)])
+        }
+        Fact::Revision(r) => (6, vec![json!(r.version.as_str())]),
+        Fact::WearCounter(w) => {
+            let life = w.rated_life.map_or(Value::Null, float);
+            (7, vec![quantity(&w.value, float), life, json!(w.direction.code())])
+        }
+        Fact::Inventory(i) => {
+            let items = i.items.iter().map(|(item, value)| json!([item.code(), value.as_str()]));
+            (8, vec![items.collect()])
+        }
+    }
 }
 
 fn record(record: &Record) -> Value {
@@ -36,6 +75,11 @@ fn record(record: &Record) -> Value {
             let runs =
                 r.runs.iter().map(|run| json!([run.probe.as_str(), run.state.code(), run.duration_ms]));
             (3, json!([category, subject, quantities(&r.quantities), runs.collect::<Value>()]))
+        }
+        Body::Fact(one) => {
+            let (kind, fields) = fact(one, float_bits);
+            let head = vec![category, subject, json!(one.probe().as_str())];
+            (kind, Value::Array([head, fields].concat()))
         }
     };
     json!([record.id.0, kind, bin(&o.at.boot.0), o.at.mono.0, o.at.wall.as_micros(), { "pack": data }])
