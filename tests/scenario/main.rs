@@ -21,6 +21,7 @@ mod peer;
 mod prometheus;
 mod proxy;
 mod rebuild;
+mod service;
 mod silence;
 mod sla;
 mod trust;

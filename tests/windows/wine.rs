@@ -27,12 +27,18 @@ impl Wine {
     pub fn start(dir: &Path) -> Self {
         let prefix = dir.join("windows");
         fs::create_dir(&prefix).unwrap();
-        let mut command = Command::new(named("TENKEN_WINE").with_file_name("wineserver"));
-        command.args(["--foreground", "--persistent"]);
-        let server = Process::start(dir, "wineserver", surroundings(&mut command, &prefix));
-        let wine = Self { prefix, logs: dir.to_owned(), runs: std::cell::Cell::default(), server };
+        let server = server(dir, &prefix);
+        let mut wine = Self { prefix, logs: dir.to_owned(), runs: std::cell::Cell::default(), server };
         let made = wine.run("wineboot", &["--init"]);
         assert!(made.status.success(), "{made:?}");
+        // Drivers of devices that are not here: they are waited for, and meanwhile no service starts.
+        for driver in ["winebus", "wineusb", "winehid"] {
+            let key = format!("HKLM\\System\\CurrentControlSet\\Services\\{driver}");
+            let off = wine.run("reg", &["add", &key, "/v", "Start", "/t", "REG_DWORD", "/d", "4", "/f"]);
+            assert!(off.status.success(), "{off:?}");
+        }
+        wine.end();
+        wine.server = self::server(dir, &wine.prefix);
         if let Some(library) = std::env::var_os("TENKEN_WINE_LIBRARY") {
             let to = wine.drive("windows/system32").join(Path::new(&library).file_name().unwrap());
             fs::copy(library, to).unwrap();
@@ -58,13 +64,25 @@ impl Wine {
     }
 }
 
-impl Drop for Wine {
-    fn drop(&mut self) {
+impl Wine {
+    /// Ends every program of this one prefix.
+    fn end(&mut self) {
         let mut command = Command::new(named("TENKEN_WINE").with_file_name("wineserver"));
-        // Ends every program of this one prefix.
         let _ = surroundings(command.arg("--kill"), &self.prefix).status();
         wait_until(BOUND, "wine to end", |_| self.server.exited());
     }
+}
+
+impl Drop for Wine {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn server(dir: &Path, prefix: &Path) -> Process {
+    let mut command = Command::new(named("TENKEN_WINE").with_file_name("wineserver"));
+    command.args(["--foreground", "--persistent"]);
+    Process::start(dir, "wineserver", surroundings(&mut command, prefix))
 }
 
 /// What `tests/run` names.

@@ -7,7 +7,7 @@ use super::{Language, filled};
 
 catalogue! { ServiceText:
     Description { ja: "この装置を自己診断し、病院が同意した範囲の結果をリモートサービスセンターへ送信します。", en: "Diagnoses this device and sends what the hospital has consented to to the remote service centre." }
-    Installed { ja: "サービス {name} を登録しました（自動起動、異常終了時は再起動）。設定ファイル: {config}", en: "Service {name} is installed (starts by itself, restarted after a failure). Configuration: {config}" }
+    Installed { ja: "サービス {name} を登録しました（自動起動）。設定ファイル: {config}", en: "Service {name} is installed and starts by itself. Configuration: {config}" }
     WithoutConfig { ja: "なし（既定値）", en: "none (the defaults)" }
     InstalledInto { ja: "サービス {name} を {root} に書き込みました（起動はしていません）。", en: "Service {name} is written into {root}; nothing was started." }
     InstallNext { ja: "次に `tenken-agent service start` で起動してください（装置の登録 enroll が済んでいること）。", en: "Start it with `tenken-agent service start`, once the device is enrolled." }

@@ -30,7 +30,11 @@ pub fn register() -> io::Result<()> {
     Ok(source.set_u32("TypesSupported", KINDS)?)
 }
 
+/// Where there is no source there is nothing to do.
 pub fn forget() -> io::Result<()> {
+    if LOCAL_MACHINE.open(format!("{APPLICATIONS}\\{NAME}")).is_err() {
+        return Ok(());
+    }
     let sources = LOCAL_MACHINE.options().read().write().open(APPLICATIONS)?;
     Ok(sources.remove_tree(NAME)?)
 }
@@ -96,6 +100,7 @@ mod tests {
         let source = LOCAL_MACHINE.open(format!("{APPLICATIONS}\\{NAME}")).unwrap();
         assert_eq!(source.get_u32("TypesSupported").unwrap(), KINDS);
         EventLog::open().say(Grade::Information, Event::Started, "started");
+        forget().unwrap();
         forget().unwrap();
         assert!(LOCAL_MACHINE.open(format!("{APPLICATIONS}\\{NAME}")).is_err());
     }

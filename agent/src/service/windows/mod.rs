@@ -40,9 +40,15 @@ const FAILURES_FORGOTTEN: Duration = Duration::from_hours(24);
 /// A start or stop takes at most this long; the service itself needs less.
 const CHANGE_WITHIN: Duration = Duration::from_secs(40);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+const LOOKS: u128 = CHANGE_WITHIN.as_millis() / LOOK_EVERY.as_millis();
 /// What the manager answers for a service that is not there, and for one that is there already.
 const NOT_THERE: i32 = 1060;
 const THERE_ALREADY: i32 = 1073;
+/// What it answers while it starts the services of a boot.
+const BUSY: i32 = 1055;
+const RUNS_ALREADY: i32 = 1056;
+/// What a service "ended with" that was never started.
+const NEVER_STARTED: u32 = 1077;
 
 /// How the service is to be installed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, clap::Args)]
@@ -88,13 +94,9 @@ pub fn execute(
             listener.say(ServiceText::Uninstalled, &name)?;
         }
         Wish::Start => {
-            let service = opened(ServiceAccess::START | ServiceAccess::QUERY_STATUS)?;
-            if status(&service)?.current_state == ServiceState::Running {
-                listener.say(ServiceText::RunsAlready, &name)?;
-            } else {
-                start(&service)?;
-                listener.say(ServiceText::Started, &name)?;
-            }
+            let runs_already = !start(&opened(ServiceAccess::START | ServiceAccess::QUERY_STATUS)?)?;
+            let text = if runs_already { ServiceText::RunsAlready } else { ServiceText::Started };
+            listener.say(text, &name)?;
         }
         Wish::Stop => {
             let service = opened(ServiceAccess::STOP | ServiceAccess::QUERY_STATUS)?;
@@ -201,14 +203,27 @@ fn uninstall() -> Result<(), ServiceError> {
     event_log::forget().map_err(ServiceError::EventLog)
 }
 
-fn start(service: &Service) -> Result<(), ServiceError> {
-    service.start::<&OsStr>(&[]).map_err(refused("start the service"))?;
+/// False where it runs already. That is for the manager to say when it is asked to start it: the
+/// state that it shows may be that of a process that was killed.
+fn start(service: &Service) -> Result<bool, ServiceError> {
+    let mut started = service.start::<&OsStr>(&[]);
+    for _ in 0..LOOKS {
+        if !started.as_ref().is_err_and(|e| code(e) == Some(BUSY)) {
+            break;
+        }
+        thread::sleep(LOOK_EVERY);
+        started = service.start::<&OsStr>(&[]);
+    }
+    match started {
+        Err(e) if code(&e) == Some(RUNS_ALREADY) => return Ok(false),
+        started => started.map_err(refused("start the service"))?,
+    }
     let state =
         wait(service, "running", |state| matches!(state, ServiceState::Running | ServiceState::Stopped))?;
-    if state.current_state == ServiceState::Running {
-        return Ok(());
+    match state.current_state {
+        ServiceState::Running => Ok(true),
+        _ => Err(ServiceError::Ended { code: ended_with(&state) }),
     }
-    Err(ServiceError::Ended { code: ended_with(&state) })
 }
 
 /// False where it did not run.
@@ -226,8 +241,7 @@ fn wait(
     what: &'static str,
     done: impl Fn(ServiceState) -> bool,
 ) -> Result<ServiceStatus, ServiceError> {
-    let looks = CHANGE_WITHIN.as_millis() / LOOK_EVERY.as_millis();
-    for _ in 0..looks {
+    for _ in 0..LOOKS {
         let status = status(service)?;
         if done(status.current_state) {
             return Ok(status);
@@ -259,9 +273,10 @@ fn show(listener: &mut Listener<'_>) -> Result<ExitCode, ServiceError> {
     Ok(if text == ServiceText::IsRunning { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-/// The code of the service itself, or that of the system for it.
+/// The code of the service itself, or that of the system for it; 0 where nothing is wrong.
 fn ended_with(status: &ServiceStatus) -> u32 {
     match status.exit_code {
+        ServiceExitCode::Win32(NEVER_STARTED) => 0,
         ServiceExitCode::Win32(code) | ServiceExitCode::ServiceSpecific(code) => code,
     }
 }
