@@ -22,7 +22,7 @@ use crate::{
     service::Supervisor,
     session::Conversation,
     shared::Shared,
-    spool::{ChainStart, SpoolConfig, SpoolHandle},
+    spool::{ChainStart, OpenError, SpoolConfig, SpoolHandle},
     transport::way::Way,
 };
 use anyhow::Context;
@@ -49,6 +49,9 @@ use tokio::sync::Notify;
 
 pub use crate::shared::VERSION;
 
+/// How long a start waits for the spool's lock.
+const LOCK_WITHIN: Duration = Duration::from_secs(10);
+const LOCK_LOOK: Duration = Duration::from_millis(200);
 /// For the last push before the end.
 const LAST_PUSH_WITHIN: Duration = Duration::from_secs(2);
 
@@ -90,6 +93,19 @@ async fn run_until(
     Ok(())
 }
 
+/// Waits for an agent that is just ending, and for a system that gives the lock of a killed one
+/// back late, as Windows does.
+async fn open_spool(config: &SpoolConfig, start: ChainStart) -> Result<SpoolHandle, OpenError> {
+    let mut looks = LOCK_WITHIN.as_millis() / LOCK_LOOK.as_millis();
+    loop {
+        match SpoolHandle::open(config.clone(), start).await {
+            Err(OpenError::InUse(_)) if looks > 0 => looks -= 1,
+            opened => return opened,
+        }
+        tokio::time::sleep(LOCK_LOOK).await;
+    }
+}
+
 /// Why the parts ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -113,7 +129,7 @@ async fn live(
         room: config.spool.cap.0.into(),
     };
     let start = ChainStart { device: enrolled.device, epoch: enrolled.epoch, genesis: enrolled.genesis };
-    let opening = SpoolHandle::open(spool_config, start);
+    let opening = open_spool(&spool_config, start);
     let spool = supervisor.alive_during(&clock, opening).await.context("the spool cannot be opened")?;
     let snapshot = spool.snapshot().await?;
 

@@ -163,3 +163,21 @@ fn a_device_that_is_not_enrolled_ends_with_an_error() {
     let ended = command.arg("--config").arg(&config).arg("run").output().unwrap();
     assert_eq!(ended.status.code(), Some(2), "systemd starts it again after this");
 }
+
+#[test]
+fn a_start_waits_for_the_agent_that_is_just_ending() {
+    let bed = Bed::new(BedPlan::default());
+    let _collector = bed.start_collector();
+    let home = bed.enroll("ct-1");
+    let mut first = bed.start_agent(&home);
+    first.wait_for_text(BOUND, "agent started");
+    let mut second = bed.start_agent(&home);
+    first.terminate();
+    assert!(first.wait(BOUND).success());
+    second.wait_for_text(BOUND, "agent started");
+
+    // One that stays is not waited for without end.
+    let mut third = bed.start_agent(&home);
+    assert_eq!(third.wait(BOUND).code(), Some(2));
+    assert!(second.is_running() && third.stderr_text().contains("has the spool"), "{}", third.stderr_text());
+}

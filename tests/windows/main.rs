@@ -2,7 +2,7 @@
 //! installed, started, killed, started again, stopped, removed.
 //!
 //! Run by `tests/run`, which builds the program, makes a Windows to run it in and names both:
-//! `TENKEN_WINDOWS_AGENT` is the program, `TENKEN_WINDOWS_MSI` its package, `TENKEN_WINE` what runs them.
+//! `TENKEN_WINDOWS_AGENT` is the program, `TENKEN_WINDOWS_MSI` the folder of its packages, `TENKEN_WINE` what runs them.
 //!
 //! Does not: show anything of real Windows that wine does not have: accounts, access lists, the
 //! restart after a failure, the event log's own file.

@@ -1,8 +1,10 @@
 //! The MSI: it brings program, configuration and service, and takes away what is its own.
 
 use crate::wine::{Wine, named};
-use std::fs;
+use std::{fs, time::Duration};
+use tenken_tests::wait_until;
 
+const BOUND: Duration = Duration::from_secs(30);
 const PROGRAM: &str = "C:/Program Files/Tenken/tenken-agent.exe";
 const CONFIG: &str = "C:/ProgramData/Tenken/agent.toml";
 
@@ -12,15 +14,18 @@ fn said(wine: &Wine, args: &[&str]) -> String {
 }
 
 #[test]
-fn it_installs_the_service_and_leaves_the_configuration() {
+fn it_brings_the_service_renews_it_and_leaves_the_configuration() {
     let dir = tempfile::tempdir().unwrap();
     let wine = Wine::start(dir.path());
-    fs::copy(named("TENKEN_WINDOWS_MSI"), wine.drive("agent.msi")).unwrap();
-    let msi = |how| {
-        let done = wine.run("msiexec", &[how, "C:\\agent.msi", "/qn"]);
-        assert!(done.status.success(), "{how}: {done:?}");
+    let packages = named("TENKEN_WINDOWS_MSI");
+    for package in ["now.msi", "next.msi"] {
+        fs::copy(packages.join(package), wine.drive(package)).unwrap();
+    }
+    let msi = |how, package| {
+        let done = wine.run("msiexec", &[how, &format!("C:\\{package}"), "/qn"]);
+        assert!(done.status.success(), "{how} {package}: {done:?}");
     };
-    msi("/i");
+    msi("/i", "now.msi");
     assert!(said(&wine, &["--config", CONFIG, "--language", "en", "check-config"]).contains("good"));
     assert!(said(&wine, &["--language", "en", "service", "status"]).contains("stopped"));
 
@@ -28,10 +33,17 @@ fn it_installs_the_service_and_leaves_the_configuration() {
     let config = wine.drive("ProgramData/Tenken/agent.toml");
     let own = fs::read_to_string(&config).unwrap() + "\n# ours\n";
     fs::write(&config, &own).unwrap();
+    // An upgrade starts the service; this device is not enrolled, so it ends with its own code.
+    msi("/i", "next.msi");
+    wait_until(BOUND, "the newer service to have been started", |state| {
+        *state = said(&wine, &["--language", "en", "service", "status"]);
+        state.contains("failed (2)").then_some(())
+    });
+    assert_eq!(fs::read_to_string(&config).unwrap(), own);
+
     let program = wine.drive("Program Files/Tenken/tenken-agent.exe");
-    let kept = wine.drive("tenken-agent.exe");
-    fs::copy(&program, &kept).unwrap();
-    msi("/x");
+    fs::copy(&program, wine.drive("tenken-agent.exe")).unwrap();
+    msi("/x", "next.msi");
     assert!(!program.exists());
     assert_eq!(fs::read_to_string(&config).unwrap(), own);
     let status = wine.run("C:/tenken-agent.exe", &["--language", "en", "service", "status"]);
