@@ -139,7 +139,9 @@ async fn live(
         enrolled.group.clone(),
         snapshot.consent_version,
     );
-    let runner = Runner::new(probes::registry::all(&config.probes));
+    let around = probes::Surroundings::open(&config.probes, &config.state_dir)
+        .context("the key that hides names cannot be used")?;
+    let runner = Runner::new(probes::registry::all(&config.probes, &around));
     let seed = u64::from_be_bytes(key::random()?);
     let beats = runner.infos().map(|info| (info.name, config.probes.interval(info)));
     let schedule = Schedule::new(clock.mono(), beats, seed);

@@ -347,7 +347,10 @@ pub fn terminated() -> impl Future<Output = ()> {
 
 async fn look(config: &AgentConfig, only: Option<&str>) -> anyhow::Result<Vec<(ProbeInfo, ProbeOutcome)>> {
     let clock = SystemClock::new();
-    let mut runner = Runner::new(probes::registry::all(&config.probes));
+    // Names look as they do when the agent runs, where there is one.
+    let around = probes::Surroundings::open(&config.probes, &config.state_dir)
+        .unwrap_or_else(|_| probes::Surroundings::passing(&config.probes));
+    let mut runner = Runner::new(probes::registry::all(&config.probes, &around));
     let infos: Vec<_> = runner.infos().cloned().enumerate().collect();
     let chosen: Vec<_> = infos.iter().filter(|(_, info)| only.is_none_or(|name| name == info.name)).collect();
     if chosen.is_empty() {

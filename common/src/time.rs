@@ -131,6 +131,18 @@ fn in_japan(at: Timestamp, format: &str) -> String {
     }
 }
 
+/// The instant that a text in this format of strptime(3) names: in its own offset where it has one
+/// (`%z`), else in Japan; a date alone is its beginning. `None` for any other text.
+pub fn instant_of(text: &str, format: &str) -> Option<Timestamp> {
+    let parsed = jiff::fmt::strtime::parse(format, text).ok()?;
+    let of = |t: jiff::Timestamp| Timestamp(t.as_microsecond());
+    if parsed.offset().is_some() {
+        return parsed.to_timestamp().ok().map(of);
+    }
+    let local = parsed.to_datetime().or_else(|_| parsed.to_date().map(jiff::civil::Date::into)).ok()?;
+    jiff::tz::offset(9).to_timestamp(local).ok().map(of)
+}
+
 fn micros(d: Duration) -> i64 {
     i64::try_from(d.as_micros()).unwrap_or(i64::MAX)
 }

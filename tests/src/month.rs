@@ -11,7 +11,7 @@ use proptest::{prelude::RngExt, test_runner::TestRng};
 use std::time::Duration;
 use tenken_agent::{
     config::AgentConfig,
-    probes::{own, registry},
+    probes::{Surroundings, own, registry},
     runner::Runner,
 };
 use tenken_agent_core::{
@@ -48,7 +48,8 @@ impl Month {
     pub fn of_this_machine(seed: u64, start: Moment) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let mut cycles = runtime.block_on(async {
-            let mut runner = Runner::new(registry::all(&AgentConfig::default().probes));
+            let options = AgentConfig::default().probes;
+            let mut runner = Runner::new(registry::all(&options, &Surroundings::passing(&options)));
             let mut recorder = Recorder::new();
             let mut cycles = Vec::new();
             for _ in 0..CYCLES {

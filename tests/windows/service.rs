@@ -96,17 +96,11 @@ fn a_service_keeps_every_record_through_kill_and_absence() {
     stage.done(&["service", "status"], "running (process ");
     let row = bed.device_when(&home, "batches of the service", |row| row["batches"].as_u64() > Some(2));
     assert!(row["records"].as_u64() > Some(10), "{row}");
-    let probes = stage.status_when("all probes", |status| {
-        let runs = status["probes"].as_array();
-        runs.is_some_and(|runs| runs.len() == 8)
+    stage.status_when("the system's own probes with values", |status| {
+        let runs = status["probes"].as_array().cloned().unwrap_or_default();
+        let well = |name: &&str| runs.iter().any(|run| run["probe"] == *name && run["state"] == "ok");
+        ["clock", "cpu", "disk", "memory", "network", "uptime"].iter().all(well)
     });
-    let state = |name: &str| {
-        let runs = probes["probes"].as_array().unwrap();
-        runs.iter().find(|run| run["probe"] == name).map(|run| run["state"].clone()).unwrap()
-    };
-    for name in ["clock", "cpu", "disk", "memory", "network", "uptime"] {
-        assert_eq!(state(name), "ok", "{name}: {probes}");
-    }
 
     // The collector goes, records wait; then the agent is killed, as by a power cut.
     collector.terminate();

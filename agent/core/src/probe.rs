@@ -48,6 +48,9 @@ pub enum ProbeError {
     NoData,
     #[error("not possible on this system")]
     Unsupported,
+    /// A program that it needs is not there.
+    #[error("needs {0}, which is not installed")]
+    Lacks(String),
     #[error("gave no answer in time")]
     TimedOut,
     #[error("failed")]
@@ -58,7 +61,7 @@ impl ProbeError {
     pub fn state(&self) -> ProbeState {
         match self {
             Self::NoData => ProbeState::NoData,
-            Self::Unsupported => ProbeState::Unsupported,
+            Self::Unsupported | Self::Lacks(_) => ProbeState::Unsupported,
             Self::TimedOut => ProbeState::TimedOut,
             Self::Failed(_) => ProbeState::Failed,
         }

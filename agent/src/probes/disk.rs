@@ -9,7 +9,8 @@
 use super::disk_linux::mounts;
 #[cfg(windows)]
 use super::disk_windows::mounts;
-use super::{Reading, every_minute, ratio};
+use super::{Reading, every_minute, names::Names, ratio};
+use std::sync::Arc;
 use tenken_agent_core::{
     probe::{Probe, ProbeContext, ProbeError, ProbeInfo},
     record::to_f64,
@@ -19,6 +20,7 @@ use tenken_common::{category::Category, observation::Observation, unit::Unit};
 /// See the module's head.
 pub struct Disk {
     info: ProbeInfo,
+    names: Arc<Names>,
 }
 
 /// A filesystem as its system describes it.
@@ -36,8 +38,8 @@ pub struct Mounted {
 }
 
 impl Disk {
-    pub fn new() -> Self {
-        Self { info: every_minute("disk", Category::Disk) }
+    pub fn new(names: Arc<Names>) -> Self {
+        Self { info: every_minute("disk", Category::Disk), names }
     }
 }
 
@@ -48,7 +50,10 @@ impl Probe for Disk {
 
     fn run(&mut self, cx: &ProbeContext) -> Result<Vec<Observation>, ProbeError> {
         let mounts = mounts()?;
-        let seen: Vec<_> = mounts.iter().filter_map(|m| m.reading()?.of(&self.info, cx, &m.path)).collect();
+        let seen: Vec<_> = mounts
+            .iter()
+            .filter_map(|m| m.reading()?.about(&self.info, cx, self.names.mount(&m.path)))
+            .collect();
         if seen.is_empty() { Err(ProbeError::NoData) } else { Ok(seen) }
     }
 }
@@ -102,7 +107,7 @@ mod tests {
 
     #[test]
     fn this_machine_has_a_disk() {
-        let seen = run_here(&mut Disk::new()).unwrap();
+        let seen = run_here(&mut Disk::new(Arc::new(Names::new(&[], [1; 32])))).unwrap();
         assert!(seen.iter().all(|o| value(o, "total_bytes").unwrap() > 0.0));
     }
 }

@@ -1,22 +1,35 @@
 //! The probes: one thing to look at per file, and where systems differ one file per system.
 //!
-//! Holds: a probe reads files and system calls only, starts no process and opens no socket; what
-//! it cannot read is left out and never guessed. What it reads as text goes through a pure
+//! Holds: a cheap probe reads files and system calls only; one that starts a process says so by
+//! its cost, and does it through [`command`], which bounds it. What a probe cannot read is left out
+//! and never guessed. What it reads as text goes through a pure
 //! parser that answers `None` for whatever does not look as documented. Names of the outside
 //! world (mounts, interfaces, sensors) leave as bounded identifiers.
 //!
 //! Does not: know spool or transport, keep time, or run itself; `runner` does.
 
 mod clock;
+pub mod command;
+pub mod conformance;
+mod counters;
 mod cpu;
 mod disk;
+pub mod extract;
+mod inventory;
 mod memory;
+pub mod names;
 mod network;
 pub mod own;
+mod patches;
+mod pattern_files;
+mod pressure;
 pub mod print;
+mod raid;
 pub mod registry;
+mod revisions;
 mod sensors;
 mod services;
+mod smart;
 mod uptime;
 
 #[cfg(target_os = "linux")]
@@ -38,7 +51,7 @@ mod services_windows;
 #[cfg(windows)]
 pub(crate) mod win32;
 
-pub use registry::{Factory, ProbeOptions, ServiceSpec, all};
+pub use registry::{Factory, ProbeOptions, ServiceSpec, Surroundings, all};
 
 use std::{path::PathBuf, time::Duration};
 use tenken_agent_core::{
@@ -47,18 +60,56 @@ use tenken_agent_core::{
 };
 use tenken_common::{
     category::Category,
+    fact::Fact,
     id::Name,
-    observation::{Body, Observation, Sample},
+    observation::{Body, CheckResult, CheckState, Observation, Sample},
     unit::{Quantity, Unit},
 };
 
 /// The subject of what is true of the device as a whole.
 pub const DEVICE_SUBJECT: &str = "device";
 
-/// What all these probes have in common: once a minute, cheap, five seconds at most.
+/// What the cheap probes have in common: once a minute, five seconds at most.
 fn every_minute(name: &'static str, category: Category) -> ProbeInfo {
     let interval = Duration::from_mins(1);
     ProbeInfo { name, category, interval, cost: Cost::Cheap, timeout: Duration::from_secs(5) }
+}
+
+/// A probe that reads what others keep, several times a day.
+fn every_six_hours(name: &'static str, category: Category) -> ProbeInfo {
+    let (interval, timeout) = (Duration::from_hours(6), Duration::from_mins(1));
+    ProbeInfo { name, category, interval, cost: Cost::Moderate, timeout }
+}
+
+/// A probe that starts programs of some weight.
+fn every_day(name: &'static str, category: Category) -> ProbeInfo {
+    let (interval, timeout) = (Duration::from_hours(24), Duration::from_mins(5));
+    ProbeInfo { name, category, interval, cost: Cost::Expensive, timeout }
+}
+
+/// A version as it may leave the device: digits first, then what versions consist of. Anything else
+/// is no version, so that a file that holds a person's name instead says nothing.
+fn version(text: &str) -> Option<Name> {
+    let text = text.trim();
+    let digits = text.strip_prefix(['v', 'V']).unwrap_or(text);
+    let separated = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '+' | '~' | ':');
+    let fits = digits.starts_with(|c: char| c.is_ascii_digit()) && digits.chars().all(separated);
+    // `+` and `~` are no characters of a name.
+    let plain: String = text.chars().map(|c| if matches!(c, '+' | '~') { '-' } else { c }).collect();
+    Name::new(&plain).ok().filter(|_| fits && text.len() <= VERSION_CHARS_MAX)
+}
+
+const VERSION_CHARS_MAX: usize = 48;
+
+/// What a probe says of a subject.
+fn fact(info: &ProbeInfo, cx: &ProbeContext, subject: Name, fact: Fact) -> Observation {
+    Observation { at: cx.at, category: info.category, subject, body: Body::Fact(fact) }
+}
+
+/// A judgement of a probe's own.
+fn check(info: &ProbeInfo, cx: &ProbeContext, subject: Name, state: CheckState) -> Observation {
+    let body = Body::CheckResult(CheckResult { probe: Name::of_outside(info.name), state });
+    Observation { at: cx.at, category: info.category, subject, body }
 }
 
 /// The quantities of one sample while they are gathered.
@@ -74,12 +125,16 @@ impl Reading {
 
     /// `None` without a single quantity.
     fn of(self, info: &ProbeInfo, cx: &ProbeContext, subject: &str) -> Option<Observation> {
+        self.about(info, cx, Name::of_outside(subject))
+    }
+
+    /// [`Self::of`] with a name that was looked at before.
+    fn about(self, info: &ProbeInfo, cx: &ProbeContext, subject: Name) -> Option<Observation> {
         if self.0.is_empty() {
             return None;
         }
         let sample = Sample { probe: Name::of_outside(info.name), quantities: self.0 };
-        let (subject, body) = (Name::of_outside(subject), Body::Sample(sample));
-        Some(Observation { at: cx.at, category: info.category, subject, body })
+        Some(Observation { at: cx.at, category: info.category, subject, body: Body::Sample(sample) })
     }
 }
 
@@ -154,6 +209,17 @@ mod testing {
             assert_eq!((by.as_str(), o.category), (info.name, info.category));
         }
         result
+    }
+
+    #[test]
+    fn a_version_begins_with_a_digit_and_has_no_blanks() {
+        for (text, shown) in [("4.2.1", "4.2.1"), ("v7", "v7"), ("1:2.3-4+deb12u1~x\n", "1:2.3-4-deb12u1-x")]
+        {
+            assert_eq!(version(text).unwrap().as_str(), shown);
+        }
+        for text in ["", "YAMADA", "vTARO", "4.2 TARO", "\u{5c71}\u{7530}", "4.2/1", &"1".repeat(49)] {
+            assert_eq!(version(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -9,8 +9,8 @@
 use super::network_linux::Source;
 #[cfg(windows)]
 use super::network_windows::Source;
-use super::{Reading, every_minute};
-use std::collections::BTreeMap;
+use super::{Reading, every_minute, names::Names};
+use std::{collections::BTreeMap, sync::Arc};
 use tenken_agent_core::{
     probe::{Probe, ProbeContext, ProbeError, ProbeInfo},
     record::to_f64,
@@ -23,12 +23,13 @@ pub const INTERFACES_MAX: usize = 64;
 /// See the module's head.
 pub struct Network {
     info: ProbeInfo,
+    names: Arc<Names>,
     source: Source,
 }
 
 impl Network {
-    pub fn new() -> Self {
-        Self { info: every_minute("network", Category::Network), source: Source::default() }
+    pub fn new(names: Arc<Names>) -> Self {
+        Self { info: every_minute("network", Category::Network), names, source: Source::default() }
     }
 }
 
@@ -39,7 +40,8 @@ impl Probe for Network {
 
     fn run(&mut self, cx: &ProbeContext) -> Result<Vec<Observation>, ProbeError> {
         let readings = self.source.read(cx)?.into_iter();
-        let seen: Vec<_> = readings.filter_map(|(name, r)| r.of(&self.info, cx, &name)).collect();
+        let seen: Vec<_> =
+            readings.filter_map(|(name, r)| r.about(&self.info, cx, self.names.interface(&name))).collect();
         if seen.is_empty() { Err(ProbeError::NoData) } else { Ok(seen) }
     }
 }

@@ -5,11 +5,32 @@
 //! Does not: apply the intervals; the app gives them to the schedule (see [`ProbeOptions::interval`]).
 
 use super::{
-    clock::Clock, cpu::Cpu, disk::Disk, memory::Memory, network::Network, sensors::Sensors,
-    services::Services, uptime::Uptime,
+    clock::Clock,
+    counters::{CounterSpec, Counters},
+    cpu::Cpu,
+    disk::Disk,
+    inventory::{Inventory, InventorySpec},
+    memory::Memory,
+    names::Names,
+    network::Network,
+    patches::{PatchSpec, Patches},
+    pattern_files::{PatternFileSpec, PatternFiles},
+    pressure::Pressure,
+    raid::Raid,
+    revisions::{RevisionSpec, Revisions},
+    sensors::Sensors,
+    services::Services,
+    smart::Smart,
+    uptime::Uptime,
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use tenken_agent_core::{
     probe::{Probe, ProbeInfo},
     schedule::INTERVAL_MIN,
@@ -17,6 +38,7 @@ use tenken_agent_core::{
 use tenken_common::{
     config::{Check, HumanDuration, Problems},
     id::Name,
+    key,
 };
 
 /// Makes a probe, and makes it anew after it panicked.
@@ -30,8 +52,42 @@ pub struct ProbeOptions {
     pub disabled: Vec<Name>,
     /// `[probes.intervals]`: how often, by probe, where not once a minute.
     pub intervals: BTreeMap<String, HumanDuration>,
+    /// Names of mounts, log sources and the like that may leave the device as they are.
+    pub names: Vec<Name>,
     /// `[[probes.services]]`: what must run.
     pub services: Vec<ServiceSpec>,
+    /// `[probes.patches]`.
+    pub patches: PatchSpec,
+    /// `[[probes.pattern_files]]`: antivirus products that are not found by themselves.
+    pub pattern_files: Vec<PatternFileSpec>,
+    /// `[[probes.revisions]]`: versions of device software.
+    pub revisions: Vec<RevisionSpec>,
+    /// `[[probes.counters]]`: wear parts.
+    pub counters: Vec<CounterSpec>,
+    /// `[probes.inventory]`.
+    pub inventory: InventorySpec,
+}
+
+/// What probes need of the place they run in.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    pub names: Arc<Names>,
+    /// Where a probe keeps what it has to remember; `None`: nowhere.
+    pub memory_dir: Option<PathBuf>,
+}
+
+impl Surroundings {
+    /// In the agent's state folder.
+    pub fn open(options: &ProbeOptions, state_dir: &Path) -> io::Result<Self> {
+        let names = Arc::new(Names::open(&options.names, state_dir)?);
+        Ok(Self { names, memory_dir: Some(state_dir.join("probes")) })
+    }
+
+    /// Nothing is kept: names are hidden by a key for this one time.
+    pub fn passing(options: &ProbeOptions) -> Self {
+        let key = key::random().expect("the system gives random bytes");
+        Self { names: Arc::new(Names::new(&options.names, key)), memory_dir: None }
+    }
 }
 
 /// A service that must run.
@@ -80,44 +136,72 @@ impl Check for ProbeOptions {
             }
         }
         for (i, spec) in self.services.iter().enumerate() {
-            let key = format!("probes.services.{i}");
             if spec.process.is_empty() {
-                problems.push(format!("{key}.process"), "is empty: name the process that must run");
+                let key = format!("probes.services.{i}.process");
+                problems.push(key, "is empty: name the process that must run");
             }
-            if self.services.iter().take(i).any(|earlier| earlier.name == spec.name) {
-                problems.push(format!("{key}.name"), format!("`{}` is listed twice", spec.name));
-            }
+        }
+        once("services", self.services.iter().map(|spec| &spec.name), problems);
+        once("pattern_files", self.pattern_files.iter().map(|spec| &spec.name), problems);
+        once("revisions", self.revisions.iter().map(|spec| &spec.name), problems);
+        once("counters", self.counters.iter().map(|spec| &spec.name), problems);
+        for (i, spec) in self.pattern_files.iter().enumerate() {
+            spec.check(&format!("probes.pattern_files.{i}"), problems);
+        }
+        for (i, spec) in self.revisions.iter().enumerate() {
+            spec.extract.check(&format!("probes.revisions.{i}"), problems);
+        }
+        for (i, spec) in self.counters.iter().enumerate() {
+            spec.check(&format!("probes.counters.{i}"), problems);
         }
     }
 }
 
-type Make = fn(&ProbeOptions) -> Box<dyn Probe>;
+fn once<'a>(list: &str, names: impl Iterator<Item = &'a Name>, problems: &mut Problems) {
+    let mut seen = BTreeSet::new();
+    for (i, name) in names.enumerate() {
+        if !seen.insert(name) {
+            problems.push(format!("probes.{list}.{i}.name"), format!("`{name}` is listed twice"));
+        }
+    }
+}
 
-const TABLE: [(&str, Make); 8] = [
-    ("clock", |_| Box::new(Clock::new())),
-    ("cpu", |_| Box::new(Cpu::new())),
-    ("disk", |_| Box::new(Disk::new())),
-    ("memory", |_| Box::new(Memory::new())),
-    ("network", |_| Box::new(Network::new())),
-    ("sensors", |_| Box::new(Sensors::new())),
-    ("services", |options| Box::new(Services::new(options.services.clone()))),
-    ("uptime", |_| Box::new(Uptime::new())),
+type Make = fn(&ProbeOptions, &Surroundings) -> Box<dyn Probe>;
+
+const TABLE: [(&str, Make); 16] = [
+    ("clock", |_, _| Box::new(Clock::new())),
+    ("counters", |options, _| Box::new(Counters::new(options.counters.clone()))),
+    ("cpu", |_, _| Box::new(Cpu::new())),
+    ("disk", |_, around| Box::new(Disk::new(around.names.clone()))),
+    ("inventory", |options, _| Box::new(Inventory::new(options.inventory.clone()))),
+    ("memory", |_, _| Box::new(Memory::new())),
+    ("network", |_, around| Box::new(Network::new(around.names.clone()))),
+    ("patches", |options, around| Box::new(Patches::new(options.patches.clone(), around.memory_dir.clone()))),
+    ("pattern_files", |options, _| Box::new(PatternFiles::new(options.pattern_files.clone()))),
+    ("pressure", |_, _| Box::new(Pressure::new())),
+    ("raid", |_, _| Box::new(Raid::new())),
+    ("revisions", |options, _| Box::new(Revisions::new(options.revisions.clone()))),
+    ("sensors", |_, _| Box::new(Sensors::new())),
+    ("services", |options, _| Box::new(Services::new(options.services.clone()))),
+    ("smart", |_, _| Box::new(Smart::new())),
+    ("uptime", |_, _| Box::new(Uptime::new())),
 ];
 
 /// The probes that are not disabled, in the order of their names.
-pub fn all(options: &ProbeOptions) -> Vec<Factory> {
-    let options = Arc::new(options.clone());
+pub fn all(options: &ProbeOptions, around: &Surroundings) -> Vec<Factory> {
+    let (options, around) = (Arc::new(options.clone()), Arc::new(around.clone()));
     let enabled = TABLE.iter().filter(|(name, _)| !options.disabled.iter().any(|d| d.as_str() == *name));
     let factories = enabled.map(|(_, make)| {
-        let (make, options) = (*make, options.clone());
-        Arc::new(move || make(&options)) as Factory
+        let (make, options, around) = (*make, options.clone(), around.clone());
+        Arc::new(move || make(&options, &around)) as Factory
     });
     factories.collect()
 }
 
 /// What every probe declares.
 pub fn infos() -> Vec<ProbeInfo> {
-    all(&ProbeOptions::default()).iter().map(|make| make().info().clone()).collect()
+    let options = ProbeOptions::default();
+    all(&options, &Surroundings::passing(&options)).iter().map(|make| make().info().clone()).collect()
 }
 
 #[cfg(test)]
@@ -137,13 +221,17 @@ mod tests {
         }
     }
 
+    fn every(options: &ProbeOptions) -> Vec<Factory> {
+        all(options, &Surroundings::passing(options))
+    }
+
     fn parse(text: &str) -> Result<ProbeOptions, Problems> {
         tenken_common::config::parse::<File>(text).map(|file| file.probes)
     }
 
     #[test]
     fn each_is_registered_under_its_own_name() {
-        let probes = all(&ProbeOptions::default());
+        let probes = every(&ProbeOptions::default());
         let names: Vec<_> = probes.iter().map(|make| make().info().name).collect();
         assert_eq!(names, TABLE.map(|(name, _)| name));
         assert!(names.is_sorted(), "{names:?}");
@@ -154,7 +242,7 @@ mod tests {
         let text = "[probes]\ndisabled = ['sensors']\n[probes.intervals]\ncpu = '30s'\n\
             [[probes.services]]\nname = 'pacs'\nprocess = 'pacsd'";
         let options = parse(text).unwrap();
-        let infos: Vec<_> = all(&options).iter().map(|make| make().info().clone()).collect();
+        let infos: Vec<_> = every(&options).iter().map(|make| make().info().clone()).collect();
         assert_eq!(infos.len(), TABLE.len() - 1);
         assert!(infos.iter().all(|info| info.name != "sensors"));
         let cpu = infos.iter().find(|info| info.name == "cpu").unwrap();
@@ -182,7 +270,7 @@ mod tests {
     #[test]
     fn all_of_them_run_on_this_machine() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let mut runner = Runner::new(all(&ProbeOptions::default()));
+        let mut runner = Runner::new(every(&ProbeOptions::default()));
         runtime.block_on(async {
             let names: Vec<_> = runner.infos().map(|info| info.name).collect();
             for cycle in 0..2 {
@@ -190,8 +278,8 @@ mod tests {
                     let outcome = runner.run(index, at_ms(cycle * 60_000)).await;
                     let e = outcome.result.err();
                     let fine = |e: &tenken_agent_core::probe::ProbeError| {
-                        use tenken_agent_core::probe::ProbeError::{NoData, Unsupported};
-                        matches!(e, NoData | Unsupported)
+                        use tenken_agent_core::probe::ProbeError::{Lacks, NoData, Unsupported};
+                        matches!(e, NoData | Unsupported | Lacks(_))
                     };
                     assert!(e.as_ref().is_none_or(fine), "{name}: {e:?}");
                 }
