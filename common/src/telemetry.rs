@@ -2,10 +2,10 @@
 //! JSON.
 //!
 //! Holds: messages are constant, facts are fields. No names of persons, no host addresses and
-//! no text from devices above DEBUG. `TENKEN_LOG` sets the level (`info` if unset).
+//! no text from devices above DEBUG. `TENKEN_LOG` sets the levels (`warn,tenken_agent::spool=debug`).
 
 use std::{error::Error, fmt, io::IsTerminal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
 pub use tracing::{Level, Metadata};
 pub use tracing_subscriber::fmt::MakeWriter;
@@ -36,12 +36,15 @@ fn start<W>(format: LogFormat, default_level: &str, ansi: bool, writer: W)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_from_env("TENKEN_LOG").unwrap_or_else(|_| EnvFilter::new(default_level));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(writer);
+    let levels = |text: &str| text.parse::<Targets>().ok();
+    let asked = std::env::var("TENKEN_LOG").ok().and_then(|text| levels(&text));
+    let filter = asked.or_else(|| levels(default_level)).unwrap_or_default();
+    let lines = tracing_subscriber::fmt::layer().with_ansi(ansi).with_writer(writer);
+    let registry = tracing_subscriber::registry().with(filter);
     // An error means that a test or an embedding program has set a subscriber already.
     let _ = match format {
-        LogFormat::Human => builder.try_init(),
-        LogFormat::Json => builder.json().try_init(),
+        LogFormat::Human => registry.with(lines).try_init(),
+        LogFormat::Json => registry.with(lines.json()).try_init(),
     };
 }
 
