@@ -47,6 +47,7 @@ const THERE_ALREADY: i32 = 1073;
 /// What it answers while it starts the services of a boot.
 const BUSY: i32 = 1055;
 const RUNS_ALREADY: i32 = 1056;
+const NOT_ACTIVE: i32 = 1062;
 /// What a service "ended with" that was never started.
 const NEVER_STARTED: u32 = 1077;
 
@@ -220,10 +221,10 @@ fn start(service: &Service) -> Result<bool, ServiceError> {
     }
     let state =
         wait(service, "running", |state| matches!(state, ServiceState::Running | ServiceState::Stopped))?;
-    match state.current_state {
-        ServiceState::Running => Ok(true),
-        _ => Err(ServiceError::Ended { code: ended_with(&state) }),
+    if state.current_state == ServiceState::Running {
+        return Ok(true);
     }
+    Err(ServiceError::Ended { code: ended_with(&state) })
 }
 
 /// False where it did not run.
@@ -231,7 +232,11 @@ fn stop(service: &Service) -> Result<bool, ServiceError> {
     if status(service)?.current_state == ServiceState::Stopped {
         return Ok(false);
     }
-    service.stop().map_err(refused("stop the service"))?;
+    match service.stop() {
+        // It has just ended by itself.
+        Err(e) if code(&e) == Some(NOT_ACTIVE) => return Ok(false),
+        stopping => stopping.map_err(refused("stop the service"))?,
+    };
     wait(service, "stopped", |state| state == ServiceState::Stopped)?;
     Ok(true)
 }
@@ -266,7 +271,11 @@ fn show(listener: &mut Listener<'_>) -> Result<ExitCode, ServiceError> {
         ServiceState::Running => ServiceText::IsRunning,
         ServiceState::Stopped if why != 0 => ServiceText::IsFailed,
         ServiceState::Stopped => ServiceText::IsStopped,
-        _ => ServiceText::IsChanging,
+        ServiceState::StartPending
+        | ServiceState::StopPending
+        | ServiceState::ContinuePending
+        | ServiceState::PausePending
+        | ServiceState::Paused => ServiceText::IsChanging,
     };
     let values = [("name", NAME), ("pid", &pid), ("why", &why.to_string())];
     listener.say(text, &values)?;
@@ -300,10 +309,7 @@ fn refused(what: &'static str) -> impl FnOnce(windows_service::Error) -> Service
 }
 
 fn code(e: &windows_service::Error) -> Option<i32> {
-    match e {
-        windows_service::Error::Winapi(e) => e.raw_os_error(),
-        _ => None,
-    }
+    if let windows_service::Error::Winapi(e) = e { e.raw_os_error() } else { None }
 }
 
 fn reason(e: &windows_service::Error) -> String {

@@ -70,14 +70,14 @@ fn main(_: Vec<OsString>) {
 fn run(log: &EventLog) -> windows_service::Result<()> {
     let (tell, turns) = mpsc::channel();
     let stop = tell.clone();
-    let handler = move |control| match control {
-        ServiceControl::Stop | ServiceControl::Shutdown => {
+    let handler = move |control| {
+        if matches!(control, ServiceControl::Stop | ServiceControl::Shutdown) {
             // Nobody listens where it has just ended by itself.
             let _ = stop.send(Turn::Stop);
-            ServiceControlHandlerResult::NoError
+        } else if !matches!(control, ServiceControl::Interrogate) {
+            return ServiceControlHandlerResult::NotImplemented;
         }
-        ServiceControl::Interrogate => ServiceControlHandlerResult::NoError,
-        _ => ServiceControlHandlerResult::NotImplemented,
+        ServiceControlHandlerResult::NoError
     };
     let handle = service_control_handler::register(NAME, handler)?;
     tell_state(handle, ServiceState::Running, ServiceExitCode::NO_ERROR)?;
