@@ -69,6 +69,9 @@ enum Command {
     Probe {
         /// Only this one
         name: Option<String>,
+        /// Which probes there are, how often they run and what they cost
+        #[arg(long, conflicts_with_all = ["name", "json"])]
+        list: bool,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -186,9 +189,17 @@ pub fn main(cli: Cli) -> anyhow::Result<ExitCode> {
             let mut listener = Listener { out: &mut out, language };
             Ok(service::execute(&command.into(), cli.config.as_deref(), &config.state_dir, &mut listener)?)
         }
-        Command::Probe { name, json } => {
+        Command::Probe { list: true, .. } => {
+            write!(out, "{}", probes::print::print_list(&probes::registry::infos()))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Probe { name, json, list: false } => {
             let outcomes = runtime()?.block_on(look(&config, name.as_deref()))?;
-            write!(out, "{}", probes::print::print(&outcomes, json, out.is_terminal()))?;
+            write!(
+                out,
+                "{}",
+                probes::print::print(&outcomes, &config.diagnosis.diagnosis(), json, out.is_terminal())
+            )?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Status { json } => {

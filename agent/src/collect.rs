@@ -1,4 +1,4 @@
-//! The collection loop: runs what is due, within the consent, and makes it durable.
+//! The collection loop: runs what is due, within the consent, judges it, and makes it durable.
 //!
 //! Holds: a probe whose category the consent does not name is not even run (the first of the
 //! consent's two gates). An observation is in the spool before anything else happens to it; where
@@ -12,6 +12,7 @@ use crate::{
 };
 use std::{rc::Rc, time::Duration};
 use tenken_agent_core::{
+    diagnosis::Diagnosis,
     probe::ProbeContext,
     record::{Recorder, quantity, spool_quantities, to_f64},
     schedule::Schedule,
@@ -33,13 +34,20 @@ pub struct Collection {
     runner: Runner,
     schedule: Schedule,
     recorder: Recorder,
+    diagnosis: Diagnosis,
     consent: ConsentWatch,
     last_report: Option<Monotonic>,
 }
 
 impl Collection {
-    pub fn new(shared: Rc<Shared>, runner: Runner, schedule: Schedule, consent: ConsentWatch) -> Self {
-        Self { shared, runner, schedule, recorder: Recorder::new(), consent, last_report: None }
+    pub fn new(
+        shared: Rc<Shared>,
+        runner: Runner,
+        schedule: Schedule,
+        diagnosis: Diagnosis,
+        consent: ConsentWatch,
+    ) -> Self {
+        Self { shared, runner, schedule, recorder: Recorder::new(), diagnosis, consent, last_report: None }
     }
 
     /// Runs until it is dropped.
@@ -86,7 +94,10 @@ impl Collection {
         if let Err(e) = &outcome.result {
             tracing::debug!(probe = info.name, reason = %ErrorChain(e), "probe has no values");
         }
-        self.recorder.record(&info, outcome)
+        let mut seen = self.recorder.record(&info, outcome);
+        let judged = self.diagnosis.judge(&info, &seen);
+        seen.extend(judged);
+        seen
     }
 
     /// The agent on itself, every `push.report`.

@@ -1,7 +1,7 @@
 //! The agent's configuration file. What may be collected and sent is not in it: that is the
 //! hospital's consent.
 
-use crate::{probes::ProbeOptions, spool::EngineKind};
+use crate::{diagnosis::DiagnosisSection, probes::ProbeOptions, spool::EngineKind};
 use serde::Deserialize;
 use std::{path::PathBuf, time::Duration};
 use tenken_common::{
@@ -23,6 +23,7 @@ pub struct AgentConfig {
     pub spool: SpoolSection,
     pub push: PushSection,
     pub probes: ProbeOptions,
+    pub diagnosis: DiagnosisSection,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -91,6 +92,7 @@ impl Default for AgentConfig {
             spool: SpoolSection::default(),
             push: PushSection::default(),
             probes: ProbeOptions::default(),
+            diagnosis: DiagnosisSection::default(),
         }
     }
 }
@@ -153,6 +155,7 @@ impl Check for AgentConfig {
             proxy.check(problems);
         }
         self.probes.check(problems);
+        self.diagnosis.check(problems);
     }
 }
 
@@ -230,5 +233,7 @@ mod tests {
         assert!(proxy.url.is_some() && proxy.username.is_some() && proxy.ca_file.is_some());
         let probes = &config.probes;
         assert_eq!((probes.disabled.len(), probes.intervals.len(), probes.services.len()), (1, 2, 1));
+        let described = [probes.pattern_files.len(), probes.revisions.len(), probes.counters.len()];
+        assert_eq!((described, probes.neighbours.len(), config.diagnosis.rules.len()), ([4, 1, 2], 2, 1));
     }
 }

@@ -14,6 +14,7 @@ pub mod collect;
 pub mod config;
 pub mod consent_file;
 pub mod deliver;
+pub mod diagnosis;
 pub mod doctor;
 pub mod enroll;
 pub mod guest;

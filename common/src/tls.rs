@@ -2,12 +2,14 @@
 //! as the provider, pinned roots, client certificates.
 //!
 //! Holds: no configuration made here trusts a public certificate authority. The clock against
-//! which certificates are judged is passed in. The two that judge less are for one question each:
-//! [`client_without_dates`] for the signed time, [`client_unjudged`] for trust documents.
+//! which certificates are judged is passed in. The three that judge less are for one question each:
+//! [`client_without_dates`] for the signed time, [`client_unjudged`] for trust documents,
+//! [`client_of_neighbour`] for whether a device beside this one answers.
 
 use crate::{id::Hash, time::Clock};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
+    SupportedProtocolVersion,
     client::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -135,9 +137,24 @@ pub fn client_unjudged() -> Result<ClientConfig, TlsError> {
     client_with(Judgement::None, Arc::new(NoTime))
 }
 
+/// For looking at a device beside this one: TLS 1.2 too, since it is old, and no certificate is
+/// judged. Nothing is sent there but the question whether it answers.
+pub fn client_of_neighbour() -> Result<ClientConfig, TlsError> {
+    let versions = [&rustls::version::TLS13, &rustls::version::TLS12];
+    client_with_versions(Judgement::None, Arc::new(NoTime), &versions)
+}
+
 fn client_with(judgement: Judgement, time: Arc<dyn TimeProvider>) -> Result<ClientConfig, TlsError> {
+    client_with_versions(judgement, time, &[&rustls::version::TLS13])
+}
+
+fn client_with_versions(
+    judgement: Judgement,
+    time: Arc<dyn TimeProvider>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Result<ClientConfig, TlsError> {
     let builder = ClientConfig::builder_with_details(provider(), time)
-        .with_protocol_versions(&[&rustls::version::TLS13])
+        .with_protocol_versions(versions)
         .map_err(TlsError::Version)?;
     Ok(builder
         .dangerous()
@@ -207,11 +224,13 @@ impl ServerCertVerifier for Judge {
 
     fn verify_tls12_signature(
         &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::PeerIncompatible(rustls::PeerIncompatible::ServerDoesNotSupportTls12Or13))
+        // Reached from `client_of_neighbour` only: no other configuration speaks TLS 1.2.
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, cert, dss, algorithms)
     }
 
     fn verify_tls13_signature(

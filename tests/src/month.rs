@@ -15,7 +15,7 @@ use tenken_agent::{
     runner::Runner,
 };
 use tenken_agent_core::{
-    probe::ProbeContext,
+    probe::{ProbeContext, ProbeInfo},
     record::{Recorder, quantity, spool_quantities, to_f64},
     spool::SpoolStats,
 };
@@ -120,7 +120,8 @@ async fn one_cycle(runner: &mut Runner, recorder: &mut Recorder) -> Vec<Observat
     let clock = SystemClock::new();
     let infos: Vec<_> = runner.infos().cloned().collect();
     let mut observations = Vec::new();
-    for (index, info) in infos.iter().enumerate() {
+    let every_minute = |info: &ProbeInfo| info.interval <= Duration::from_mins(1);
+    for (index, info) in infos.iter().enumerate().filter(|(_, info)| every_minute(info)) {
         let outcome = runner.run(index, ProbeContext { at: clock.now() }).await;
         observations.extend(recorder.record(info, outcome));
     }

@@ -7,6 +7,7 @@
 
 pub mod consent_gate;
 pub mod device_clock;
+pub mod diagnosis;
 pub mod invariant;
 pub mod planted;
 pub mod probe;

@@ -72,6 +72,11 @@ impl Mounted {
                 .with("used_ratio", Unit::Ratio, used_ratio)
                 .with("inodes_total", Unit::Count, inodes.map(|(total, _)| to_f64(total)))
                 .with("inodes_used", Unit::Count, inodes.map(|(total, free)| to_f64(total - free)))
+                .with(
+                    "inodes_used_ratio",
+                    Unit::Ratio,
+                    inodes.and_then(|(total, free)| ratio(to_f64(total - free), to_f64(total))),
+                )
                 .with("read_only", Unit::Count, f64::from(u8::from(self.read_only))),
         )
     }
@@ -94,7 +99,7 @@ mod tests {
     #[test]
     fn as_df_counts() {
         let got: Vec<_> = MOUNTED.reading().unwrap().0.iter().map(|q| q.value).collect();
-        assert_eq!(got, [1_000.0, 600.0, 200.0, 0.75, 64.0, 4.0, 1.0]);
+        assert_eq!(got, [1_000.0, 600.0, 200.0, 0.75, 64.0, 4.0, 0.0625, 1.0]);
     }
 
     #[test]

@@ -14,10 +14,12 @@ pub mod conformance;
 mod counters;
 mod cpu;
 mod disk;
+mod events;
 pub mod extract;
 mod inventory;
 mod memory;
 pub mod names;
+mod neighbours;
 mod network;
 pub mod own;
 mod patches;
@@ -30,6 +32,7 @@ mod revisions;
 mod sensors;
 mod services;
 mod smart;
+mod time_source;
 mod uptime;
 
 #[cfg(target_os = "linux")]

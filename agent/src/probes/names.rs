@@ -117,6 +117,11 @@ impl Names {
         self.known(name, INTERFACES.iter().any(kernel))
     }
 
+    /// One of those that are known to every system, or declared.
+    pub fn among(&self, text: &str, well_known: &[&str]) -> Name {
+        self.known(text, well_known.contains(&text))
+    }
+
     /// Of which nothing is known beforehand: it has to be declared.
     pub fn declared(&self, text: &str) -> Name {
         self.known(text, false)

@@ -5,14 +5,17 @@
 //! check's value is its state's code, in the unit `check_state`. A fact (a version, a date, a
 //! word) has its text as value and no unit.
 
+use super::registry;
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt::Write as _;
 use tenken_agent_core::{
-    probe::{ProbeInfo, ProbeOutcome},
+    diagnosis::Diagnosis,
+    probe::{Cost, ProbeInfo, ProbeOutcome},
     record::to_f64,
 };
 use tenken_common::{
+    config::HumanDuration,
     fact::Field,
     observation::{Body, CheckState, Observation, ProbeState},
     telemetry::ErrorChain,
@@ -21,8 +24,13 @@ use tenken_common::{
 };
 
 /// The outcomes in the order given; ends with a line end. Colour is for the table only.
-pub fn print(outcomes: &[(ProbeInfo, ProbeOutcome)], json: bool, color: bool) -> String {
-    if json { print_json(outcomes) } else { print_table(outcomes, color) }
+pub fn print(
+    outcomes: &[(ProbeInfo, ProbeOutcome)],
+    diagnosis: &Diagnosis,
+    json: bool,
+    color: bool,
+) -> String {
+    if json { print_json(outcomes) } else { print_table(outcomes, diagnosis, color) }
 }
 
 #[derive(Serialize)]
@@ -43,6 +51,22 @@ struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     unit: Option<&'static str>,
     value: Value,
+}
+
+/// Every probe with what it costs, as a Markdown table.
+pub fn print_list(infos: &[ProbeInfo]) -> String {
+    let mut out = String::from("| probe | category | every | cost | looks at |\n|---|---|---|---|---|\n");
+    for info in infos {
+        let (every, about) = (HumanDuration(info.interval), registry::about(info.name));
+        let cost = match info.cost {
+            Cost::Cheap => "cheap",
+            Cost::Moderate => "moderate",
+            Cost::Expensive => "expensive",
+        };
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "| {} | {} | {every} | {cost} | {about} |", info.name, info.category);
+    }
+    out
 }
 
 fn print_json(outcomes: &[(ProbeInfo, ProbeOutcome)]) -> String {
@@ -99,17 +123,20 @@ struct Line {
     tone: Tone,
     subject: String,
     text: String,
+    judged: CheckState,
 }
 
 #[derive(Clone, Copy)]
 enum Tone {
     Good,
     Plain,
+    Warning,
     Bad,
 }
 
-fn print_table(outcomes: &[(ProbeInfo, ProbeOutcome)], color: bool) -> String {
-    let lines: Vec<Line> = outcomes.iter().flat_map(|(info, outcome)| lines(info, outcome)).collect();
+fn print_table(outcomes: &[(ProbeInfo, ProbeOutcome)], diagnosis: &Diagnosis, color: bool) -> String {
+    let lines: Vec<Line> =
+        outcomes.iter().flat_map(|(info, outcome)| lines(info, outcome, diagnosis)).collect();
     let width = |of: fn(&Line) -> &str| lines.iter().map(|l| of(l).chars().count()).max().unwrap_or(0);
     let (probe, state, subject) = (width(|l| l.probe), width(|l| l.state), width(|l| &l.subject));
     let mut out = String::new();
@@ -118,41 +145,76 @@ fn print_table(outcomes: &[(ProbeInfo, ProbeOutcome)], color: bool) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(
             out,
-            "{:probe$}  {on}{:state$}{off}  {:subject$}  {}",
-            line.probe, line.state, line.subject, line.text
+            "{:probe$}  {on}{:state$}{off}  {:subject$}  {}{}",
+            line.probe,
+            line.state,
+            line.subject,
+            line.text,
+            judged(line.judged, color)
         );
     }
     out
 }
 
-fn lines(info: &ProbeInfo, outcome: &ProbeOutcome) -> Vec<Line> {
+fn lines(info: &ProbeInfo, outcome: &ProbeOutcome, diagnosis: &Diagnosis) -> Vec<Line> {
     let state = outcome.state();
-    let first =
-        |subject, text| Line { probe: info.name, state: state.as_str(), tone: tone(state), subject, text };
+    let first = |Cell { subject, text, judged }| {
+        let (probe, state, tone) = (info.name, state.as_str(), tone(state));
+        Line { probe, state, tone, subject, text, judged }
+    };
     let mut cells = match &outcome.result {
-        Ok(seen) => seen.iter().flat_map(cells).collect(),
+        Ok(seen) => seen.iter().flat_map(|observation| cells(observation, diagnosis)).collect(),
         Err(_) => vec![],
     }
     .into_iter();
-    let Some((subject, text)) = cells.next() else {
-        return vec![first(String::new(), reason(outcome).unwrap_or_default())];
+    let Some(cell) = cells.next() else {
+        let text = reason(outcome).unwrap_or_default();
+        return vec![first(Cell { subject: String::new(), text, judged: CheckState::Ok })];
     };
-    let rest = cells.map(|(subject, text)| Line { probe: "", state: "", tone: Tone::Plain, subject, text });
-    std::iter::once(first(subject, text)).chain(rest).collect()
+    let rest = cells.map(|Cell { subject, text, judged }| Line {
+        probe: "",
+        state: "",
+        tone: Tone::Plain,
+        subject,
+        text,
+        judged,
+    });
+    std::iter::once(first(cell)).chain(rest).collect()
 }
 
-/// Subject and value; the subject only where it begins.
-fn cells(observation: &Observation) -> Vec<(String, String)> {
-    let texts = match &observation.body {
-        Body::Sample(s) => s.quantities.iter().map(ToString::to_string).collect(),
-        Body::SelfReport(r) => r.quantities.iter().map(ToString::to_string).collect(),
-        Body::CheckResult(c) => vec![check(c.state).to_owned()],
+/// A value with what the device's own thresholds say of it.
+fn judged(state: CheckState, color: bool) -> String {
+    if state == CheckState::Ok {
+        return String::new();
+    }
+    let tone = if state == CheckState::Warning { Tone::Warning } else { Tone::Bad };
+    let (on, off) = if color { tone.escape() } else { ("", "") };
+    format!("  {on}{}{off}", check(state))
+}
+
+/// One value; the subject only where it begins.
+struct Cell {
+    subject: String,
+    text: String,
+    judged: CheckState,
+}
+
+fn cells(observation: &Observation, diagnosis: &Diagnosis) -> Vec<Cell> {
+    let plain = |text: String| (text, CheckState::Ok);
+    let texts: Vec<(String, CheckState)> = match &observation.body {
+        Body::Sample(s) => {
+            let level = |q: &Quantity| diagnosis.level(&s.probe, &observation.subject, &q.name, q.value);
+            s.quantities.iter().map(|q| (q.to_string(), level(q).unwrap_or(CheckState::Ok))).collect()
+        }
+        Body::SelfReport(r) => r.quantities.iter().map(|q| plain(q.to_string())).collect(),
+        Body::CheckResult(c) => vec![plain(check(c.state).to_owned())],
         Body::Fact(fact) => {
-            fact.fields().into_iter().map(|(name, field)| shown_field(name, &field)).collect()
+            fact.fields().into_iter().map(|(name, field)| plain(shown_field(name, &field))).collect()
         }
     };
     let mut subject = observation.subject.to_string();
-    texts.into_iter().map(|text| (std::mem::take(&mut subject), text)).collect()
+    let cell = |(text, judged)| Cell { subject: std::mem::take(&mut subject), text, judged };
+    texts.into_iter().map(cell).collect()
 }
 
 /// Times as people here read them.
@@ -186,6 +248,7 @@ impl Tone {
         match self {
             Self::Good => ("\x1b[32m", "\x1b[0m"),
             Self::Plain => ("", ""),
+            Self::Warning => ("\x1b[33m", "\x1b[0m"),
             Self::Bad => ("\x1b[31m", "\x1b[0m"),
         }
     }
@@ -204,7 +267,7 @@ mod tests {
             (every_minute("disk", Category::Disk), every_minute("services", Category::Service));
         let mount = |path| {
             let reading = Reading::default().with("used_bytes", Unit::Bytes, 1_536.0);
-            reading.with("used_ratio", Unit::Ratio, 0.25).of(&disk, &at_ms(0), path).unwrap()
+            reading.with("used_ratio", Unit::Ratio, 0.875).of(&disk, &at_ms(0), path).unwrap()
         };
         let check = CheckResult { probe: Name::of_outside("services"), state: CheckState::Critical };
         let pacs =
@@ -221,35 +284,41 @@ mod tests {
         results.into_iter().map(|(info, result)| (info, ProbeOutcome { result, duration })).collect()
     }
 
+    fn diagnosis() -> Diagnosis {
+        crate::diagnosis::DiagnosisSection::default().diagnosis()
+    }
+
     #[test]
     fn for_people() {
         let expected = "\
 disk      ok       /         used_bytes 1.5 KiB
-                             used_ratio 25.0 %
+                             used_ratio 87.5 %  WARNING
                    /var/lib  used_bytes 1.5 KiB
-                             used_ratio 25.0 %
+                             used_ratio 87.5 %  WARNING
 services  ok       pacs      CRITICAL
 cpu       failed             failed: cannot read /proc/stat: entity not found
 sensors   no_data            nothing to report on this system
 ";
-        assert_eq!(print(&outcomes(), false, false), expected);
+        assert_eq!(print(&outcomes(), &diagnosis(), false, false), expected);
     }
 
     #[test]
     fn colour_adds_nothing_but_colour() {
-        let plain = print(&outcomes(), false, false);
-        let color = print(&outcomes(), false, true);
+        let plain = print(&outcomes(), &diagnosis(), false, false);
+        let color = print(&outcomes(), &diagnosis(), false, true);
         assert!(color.contains("\x1b[31mfailed \x1b[0m"), "{color}");
-        let stripped = ["\x1b[31m", "\x1b[32m", "\x1b[0m"].iter().fold(color, |c, code| c.replace(code, ""));
+        let stripped =
+            ["\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[0m"].iter().fold(color, |c, code| c.replace(code, ""));
         assert_eq!(stripped, plain);
     }
 
     #[test]
     fn for_programs() {
-        let json: serde_json::Value = serde_json::from_str(&print(&outcomes(), true, true)).unwrap();
+        let json: serde_json::Value =
+            serde_json::from_str(&print(&outcomes(), &diagnosis(), true, true)).unwrap();
         assert_eq!(
             json[0]["values"][3],
-            serde_json::json!({"subject": "/var/lib", "name": "used_ratio", "unit": "ratio", "value": 0.25})
+            serde_json::json!({"subject": "/var/lib", "name": "used_ratio", "unit": "ratio", "value": 0.875})
         );
         assert_eq!(json[1]["values"][0]["value"], 2.0);
         let cpu = serde_json::json!({"name": "cpu", "category": "performance", "state": "failed",
@@ -260,6 +329,9 @@ sensors   no_data            nothing to report on this system
 
     #[test]
     fn nothing_is_an_empty_list() {
-        assert_eq!((print(&[], true, false), print(&[], false, false)), ("[]\n".to_owned(), String::new()));
+        assert_eq!(
+            (print(&[], &diagnosis(), true, false), print(&[], &diagnosis(), false, false)),
+            ("[]\n".to_owned(), String::new())
+        );
     }
 }

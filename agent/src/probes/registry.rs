@@ -9,9 +9,11 @@ use super::{
     counters::{CounterSpec, Counters},
     cpu::Cpu,
     disk::Disk,
+    events::Events,
     inventory::{Inventory, InventorySpec},
     memory::Memory,
     names::Names,
+    neighbours::{NEIGHBOURS_MAX, NeighbourSpec, Neighbours},
     network::Network,
     patches::{PatchSpec, Patches},
     pattern_files::{PatternFileSpec, PatternFiles},
@@ -21,6 +23,7 @@ use super::{
     sensors::Sensors,
     services::Services,
     smart::Smart,
+    time_source::TimeSource,
     uptime::Uptime,
 };
 use serde::{Deserialize, Serialize};
@@ -32,7 +35,7 @@ use std::{
     time::Duration,
 };
 use tenken_agent_core::{
-    probe::{Probe, ProbeInfo},
+    probe::{Cost, Probe, ProbeInfo},
     schedule::INTERVAL_MIN,
 };
 use tenken_common::{
@@ -64,6 +67,8 @@ pub struct ProbeOptions {
     pub revisions: Vec<RevisionSpec>,
     /// `[[probes.counters]]`: wear parts.
     pub counters: Vec<CounterSpec>,
+    /// `[[probes.neighbours]]`: devices beside this one.
+    pub neighbours: Vec<NeighbourSpec>,
     /// `[probes.inventory]`.
     pub inventory: InventorySpec,
 }
@@ -101,9 +106,10 @@ pub struct ServiceSpec {
 }
 
 impl ProbeOptions {
-    /// Every probe this often.
+    /// Every probe that costs next to nothing this often.
     pub fn every(interval: HumanDuration) -> Self {
-        let intervals = TABLE.iter().map(|(name, _)| ((*name).to_owned(), interval)).collect();
+        let cheap = infos().into_iter().filter(|info| info.cost == Cost::Cheap);
+        let intervals = cheap.map(|info| (info.name.to_owned(), interval)).collect();
         Self { intervals, ..Self::default() }
     }
 
@@ -115,10 +121,10 @@ impl ProbeOptions {
 
 impl Check for ProbeOptions {
     fn check(&self, problems: &mut Problems) {
-        let known: Vec<&str> = TABLE.iter().map(|(name, _)| *name).collect();
+        let known: Vec<&str> = TABLE.iter().map(|(name, ..)| *name).collect();
         let unknown = |name: &str| {
             let known = known.join(", ");
-            (!TABLE.iter().any(|(n, _)| *n == name))
+            (!TABLE.iter().any(|(n, ..)| *n == name))
                 .then(|| format!("there is no probe `{name}` (there are {known})"))
         };
         for (i, name) in self.disabled.iter().enumerate() {
@@ -130,8 +136,8 @@ impl Check for ProbeOptions {
             let key = format!("probes.intervals.{name}");
             if let Some(text) = unknown(name) {
                 problems.push(key, text);
-            } else if interval.0 < INTERVAL_MIN {
-                let min = HumanDuration(INTERVAL_MIN);
+            } else if interval.0 < least(name) {
+                let min = HumanDuration(least(name));
                 problems.push(key, format!("{interval} is too often, at least {min} lies between two runs"));
             }
         }
@@ -151,11 +157,29 @@ impl Check for ProbeOptions {
         for (i, spec) in self.revisions.iter().enumerate() {
             spec.extract.check(&format!("probes.revisions.{i}"), problems);
         }
+        once("neighbours", self.neighbours.iter().map(|spec| &spec.name), problems);
+        for (i, spec) in self.neighbours.iter().enumerate() {
+            spec.check(&format!("probes.neighbours.{i}"), problems);
+        }
+        if self.neighbours.len() > NEIGHBOURS_MAX {
+            problems.push("probes.neighbours", format!("are more than {NEIGHBOURS_MAX}"));
+        }
         for (i, spec) in self.counters.iter().enumerate() {
             spec.check(&format!("probes.counters.{i}"), problems);
         }
     }
 }
+
+/// What has to lie between two runs, by what a run costs the device.
+fn least(name: &str) -> Duration {
+    match infos().iter().find(|info| info.name == name).map(|info| info.cost) {
+        Some(Cost::Expensive) => EXPENSIVE_INTERVAL_MIN,
+        Some(Cost::Cheap | Cost::Moderate) | None => INTERVAL_MIN,
+    }
+}
+
+/// A device is not there to be asked the same costly question again and again.
+const EXPENSIVE_INTERVAL_MIN: Duration = Duration::from_hours(1);
 
 fn once<'a>(list: &str, names: impl Iterator<Item = &'a Name>, problems: &mut Problems) {
     let mut seen = BTreeSet::new();
@@ -168,34 +192,76 @@ fn once<'a>(list: &str, names: impl Iterator<Item = &'a Name>, problems: &mut Pr
 
 type Make = fn(&ProbeOptions, &Surroundings) -> Box<dyn Probe>;
 
-const TABLE: [(&str, Make); 16] = [
-    ("clock", |_, _| Box::new(Clock::new())),
-    ("counters", |options, _| Box::new(Counters::new(options.counters.clone()))),
-    ("cpu", |_, _| Box::new(Cpu::new())),
-    ("disk", |_, around| Box::new(Disk::new(around.names.clone()))),
-    ("inventory", |options, _| Box::new(Inventory::new(options.inventory.clone()))),
-    ("memory", |_, _| Box::new(Memory::new())),
-    ("network", |_, around| Box::new(Network::new(around.names.clone()))),
-    ("patches", |options, around| Box::new(Patches::new(options.patches.clone(), around.memory_dir.clone()))),
-    ("pattern_files", |options, _| Box::new(PatternFiles::new(options.pattern_files.clone()))),
-    ("pressure", |_, _| Box::new(Pressure::new())),
-    ("raid", |_, _| Box::new(Raid::new())),
-    ("revisions", |options, _| Box::new(Revisions::new(options.revisions.clone()))),
-    ("sensors", |_, _| Box::new(Sensors::new())),
-    ("services", |options, _| Box::new(Services::new(options.services.clone()))),
-    ("smart", |_, _| Box::new(Smart::new())),
-    ("uptime", |_, _| Box::new(Uptime::new())),
+/// Name, what it looks at, how it is made; in the order of names.
+const TABLE: [(&str, &str, Make); 19] = [
+    ("clock", "jumps of the wall clock, and whether systemd-timesyncd keeps it", |_, _| {
+        Box::new(Clock::new())
+    }),
+    ("counters", "counters of wear parts, as configured", |options, _| {
+        Box::new(Counters::new(options.counters.clone()))
+    }),
+    ("cpu", "load of the processors", |_, _| Box::new(Cpu::new())),
+    ("disk", "space and inodes of each mount, and whether it is read-only", |_, around| {
+        Box::new(Disk::new(around.names.clone()))
+    }),
+    ("events", "errors in the system's log, counted by source (journald)", |_, around| {
+        Box::new(Events::new(around.names.clone()))
+    }),
+    ("inventory", "what the device is: model, serial, system", |options, _| {
+        Box::new(Inventory::new(options.inventory.clone()))
+    }),
+    ("memory", "memory in use", |_, _| Box::new(Memory::new())),
+    (
+        "neighbours",
+        "devices beside this one: TCP, HTTP(S), DICOM C-ECHO, ping, as configured",
+        |options, _| Box::new(Neighbours::new(options.neighbours.clone())),
+    ),
+    ("network", "traffic, errors and link of each interface", |_, around| {
+        Box::new(Network::new(around.names.clone()))
+    }),
+    ("patches", "security patches that are pending (apt, dnf, zypper)", |options, around| {
+        Box::new(Patches::new(options.patches.clone(), around.memory_dir.clone()))
+    }),
+    ("pattern_files", "antivirus definitions: ClamAV, and other products as configured", |options, _| {
+        Box::new(PatternFiles::new(options.pattern_files.clone()))
+    }),
+    ("pressure", "how long tasks waited for processor, memory, disk (Linux PSI)", |_, _| {
+        Box::new(Pressure::new())
+    }),
+    ("raid", "software RAID (Linux md)", |_, _| Box::new(Raid::new())),
+    ("revisions", "versions of device software, as configured", |options, _| {
+        Box::new(Revisions::new(options.revisions.clone()))
+    }),
+    ("sensors", "temperatures", |_, _| Box::new(Sensors::new())),
+    ("services", "what must run, as configured", |options, _| {
+        Box::new(Services::new(options.services.clone()))
+    }),
+    ("smart", "health of disks (needs smartmontools)", |_, _| Box::new(Smart::new())),
+    ("time_source", "the error of the clock by its own service (chrony, ntpd)", |_, _| {
+        Box::new(TimeSource::new())
+    }),
+    ("uptime", "how long the system has been up", |_, _| Box::new(Uptime::new())),
 ];
 
 /// The probes that are not disabled, in the order of their names.
 pub fn all(options: &ProbeOptions, around: &Surroundings) -> Vec<Factory> {
     let (options, around) = (Arc::new(options.clone()), Arc::new(around.clone()));
-    let enabled = TABLE.iter().filter(|(name, _)| !options.disabled.iter().any(|d| d.as_str() == *name));
-    let factories = enabled.map(|(_, make)| {
+    let enabled = TABLE.iter().filter(|(name, ..)| !options.disabled.iter().any(|d| d.as_str() == *name));
+    let factories = enabled.map(|(.., make)| {
         let (make, options, around) = (*make, options.clone(), around.clone());
         Arc::new(move || make(&options, &around)) as Factory
     });
     factories.collect()
+}
+
+/// The names of all probes.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().map(|(name, ..)| *name)
+}
+
+/// What a probe looks at, in a line.
+pub fn about(name: &str) -> &'static str {
+    TABLE.iter().find(|(known, ..)| *known == name).map_or("", |(_, about, _)| about)
 }
 
 /// What every probe declares.
@@ -233,8 +299,19 @@ mod tests {
     fn each_is_registered_under_its_own_name() {
         let probes = every(&ProbeOptions::default());
         let names: Vec<_> = probes.iter().map(|make| make().info().name).collect();
-        assert_eq!(names, TABLE.map(|(name, _)| name));
+        assert_eq!(names, TABLE.map(|(name, ..)| name));
         assert!(names.is_sorted(), "{names:?}");
+    }
+
+    /// `TENKEN_BLESS=1` writes the table anew.
+    #[test]
+    fn the_table_in_the_documents_is_this_one() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/config/probes.md");
+        let table = crate::probes::print::print_list(&infos());
+        if std::env::var_os("TENKEN_BLESS").is_some() {
+            std::fs::write(path, &table).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap_or_default(), table, "bless it: TENKEN_BLESS=1");
     }
 
     #[test]
@@ -253,7 +330,7 @@ mod tests {
 
     #[test]
     fn every_problem_is_named_with_its_place() {
-        let text = "[probes]\ndisabled = ['cpus']\n[probes.intervals]\ncpu = '10ms'\ndisc = '5m'\n\
+        let text = "[probes]\ndisabled = ['cpus']\n[probes.intervals]\ncpu = '10ms'\ndisc = '5m'\npatches = '10m'\n\
             [[probes.services]]\nname = 'a'\nprocess = ''\n[[probes.services]]\nname = 'a'\nprocess = 'a'";
         let problems = parse(text).unwrap_err();
         let keys: Vec<_> = problems.iter().map(|p| p.key.as_str()).collect();
@@ -261,6 +338,7 @@ mod tests {
             "probes.disabled.0",
             "probes.intervals.cpu",
             "probes.intervals.disc",
+            "probes.intervals.patches",
             "probes.services.0.process",
             "probes.services.1.name",
         ];

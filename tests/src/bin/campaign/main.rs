@@ -11,6 +11,7 @@ mod consent;
 mod crash;
 mod enroll;
 mod evidence;
+mod footprint;
 mod kill;
 mod offline;
 mod restore;
@@ -78,6 +79,7 @@ const CAMPAIGNS: &[(&str, u32, Campaign)] = &[
     ("sla", 100_000, |plan| sla::run(plan.n, plan.seed)),
     ("evidence", 1_000, evidence::run),
     ("sla-load", 1, |plan| sla::load(plan.n, plan.seed)),
+    ("footprint", 60, |plan| footprint::run(plan.n)),
     ("fuzz", 600, |plan| adversary::fuzz(plan.n, plan.seed)),
 ];
 
