@@ -177,8 +177,13 @@ async fn live(
     tracing::info!(device = %shared.enrolled.device, version = VERSION, "agent started");
 
     let watch = ConsentWatch::new(&config.state_dir);
-    let mut collection =
-        Collection::new(shared.clone(), runner, schedule, config.diagnosis.diagnosis(), watch);
+    let mut collection = Collection::new(
+        shared.clone(),
+        runner,
+        schedule,
+        (config.diagnosis.diagnosis(), config.budget.budget()),
+        watch,
+    );
     let mut delivery = Delivery::new(shared.clone(), Pusher::new(policy, seed), conversation);
     let end = tokio::select! {
         () = collection.run() => End::Stopped,

@@ -1,4 +1,5 @@
-//! The collection loop: runs what is due, within the consent, judges it, and makes it durable.
+//! The collection loop: runs what is due, within the consent and the agent's own
+//! budget, judges it, and makes it durable.
 //!
 //! Holds: a probe whose category the consent does not name is not even run (the first of the
 //! consent's two gates). An observation is in the spool before anything else happens to it; where
@@ -12,6 +13,7 @@ use crate::{
 };
 use std::{rc::Rc, time::Duration};
 use tenken_agent_core::{
+    budget::Budget,
     diagnosis::Diagnosis,
     probe::ProbeContext,
     record::{Recorder, quantity, spool_quantities, to_f64},
@@ -19,7 +21,7 @@ use tenken_agent_core::{
 };
 use tenken_common::{
     category::Category,
-    observation::{Class, Observation},
+    observation::{Class, Observation, ProbeState},
     telemetry::ErrorChain,
     time::{Clock, Monotonic},
     unit::Unit,
@@ -35,6 +37,7 @@ pub struct Collection {
     schedule: Schedule,
     recorder: Recorder,
     diagnosis: Diagnosis,
+    budget: Budget,
     consent: ConsentWatch,
     last_report: Option<Monotonic>,
 }
@@ -44,10 +47,19 @@ impl Collection {
         shared: Rc<Shared>,
         runner: Runner,
         schedule: Schedule,
-        diagnosis: Diagnosis,
+        (diagnosis, budget): (Diagnosis, Budget),
         consent: ConsentWatch,
     ) -> Self {
-        Self { shared, runner, schedule, recorder: Recorder::new(), diagnosis, consent, last_report: None }
+        Self {
+            shared,
+            runner,
+            schedule,
+            recorder: Recorder::new(),
+            diagnosis,
+            budget,
+            consent,
+            last_report: None,
+        }
     }
 
     /// Runs until it is dropped.
@@ -64,7 +76,11 @@ impl Collection {
         self.look_at_consent().await;
         self.schedule.lengthen(self.shared.gate.borrow().interval_floor());
         let mut observations = Vec::new();
-        for index in self.schedule.due(self.shared.clock.mono()) {
+        let due = self.schedule.due(self.shared.clock.mono());
+        if let Some(spent) = (!due.is_empty()).then(own::spent).flatten() {
+            self.budget.measure(self.shared.clock.mono(), spent);
+        }
+        for index in due {
             observations.extend(self.run_probe(index).await);
         }
         observations.extend(self.own_report().await);
@@ -85,7 +101,12 @@ impl Collection {
         let at = self.shared.authority();
         let allowed = self.shared.gate.borrow().may_record(info.category, at);
         if allowed.is_err() {
-            self.recorder.withhold(&info);
+            self.recorder.withhold(&info, ProbeState::NotConsented);
+            return Vec::new();
+        }
+        if self.budget.allows().is_none_or(|most| info.cost > most) {
+            tracing::debug!(probe = info.name, "not run: the agent costs more than it may");
+            self.recorder.withhold(&info, ProbeState::OverBudget);
             return Vec::new();
         }
         // A cycle may run many probes, each to the end of its time.

@@ -4,6 +4,7 @@
 use crate::{diagnosis::DiagnosisSection, probes::ProbeOptions, spool::EngineKind};
 use serde::Deserialize;
 use std::{path::PathBuf, time::Duration};
+use tenken_agent_core::{budget::Budget, record::to_f64};
 use tenken_common::{
     config::{ByteSize, Check, HumanDuration, Problems, SecretFile},
     limit,
@@ -24,6 +25,7 @@ pub struct AgentConfig {
     pub push: PushSection,
     pub probes: ProbeOptions,
     pub diagnosis: DiagnosisSection,
+    pub budget: BudgetSection,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -47,6 +49,37 @@ pub struct PushSection {
     pub report: HumanDuration,
     /// The hospital's proxy, where there is one.
     pub proxy: Option<ProxySection>,
+}
+
+/// What the agent may cost its device.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BudgetSection {
+    /// Share of one processor, as a mean over ten minutes, children included.
+    pub cpu_ratio: f64,
+    pub memory: ByteSize,
+}
+
+impl Default for BudgetSection {
+    fn default() -> Self {
+        Self { cpu_ratio: 0.01, memory: ByteSize(50 * 1024 * 1024) }
+    }
+}
+
+impl BudgetSection {
+    fn check(self, problems: &mut Problems) {
+        if !(self.cpu_ratio > 0.0 && self.cpu_ratio <= 1.0) {
+            problems.push("budget.cpu_ratio", "is a share of one processor: above 0, at most 1");
+        }
+        let least = ByteSize(8 * 1024 * 1024);
+        if self.memory < least {
+            problems.push("budget.memory", format!("must be at least {least}"));
+        }
+    }
+
+    pub fn budget(self) -> Budget {
+        Budget::new(self.cpu_ratio, to_f64(self.memory.0))
+    }
 }
 
 /// A proxy on the way to the collector.
@@ -93,6 +126,7 @@ impl Default for AgentConfig {
             push: PushSection::default(),
             probes: ProbeOptions::default(),
             diagnosis: DiagnosisSection::default(),
+            budget: BudgetSection::default(),
         }
     }
 }
@@ -156,6 +190,7 @@ impl Check for AgentConfig {
         }
         self.probes.check(problems);
         self.diagnosis.check(problems);
+        self.budget.check(problems);
     }
 }
 

@@ -337,6 +337,7 @@ catalogue! { Message:
     ProbeTimedOut { ja: "時間切れ", en: "timed out" }
     ProbeFailed { ja: "失敗", en: "failed" }
     ProbeNotConsented { ja: "同意なし", en: "not consented" }
+    ProbeOverBudget { ja: "負荷上限のため停止", en: "over the agent's budget" }
     ForecastCrossing { ja: "{what}: {day} に限界に達する見込み（{low} ～ {high}）", en: "{what}: reaches its limit about {day} ({low} to {high})" }
     ForecastReached { ja: "{what}: すでに限界に達しています", en: "{what}: is at its limit already" }
     ForecastRefused { ja: "{what}: 予測しません（{why}）", en: "{what}: no forecast ({why})" }

@@ -85,6 +85,8 @@ pub enum ProbeState {
     Failed = 4,
     /// The hospital's consent does not cover it, so it was not run.
     NotConsented = 5,
+    /// The agent cost its device more than it may, so it was not run.
+    OverBudget = 6,
 }
 
 impl CheckState {
@@ -119,8 +121,15 @@ impl CheckState {
 }
 
 impl ProbeState {
-    pub const ALL: [Self; 6] =
-        [Self::Ok, Self::NoData, Self::Unsupported, Self::TimedOut, Self::Failed, Self::NotConsented];
+    pub const ALL: [Self; 7] = [
+        Self::Ok,
+        Self::NoData,
+        Self::Unsupported,
+        Self::TimedOut,
+        Self::Failed,
+        Self::NotConsented,
+        Self::OverBudget,
+    ];
 
     pub fn code(self) -> u8 {
         self as u8
@@ -138,6 +147,7 @@ impl ProbeState {
             Self::TimedOut => "timed_out",
             Self::Failed => "failed",
             Self::NotConsented => "not_consented",
+            Self::OverBudget => "over_budget",
         }
     }
 }

@@ -293,7 +293,7 @@ def finite(number):
 
 def probe_run(value):
     probe, state, duration = shape(value, str, int, int)
-    return [name(probe), code(state, range(6)), unsigned(duration, 32)]
+    return [name(probe), code(state, range(7)), unsigned(duration, 32)]
 
 
 def known(value, read):

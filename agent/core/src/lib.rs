@@ -5,6 +5,7 @@
 //!
 //! Does not: know sled, TLS or the operating system; the shell (`tenken-agent`) does.
 
+pub mod budget;
 pub mod consent_gate;
 pub mod device_clock;
 pub mod diagnosis;

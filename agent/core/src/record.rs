@@ -43,9 +43,9 @@ impl Recorder {
         outcome.result.unwrap_or_default().into_iter().flat_map(split).collect()
     }
 
-    /// Notes that a probe was not run, because its category is not consented to.
-    pub fn withhold(&mut self, info: &ProbeInfo) {
-        self.note(info, ProbeState::NotConsented, Duration::ZERO);
+    /// Notes that a probe was not run, and why.
+    pub fn withhold(&mut self, info: &ProbeInfo, why: ProbeState) {
+        self.note(info, why, Duration::ZERO);
     }
 
     /// The last run of each probe, by name.
@@ -219,7 +219,7 @@ mod tests {
         recorder.record(&info("disk"), outcome(Ok(vec![sample(1, 3)])));
         recorder.record(&info("cpu"), outcome(Err(ProbeError::TimedOut)));
         recorder.record(&info("empty"), outcome(Ok(vec![])));
-        recorder.withhold(&info("network"));
+        recorder.withhold(&info("network"), ProbeState::NotConsented);
         let own = quantity("rss_bytes", Unit::Bytes, 5e6).unwrap();
         let [report] = &recorder.report(AT, vec![own.clone()])[..] else { panic!("one report") };
         assert_eq!((report.category, report.subject.as_str()), (Category::Agent, "agent"));

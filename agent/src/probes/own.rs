@@ -3,13 +3,14 @@
 //! Holds: a number that this system does not give is left out.
 
 use super::Reading;
-use tenken_agent_core::record::to_f64;
+use tenken_agent_core::{budget::Spent, record::to_f64};
 use tenken_common::unit::{Quantity, Unit};
 
-/// `rss_bytes`, `cpu_seconds` (since the start), `threads`, `open_files` of this process.
+/// `rss_bytes`, `cpu_seconds`, `children_cpu_seconds` (since the start), `threads`, `open_files` of this process.
 #[cfg(target_os = "linux")]
 pub fn read() -> Vec<Quantity> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     let cpu_ms = u64::try_from(cpu.tv_sec.saturating_mul(1_000).saturating_add(cpu.tv_nsec / 1_000_000)).ok();
     // One of them is the folder that is being counted.
@@ -18,9 +19,19 @@ pub fn read() -> Vec<Quantity> {
     Reading::default()
         .with("rss_bytes", Unit::Bytes, rss_kib.map(|kib| to_f64(kib.saturating_mul(1_024))))
         .with("cpu_seconds", Unit::Seconds, cpu_ms.map(|ms| to_f64(ms) / 1_000.0))
+        .with("children_cpu_seconds", Unit::Seconds, children_s(&stat))
         .with("threads", Unit::Count, field(&status, "Threads").map(to_f64))
         .with("open_files", Unit::Count, files.and_then(|n| u64::try_from(n).ok()).map(to_f64))
         .0
+}
+
+/// What this process and its children have cost, for the budget; `None` where the system does not
+/// tell.
+pub fn spent() -> Option<Spent> {
+    let own = read();
+    let value = |name: &str| own.iter().find(|q| q.name.as_str() == name).map(|q| q.value);
+    let children_s = value("children_cpu_seconds").unwrap_or(0.0);
+    Some(Spent { cpu_s: value("cpu_seconds")? + children_s, memory_bytes: value("rss_bytes")? })
 }
 
 /// `rss_bytes` and `cpu_seconds` (since the start) of this process.
@@ -38,6 +49,15 @@ pub fn read() -> Vec<Quantity> {
         .with("rss_bytes", Unit::Bytes, process.map(|p| to_f64(p.memory())))
         .with("cpu_seconds", Unit::Seconds, process.map(|p| to_f64(p.accumulated_cpu_time()) / 1_000.0))
         .0
+}
+
+/// Fields 16 and 17 of proc_pid_stat(5), in hundredths of a second (USER_HZ): of the children that
+/// were waited for. The name before them may hold brackets and blanks.
+#[cfg(target_os = "linux")]
+fn children_s(stat: &str) -> Option<f64> {
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(13);
+    let mut ticks = || fields.next()?.parse::<u32>().ok();
+    Some(f64::from(ticks()?.saturating_add(ticks()?)) / 100.0)
 }
 
 /// A number of proc_pid_status(5): `VmRSS:      5124 kB`.
@@ -65,6 +85,8 @@ mod tests {
         let status = "Name:\ttenken-agent\nVmRSSx:\t1 kB\nVmRSS:\t    5124 kB\nThreads:\t4\nVmLck:\n";
         assert_eq!((field(status, "VmRSS"), field(status, "Threads")), (Some(5_124), Some(4)));
         assert_eq!([field(status, "VmLck"), field(status, "Name"), field("", "Threads")], [None; 3]);
-        assert_eq!(read().len(), 4);
+        assert_eq!(read().len(), 5);
+        let stat = "1 (a) b) S 1 1 1 0 -1 4 1 1 0 0 10 20 30 45 20 0 1";
+        assert_eq!((children_s(stat), children_s("1 (a) S")), (Some(0.75), None));
     }
 }

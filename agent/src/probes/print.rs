@@ -239,7 +239,7 @@ fn tone(state: ProbeState) -> Tone {
     match state {
         ProbeState::Ok => Tone::Good,
         ProbeState::NoData | ProbeState::Unsupported | ProbeState::NotConsented => Tone::Plain,
-        ProbeState::TimedOut | ProbeState::Failed => Tone::Bad,
+        ProbeState::OverBudget | ProbeState::TimedOut | ProbeState::Failed => Tone::Bad,
     }
 }
 

@@ -167,6 +167,7 @@ pub fn state_message(state: ProbeState) -> Message {
         ProbeState::TimedOut => Message::ProbeTimedOut,
         ProbeState::Failed => Message::ProbeFailed,
         ProbeState::NotConsented => Message::ProbeNotConsented,
+        ProbeState::OverBudget => Message::ProbeOverBudget,
     }
 }
 

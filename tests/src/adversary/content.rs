@@ -51,13 +51,6 @@ fn small(draw: &mut Draw) -> u32 {
 
 fn body(draw: &mut Draw) -> Body {
     let states = [CheckState::Ok, CheckState::Warning, CheckState::Critical, CheckState::Unknown];
-    let runs = [
-        ProbeState::Ok,
-        ProbeState::NoData,
-        ProbeState::Unsupported,
-        ProbeState::TimedOut,
-        ProbeState::Failed,
-    ];
     match draw.below(4) {
         0 => Body::Sample(Sample { probe: name(draw), quantities: quantities(draw) }),
         1 => Body::CheckResult(CheckResult { probe: name(draw), state: draw.one_of(&states) }),
@@ -65,7 +58,7 @@ fn body(draw: &mut Draw) -> Body {
         _ => {
             let run = |draw: &mut Draw| ProbeRun {
                 probe: name(draw),
-                state: draw.one_of(&runs),
+                state: draw.one_of(&ProbeState::ALL),
                 duration_ms: small(draw),
             };
             let runs = (0..draw.below(10)).map(|_| run(draw)).collect();

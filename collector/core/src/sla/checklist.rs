@@ -154,4 +154,11 @@ mod tests {
         assert!(request.is_overdue(&[done("2027-04-09T09:00:00")], at("2027-06-01T00:00:00")));
         assert!(!request.is_overdue(&[done("2027-05-10T09:00:00")], at("2027-06-01T00:00:00")));
     }
+
+    #[test]
+    fn what_is_done_at_this_very_second_is_known() {
+        let at_noon = [done("2027-03-10T12:00:00")];
+        assert_eq!(verdict(&at_noon, "2027-03-10T12:00:00"), Some(Verdict::Met));
+        assert_eq!(verdict(&at_noon, "2027-03-10T11:59:59"), Some(Verdict::Unknown));
+    }
 }

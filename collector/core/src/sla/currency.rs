@@ -247,4 +247,23 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_report_at_the_end_is_of_the_next_month() {
+        let span = Span::new(at(0), at(DAY_S));
+        let reports = [(0, CurrencyState::UpToDate), (DAY_S, CurrencyState::Unknown)];
+        let last = |span| month("ct-1", &reports, span).last.map(|r| r.at);
+        assert_eq!(last(span), Some(at(0)));
+        assert_eq!(last(Span::new(at(0), at(DAY_S + 1))), Some(at(DAY_S)));
+    }
+
+    #[test]
+    fn stretches_that_touch_are_one() {
+        let span = Span::new(at(0), at(4 * DAY_S));
+        let blank = |d| (d * DAY_S, CurrencyState::Unknown);
+        assert_eq!(month("ct-1", &[blank(0), blank(1), blank(2)], span).unknown, [span]);
+        let apart = [blank(0), (DAY_S, CurrencyState::UpToDate), blank(2)];
+        let of = |from, to| Span::new(at(from * DAY_S), at(to * DAY_S));
+        assert_eq!(month("ct-1", &apart, span).unknown, [of(0, 1), of(2, 4)]);
+    }
 }

@@ -179,4 +179,15 @@ mod tests {
         assert_eq!(unknown.state(&contracts(), at("12-31T00:00")), ExclusionState::NoRule);
         assert_eq!(unknown.claim(&contracts(), at("12-31T00:00")), None);
     }
+
+    #[test]
+    fn nothing_is_left_out_of_no_time() {
+        let good = exclusion("disaster", None, Some("09-25T09:00"));
+        let empty = Exclusion { to: good.from, ..good.clone() };
+        assert!(good.claim(&contracts(), at("09-30T00:00")).is_some());
+        assert_eq!(empty.claim(&contracts(), at("09-30T00:00")), None);
+        let planned = exclusion("planned", Some("09-01T09:00"), Some("09-02T09:00"));
+        let backwards = Exclusion { to: at("09-24T08:00"), ..planned };
+        assert_eq!(planned_stop(&[backwards], &contracts(), at("09-03T00:00")), None);
+    }
 }

@@ -205,4 +205,39 @@ mod tests {
             prop_assert_eq!(a.runs().len(), if sorted.is_empty() { 0 } else { gaps + 1 });
         }
     }
+
+    #[test]
+    fn a_process_that_goes_on_prolongs_its_run_up_to_the_gap() {
+        let after = |beats: &[i64]| {
+            let mut runs = HeartbeatRuns::new(Duration::from_mins(1), Duration::from_mins(3));
+            for s in beats {
+                runs.beat(at(*s));
+            }
+            runs.runs().iter().map(|run| (run.first.as_secs(), run.last.as_secs())).collect::<Vec<_>>()
+        };
+        assert_eq!(after(&[1000, 1180]), [(1000, 1180)]);
+        assert_eq!(after(&[1000, 1181]), [(1000, 1000), (1181, 1181)]);
+        assert_eq!(after(&[1000, 1000]), [(1000, 1000)]);
+        assert_eq!(after(&[1000, 1100, 1050]), [(1000, 1100)], "a late beat takes nothing back");
+        assert_eq!(after(&[1000, 990]), [(990, 990), (1000, 1000)], "an older beat is a run of its own");
+    }
+
+    #[test]
+    fn a_process_that_begins_was_not_there_before() {
+        let mut runs = runs(&[1000]);
+        runs.begin(at(1001));
+        runs.begin(at(1001));
+        let first: Vec<i64> = runs.runs().iter().map(|run| run.first.as_secs()).collect();
+        assert_eq!(first, [1000, 1001]);
+        runs.begin(at(1000));
+        assert_eq!(runs.runs().len(), 2);
+    }
+
+    #[test]
+    fn a_gap_is_no_shorter_than_the_interval() {
+        let mut runs = HeartbeatRuns::new(Duration::from_mins(1), Duration::from_secs(1));
+        runs.push(at(0));
+        runs.push(at(60));
+        assert_eq!(runs.runs().len(), 1);
+    }
 }

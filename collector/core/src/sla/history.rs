@@ -257,3 +257,6 @@ impl Known<'_> {
         out
     }
 }
+
+#[cfg(test)]
+mod tests;

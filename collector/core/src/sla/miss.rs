@@ -144,3 +144,6 @@ fn checklist(month: &SlaMonth, count: ChecklistCount) -> Miss {
     }
     Miss { item: IndicatorName::Checklist, count: missed, open, evidence }
 }
+
+#[cfg(test)]
+mod tests;

@@ -204,4 +204,20 @@ mod tests {
         let provider = outage(vec![judged(150, Cause::Provider, None)]);
         assert_eq!(contradictions(&[span(50, 150)], &[provider], at(250)).len(), 1);
     }
+
+    #[test]
+    fn an_agreement_ahead_of_its_judgement_counts_with_it() {
+        let mut early = outage(vec![judged(310, Cause::Customer, Some(310))]);
+        early.attributions[0].agreed.as_mut().unwrap().at = at(200);
+        assert_eq!((early.cause(at(309)), early.cause(at(310))), (Cause::Undetermined, Cause::Customer));
+    }
+
+    #[test]
+    fn a_harmless_stop_of_the_hospital_explains_no_failed_push() {
+        let mut harmless = outage(vec![judged(150, Cause::Customer, Some(150))]);
+        harmless.extent = Extent::Partial { no_serious_impact: Some(Name::new("h-7").unwrap()) };
+        let failed = Span::new(at(120), at(180));
+        let found = contradictions(&[failed], &[harmless], at(250));
+        assert_eq!(found, [Labelled { span: failed, label: Label::Undetermined }]);
+    }
 }

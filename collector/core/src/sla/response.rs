@@ -344,4 +344,36 @@ mod tests {
         assert_eq!((mixed.estimate.min, mixed.estimate.max), (Some(0.5), Some(0.75)));
         assert_eq!(ResponseSummary::of(&[met, breached]).worst, Some((IncidentId(1), hours(9))));
     }
+
+    #[test]
+    fn the_first_report_counts_also_at_this_very_second() {
+        let reports = [
+            DETECTED,
+            ("05-07T12:00:00", FirstResponseReported),
+            ("05-07T10:00:00", FirstResponseReported),
+            ("05-08T10:00:00", FirstResponseReported),
+        ];
+        let took = BusinessDuration::from_secs(5400);
+        let met = ResponseState::Met { at: at("05-07T10:00:00"), took };
+        assert_eq!(state(&reports, "05-09T00:00:00"), Some(met));
+        assert_eq!(state(&reports, "05-07T10:00:00"), Some(met));
+        let early = [DETECTED, ("05-01T16:00:00", FirstResponseReported)];
+        let at_once = ResponseState::Met { at: at("05-01T16:30:00"), took: BusinessDuration::ZERO };
+        assert_eq!(state(&early, "05-09T00:00:00"), Some(at_once), "a report ahead of the detection");
+    }
+
+    #[test]
+    fn of_two_as_long_the_first_is_the_worst() {
+        let clock = |number, took| ResponseClock {
+            incident: IncidentId(number),
+            contract_version: 1,
+            start: at("05-01T16:30:00"),
+            budget: hours(4),
+            deadline: at("05-07T12:30:00"),
+            state: ResponseState::Breached { at: None, took },
+        };
+        let worst = |clocks: &[ResponseClock]| ResponseSummary::of(clocks).worst;
+        assert_eq!(worst(&[clock(1, hours(9)), clock(2, hours(9))]), Some((IncidentId(1), hours(9))));
+        assert_eq!(worst(&[clock(1, hours(8)), clock(2, hours(9))]), Some((IncidentId(2), hours(9))));
+    }
 }

@@ -230,3 +230,6 @@ fn changes(old: &Document, documents: &[Document], language: Language) -> Vec<Ch
     let new = documents.iter().find(|document| document.language == language);
     new.map(|new| change::changes(old, new)).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -138,4 +138,56 @@ mod tests {
         );
         assert_eq!(compare(&history, &contract, months, at("09-01T00:00")), []);
     }
+
+    /// Under A and under B: incident 1 is in time under one of them only.
+    fn histories() -> (History, Contract, Contract) {
+        let approved = Some(at("03-01T09:00"));
+        let month = EXAMPLE.replace("response = \"incident\"", "response = \"month\"");
+        let contract = Contract::parse(&month).unwrap();
+        let shorter = Contract::parse(&month.replace("budget = \"4h\"", "budget = \"3h\"")).unwrap();
+        let history = History {
+            versions: vec![Version { contract: contract.clone(), vendor: approved, hospital: approved }],
+            incidents: vec![
+                incident(1, "06-01T09:00", "06-01T12:30"),
+                incident(2, "06-02T09:00", "06-02T15:00"),
+            ],
+            ..History::default()
+        };
+        (history, contract, shorter)
+    }
+
+    #[test]
+    fn other_evidence_for_as_many_misses_is_a_change() {
+        let (history, contract, shorter) = histories();
+        let june = ("2026-06".parse().unwrap(), "2026-06".parse().unwrap());
+        let moved = [Evidence::Incident { incident: IncidentId(1) }];
+        let forth = compare(&history, &shorter, june, at("09-01T00:00"));
+        assert_eq!(forth.len(), 1);
+        assert_eq!((forth[0].before.misses, forth[0].draft.misses), (Some(1), Some(1)));
+        assert_eq!((&forth[0].added[..], forth[0].removed.len()), (&moved[..], 0));
+        let approved = Some(at("03-01T09:00"));
+        let version = Version { contract: shorter, vendor: approved, hospital: approved };
+        let turned = History { versions: vec![version], ..history };
+        let back = compare(&turned, &contract, june, at("09-01T00:00"));
+        assert_eq!((&back[0].removed[..], back[0].added.len()), (&moved[..], 0));
+    }
+
+    #[test]
+    fn a_month_that_has_not_begun_is_not_compared() {
+        let (history, contract, _) = histories();
+        // Without items at its end, so that nothing but one verdict is different.
+        let (before, rest) = EXAMPLE.split_once("[[checklist]]").unwrap();
+        let rules = format!("{before}[counting]{}", rest.split_once("[counting]").unwrap().1);
+        let draft =
+            Contract::parse(&rules.replace("response = \"incident\"", "response = \"month\"")).unwrap();
+        assert!(draft.rules.checklist.is_empty() && draft.rules.counting == contract.rules.counting);
+        let months = ("2026-05".parse().unwrap(), "2026-07".parse().unwrap());
+        let compared = |as_of| {
+            let changes = compare(&history, &draft, months, at(as_of));
+            assert!(changes.iter().all(|c| c.item == IndicatorName::Checklist && c.before.verdict.is_some()));
+            changes.iter().map(|c| c.month.to_string()).collect::<std::collections::BTreeSet<_>>()
+        };
+        assert_eq!(compared("07-01T00:00"), ["2026-05".to_owned(), "2026-06".to_owned()].into());
+        assert_eq!(compared("07-01T00:01").len(), 3);
+    }
 }

@@ -111,3 +111,6 @@ pub fn evaluate(first: Day, last: Day, ended: bool, months: &[SlaMonth], rules: 
         months: counted,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -129,4 +129,14 @@ mod tests {
         assert_eq!(error("2026-01-01,a\n2026/1/1,b"), BadHolidayList::Twice(2, day("2026-01-01")));
         assert_eq!((error(""), error("date,name")), (BadHolidayList::Empty, BadHolidayList::Empty));
     }
+
+    #[test]
+    fn a_line_is_a_date_and_a_name_and_nothing_else() {
+        let error = |text: &str| HolidayList::parse(text).unwrap_err();
+        for line in ["2026-01-02,", "2026-01-02-03,x", "2026-01,x", "date,name"] {
+            let text = format!("2026-01-01,a\n{line}");
+            assert_eq!(error(&text), BadHolidayList::Line(2, line.into()));
+        }
+        assert_eq!(error("2026-01-02,\n2026-01-01,a"), BadHolidayList::Line(1, "2026-01-02,".into()));
+    }
 }

@@ -291,4 +291,11 @@ mod tests {
         assert!(matches!(OpenHours::try_from(overlap), Err(BadHours::Overlap(..))));
         assert!(toml::from_str::<ServiceCalendar>("[weekly]\nmonday = []").is_err());
     }
+
+    #[test]
+    fn stretches_that_touch_do_not_overlap() {
+        let noon = ["09:00-12:00", "12:00-13:00"].map(|text| text.parse().unwrap());
+        let hours = OpenHours::try_from(noon.to_vec()).unwrap();
+        assert_eq!(hours.hours(), noon);
+    }
 }

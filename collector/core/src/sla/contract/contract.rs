@@ -383,4 +383,40 @@ pub(crate) mod tests {
         assert_eq!(&reached("2026-07-17T17:00:01"), other);
         assert_eq!(&reached("2026-07-20T12:00:00"), other, "a holiday");
     }
+
+    #[test]
+    fn all_devices_are_all_and_a_group_is_its_members() {
+        let (ct, group) = (Name::new("ct-1").unwrap(), Name::new("imaging").unwrap());
+        assert!(Devices::All.covers(&ct, None));
+        let of_group = Devices::Named { labels: [].into(), groups: [group.clone()].into() };
+        assert!(of_group.covers(&ct, Some(&group)));
+        assert!(!of_group.covers(&ct, Some(&ct)) && !of_group.covers(&ct, None));
+        let named = "devices = [\"ct-1\", \"mri-1\"]\ndevice_groups = [\"ultrasound\"]";
+        assert!(EXAMPLE.contains(named));
+        let devices = |text: &str| Contract::parse(&EXAMPLE.replacen(named, text, 1)).map(|c| c.devices);
+        assert_eq!(devices("all_devices = true").unwrap(), Devices::All);
+        assert_eq!(devices("device_groups = [\"imaging\"]").unwrap(), of_group);
+        assert!(devices("").is_err());
+    }
+
+    #[test]
+    fn a_name_fits_on_a_line_of_the_report() {
+        let named = |name: &str| {
+            let mut problems = Problems::default();
+            let read = text(Some(name.to_owned()), "x", &mut problems);
+            assert_eq!(read.is_some(), problems.is_empty());
+            read.is_some()
+        };
+        assert!(named(&"あ".repeat(TEXT_CHARS_MAX)) && !named(&"あ".repeat(TEXT_CHARS_MAX + 1)));
+        assert!(!named("two\nlines") && !named("\t") && !named(" "));
+    }
+
+    #[test]
+    fn a_role_belongs_to_a_subcontractor() {
+        let with_role = EXAMPLE.replacen("[vendor]\n", "[vendor]\nrole = \"x\"\n", 1);
+        assert_ne!(with_role, EXAMPLE);
+        assert_eq!(keys(&with_role), ["vendor.role"]);
+        let tokyo = EXAMPLE.replacen("version = 1", "version = 1\ntime_zone = \"Asia/Tokyo\"", 1);
+        assert!(Contract::parse(&tokyo).is_ok());
+    }
 }

@@ -115,4 +115,11 @@ mod tests {
         elsewhere.hospital.id = "elsewhere".parse().unwrap();
         assert!(matches!(first().add(elsewhere), Err(HistoryError::OtherHospital { .. })));
     }
+
+    #[test]
+    fn a_number_is_given_once() {
+        let mut history = ContractHistory::new([version(2, "2026-04-01")]).unwrap();
+        assert_eq!(history.add(version(2, "2026-03-01")), Err(HistoryError::Order(2, 2)));
+        assert_eq!(history.add(version(1, "2026-03-01")), Ok(()));
+    }
 }

@@ -337,4 +337,29 @@ mod tests {
         assert_eq!(currency.responsible(&Name::new("ct-1").unwrap()), Party::Customer);
         assert_eq!(rules.checklist.len(), 1);
     }
+
+    #[test]
+    fn a_rule_is_there_once_and_only_a_planned_stop_is_announced() {
+        let rule = |class: &str, notice: &str| {
+            format!("[[exclusion_rules]]\nid='a'\nreason='x'\nclass='{class}'\n{notice}\n")
+        };
+        let of = |rules: &str| format!("{}\n{rules}", base());
+        assert_eq!(keys(&of(&rule("other", "").repeat(2))), ["exclusion_rules.1.id"]);
+        assert_eq!(keys(&of(&rule("other", "notice='7d'"))), ["exclusion_rules.0.notice"]);
+        let notice = |text: &str| {
+            let rules = Contract::parse(&of(text)).unwrap().rules;
+            rules.exclusions.values().next().unwrap().notice.as_secs() / 86_400
+        };
+        assert_eq!(notice(&rule("pre_agreed", "")), 7, "A6.5(3)①");
+        assert_eq!(notice(&rule("pre_agreed", "notice='14d'")), 14);
+        assert_eq!(notice(&rule("other", "")), 0);
+    }
+
+    #[test]
+    fn the_ranges_of_the_grades() {
+        let read = grades("0", "1-2", "3-5", "6-").unwrap();
+        let ranges = Grade::ALL.map(|grade| read.range(grade));
+        assert_eq!(ranges, [(0, Some(0)), (1, Some(2)), (3, Some(5)), (6, None)]);
+        assert!(grades("0", "1", "2", "3-").is_ok(), "a range of one count");
+    }
 }

@@ -109,3 +109,31 @@ pub(super) fn accept(good: bool, key: &str, text: &str, problems: &mut Problems)
     }
     good
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_a_ratio_over_nothing_and_up_to_all() {
+        let read = |uptime: f64| {
+            let response =
+                ResponseFile { budget: Some("4h".parse().unwrap()), severities: [Severity::Critical].into() };
+            let mut problems = Problems::default();
+            TargetsFile { uptime: Some(uptime), response }.read(&mut problems).map(|t| t.uptime)
+        };
+        assert_eq!((read(1.0), read(f64::MIN_POSITIVE)), (Some(1.0), Some(f64::MIN_POSITIVE)));
+        for bad in [0.0, -0.5, 1.000_001, f64::NAN] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_address_has_a_person_and_a_domain() {
+        assert!(is_address("support@example.jp"));
+        for bad in ["", "support", "@example.jp", "support@localhost", "a@b@c.jp", "a b@c.jp", "a@c.jp\u{7}"]
+        {
+            assert!(!is_address(bad), "{bad}");
+        }
+    }
+}

@@ -427,7 +427,10 @@ mod tests {
         let mut strange = document();
         strange["exclusions"] = json!([{ "id": "x", "rule": "weather", "from": "2026-09-18T16:00:00+09:00", "to": "2026-09-18T17:00:00+09:00" }]);
         assert!(read(&strange).unwrap_err()[0].starts_with("exclusions[0].rule: the contract in force at"));
-        assert_eq!(History::parse("{} x").unwrap_err().iter().count(), 1);
+        for text in ["{} x", "x", "[]"] {
+            let found = History::parse(text).unwrap_err();
+            assert_eq!(found.iter().map(|p| p.key.as_str()).collect::<Vec<_>>(), [""], "{text}");
+        }
     }
 
     #[test]
@@ -445,5 +448,52 @@ mod tests {
         let evaluation = read(&unwatched).unwrap().known(at("2026-06-01T00:00:00")).evaluate();
         let april = evaluation.months.first().unwrap().indicators[0];
         assert_eq!((april.estimate.value, april.coverage), (None, Some(0.0)));
+    }
+
+    #[test]
+    fn what_has_no_length_is_in_order_and_runs_do_not_touch() {
+        let instant = json!({ "from": "2026-05-01T00:00:00+09:00", "to": "2026-05-01T00:00:00+09:00" });
+        let mut at_once = document();
+        at_once["failed_pushes"] = json!([instant]);
+        let run = |first: &str, last: &str| json!({ "first": format!("{first}+09:00"), "last": format!("{last}+09:00") });
+        let noon = "2026-05-01T12:00:00";
+        at_once["heartbeats"] = json!([run(noon, noon)]);
+        assert!(read(&at_once).is_ok());
+        for (runs, expected) in [
+            (
+                [run("2026-05-01T09:00:00", noon), run(noon, "2026-05-01T13:00:00")],
+                "heartbeats: the runs from",
+            ),
+            (
+                [run(noon, "2026-05-01T11:00:00"), run("2026-05-01T14:00:00", "2026-05-01T15:00:00")],
+                "heartbeats[0].last: is before first",
+            ),
+        ] {
+            let mut bad = document();
+            bad["heartbeats"] = json!(runs);
+            let found = read(&bad).unwrap_err();
+            assert!(found.len() == 1 && found[0].starts_with(expected), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn an_item_is_one_of_any_version() {
+        let mut document = document();
+        let text = EXAMPLE
+            .replace("version = 1", "version = 2")
+            .replace("2026-04-01", "2027-04-01")
+            .replace("id = \"training\"", "id = \"exercise\"");
+        document["contracts"].as_array_mut().unwrap().push(json!({ "text": text }));
+        let done =
+            |item: &str| json!([{ "item": item, "done_at": "2026-05-01T00:00:00+09:00", "evidence": "R" }]);
+        for item in ["training", "exercise"] {
+            document["checklist"] = done(item);
+            assert!(read(&document).is_ok(), "{item}");
+        }
+        document["checklist"] = done("other");
+        assert_eq!(
+            read(&document).unwrap_err(),
+            ["checklist[0].item: no version of the contract has an item `other`"]
+        );
     }
 }

@@ -343,4 +343,98 @@ mod tests {
         let again = history.enter(&filed(reported), &[]).unwrap_err();
         assert!(again.iter().any(|p| p.key == "event_reported.event"), "{again}");
     }
+
+    #[test]
+    fn all_of_a_list_is_entered_or_none() {
+        let ended = |id: &str| {
+            filed(&format!(r#"{{"outage_ended":{{"outage":"{id}","to":"2026-09-24T10:00:00+09:00"}}}}"#))
+        };
+        let mut history = history();
+        let good = [filed(OUTAGE), ended("o-1")];
+        history.enter_all(&good).unwrap();
+        assert_eq!(history.outages[0].to, Some(at("09-24T10:00")));
+        let other = OUTAGE.replace("o-1", "o-2");
+        for (second, key) in [
+            (filed("{\"nothing\":{}}"), "record"),
+            (ended("o-9"), "outage_ended.outage"),
+            (filed(OUTAGE), "outages[1].id"),
+        ] {
+            let texts = [filed(&other), second];
+            let before = history.clone();
+            let (number, problems) = history.enter_all(&texts).unwrap_err();
+            assert_eq!(number, 2, "{problems}");
+            assert!(
+                problems.iter().any(|p| p.key.ends_with(key) || p.key.starts_with("outages")),
+                "{problems}"
+            );
+            assert_eq!(format!("{before:?}"), format!("{history:?}"));
+        }
+    }
+
+    #[test]
+    fn a_record_may_be_about_any_version() {
+        let mut history = history();
+        let mut second = history.versions[0].clone();
+        second.contract.id = "another".parse().unwrap();
+        history.versions.push(second);
+        assert!(history.record_of(&filed(OUTAGE), &[]).is_ok());
+    }
+
+    #[test]
+    fn a_job_is_closed_once() {
+        let mut history = history();
+        for id in ["j-1", "j-2"] {
+            let job = format!(
+                r#"{{"job":{{"id":"{id}","service":"fault_handling","received_at":"2026-09-24T09:00:00+09:00"}}}}"#
+            );
+            history.enter(&filed(&job), &[]).unwrap();
+        }
+        let closed = filed(r#"{"job_closed":{"job":"j-2","at":"2026-09-24T10:00:00+09:00"}}"#);
+        history.enter(&closed, &[]).unwrap();
+        assert_eq!((history.jobs[0].closed_at, history.jobs[1].closed_at), (None, Some(at("09-24T10:00"))));
+        let again = history.enter(&closed, &[]).unwrap_err();
+        assert!(again.iter().any(|p| p.key == "job_closed.job"), "{again}");
+    }
+
+    #[test]
+    fn a_later_explanation_takes_the_place_of_its_own_kind() {
+        let mut history = history();
+        for (month, item, reason) in [
+            ("2026-08", "uptime", "a"),
+            ("2026-09", "uptime", "b"),
+            ("2026-09", "response", "c"),
+            ("2026-09", "uptime", "d"),
+        ] {
+            let text = format!(
+                r#"{{"explanation":{{"month":"{month}","item":"{item}","reason":"{reason}","plan":"p"}}}}"#
+            );
+            history.enter(&filed(&text), &[]).unwrap();
+        }
+        assert_eq!(
+            history.explanations.iter().map(|e| e.reason.as_str()).collect::<Vec<_>>(),
+            ["a", "c", "d"]
+        );
+    }
+
+    #[test]
+    fn a_cause_is_judged_for_the_stop_that_it_names() {
+        let mut history = history();
+        history.enter(&filed(OUTAGE), &[]).unwrap();
+        history.enter(&filed(&OUTAGE.replace("o-1", "o-2")), &[]).unwrap();
+        history.enter(&filed(&BLAME.replace("o-1", "o-2")), &[]).unwrap();
+        assert_eq!(history.outages.iter().map(|o| o.attributions.len()).collect::<Vec<_>>(), [0, 1]);
+        let ended = filed(r#"{"outage_ended":{"outage":"o-2","to":"2026-09-24T10:00:00+09:00"}}"#);
+        history.enter(&ended, &[]).unwrap();
+        assert_eq!((history.outages[0].to, history.outages[1].to), (None, Some(at("09-24T10:00"))));
+        let again = history.enter(&ended, &[]).unwrap_err();
+        assert!(again.iter().any(|p| p.key == "outage_ended.outage"), "{again}");
+    }
+
+    #[test]
+    fn the_hospital_agrees_to_what_binds_it() {
+        let wants = |record: &str| FiledRecord::parse(&filed(record)).unwrap().record.wants_agreement();
+        let access = r#"{"access":{"id":"a","service":"fault_handling","worker":"w","employer":"e","target":"ct-1","from":"2026-09-24T09:00:00+09:00","to":"2026-09-24T10:00:00+09:00","emergency":true}}"#;
+        assert!(wants(BLAME) && wants(EXCLUSION) && wants(access));
+        assert!(!wants(&access.replace("true", "false")) && !wants(OUTAGE));
+    }
 }

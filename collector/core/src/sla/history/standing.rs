@@ -129,4 +129,20 @@ mod tests {
         assert_eq!(history.last_day(&history.versions[0], at("2027-01-01")), None);
         assert_eq!(history.last_day(&history.versions[1], at("2027-01-01")), None);
     }
+
+    #[test]
+    fn the_next_version_of_several_ends_it_and_nobody_approves_ahead_of_time() {
+        let of = |version_number, from: &str| {
+            let mut version = version(from, [Some("2026-01-01"), Some("2026-01-02")]);
+            version.contract.version = version_number;
+            version
+        };
+        let versions = vec![of(1, "2026-04-01"), of(2, "2026-10-01"), of(3, "2027-04-01")];
+        let history = History { versions, ..History::default() };
+        let last =
+            |i: usize| history.last_day(&history.versions[i], at("2026-05-01")).map(|day| day.to_string());
+        assert_eq!([0, 1, 2].map(last), [Some("2026-09-30".into()), Some("2027-03-31".into()), None]);
+        let unapproved = version("2026-04-01", [None, Some("2026-01-02")]);
+        assert_eq!(history.state(&unapproved, at("2026-05-01")), S::Draft);
+    }
 }

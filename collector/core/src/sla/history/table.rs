@@ -379,4 +379,70 @@ mod tests {
         let found: Vec<_> = found.iter().map(|p| (p.key.as_str(), p.text.as_str())).collect();
         assert_eq!(found, [("line 4, id", "`j-2` was entered before")]);
     }
+
+    #[test]
+    fn the_columns_that_every_line_needs() {
+        let needed = |kind: TableKind, all: &[&str], missing: &[&str]| {
+            for column in all {
+                let rest: Vec<&str> = all.iter().copied().filter(|c| c != column).collect();
+                let found = read(kind, &format!("{}\n", rest.join(","))).unwrap_err();
+                let said = format!("{column}: is missing in line 1, which names the columns");
+                let is_said = found.iter().any(|p| format!("{}: {}", p.key, p.text) == said);
+                assert_eq!(is_said, missing.contains(column), "{column}: {found}");
+            }
+        };
+        let jobs = ["id", "service", "received_at"];
+        needed(TableKind::Jobs, &[&jobs[..], &["closed_at"]].concat(), &jobs);
+        let accesses = ["id", "service", "worker", "employer", "target", "from", "to"];
+        let more = ["job", "request_at", "request_reference", "emergency"];
+        needed(TableKind::Accesses, &[&accesses[..], &more].concat(), &accesses);
+    }
+
+    #[test]
+    fn what_has_no_length_is_in_order_and_what_is_no_emergency_is_none() {
+        let at = "2026-09-24T08:55:00+09:00";
+        let job = format!("id,service,received_at,closed_at\nj,fault_handling,{at},{at}\n");
+        assert!(read(TableKind::Jobs, &job).is_ok());
+        for (word, emergency) in [("false", false), ("FALSE", false), ("", false), ("true", true)] {
+            let text = ACCESSES.replace("TRUE", word);
+            let rows = read(TableKind::Accesses, &text).unwrap();
+            let Record::Access(access) = &rows[1].record else { panic!("{rows:?}") };
+            assert_eq!(access.emergency, emergency, "{word}");
+        }
+        let unasked = ACCESSES.replacen("2026-09-24T08:55:00+09:00,R-1", ",R-1", 1);
+        let said = ["line 2, request_at: is empty, where request_reference is not"];
+        assert_eq!(problems(TableKind::Accesses, &unasked), said);
+    }
+
+    #[test]
+    fn a_table_has_an_end() {
+        let line = |i: usize| format!("j-{i},fault_handling,2026-09-24T08:55:00+09:00\n");
+        let lines = |n| (0..n).map(line).collect::<String>();
+        let text = |n| format!("id,service,received_at\n{}", lines(n));
+        let most = limit::IMPORT_LINES_MAX;
+        assert_eq!(read(TableKind::Jobs, &text(most)).unwrap().len(), most);
+        let found = problems(TableKind::Jobs, &text(most + 1));
+        assert!(found.len() == 1 && found[0].starts_with("line 5002: is one too many"), "{found:?}");
+    }
+
+    #[test]
+    fn lines_are_counted_as_an_editor_does() {
+        let text =
+            "id,service,received_at\n\n\n\"\n\nj 1\",fault_handling,2026-09-24T08:55:00+09:00\n\nj-2,x,\n";
+        let found = problems(TableKind::Jobs, text);
+        let places: Vec<&str> = found.iter().map(|p| p.split(": ").next().unwrap()).collect();
+        assert_eq!(places, ["line 4, id", "line 8, service", "line 8, received_at"]);
+    }
+
+    #[test]
+    fn jobs_and_accesses_have_ids_of_their_own() {
+        let jobs = read(TableKind::Jobs, JOBS).unwrap();
+        let accesses = read(TableKind::Accesses, ACCESSES).unwrap();
+        let mut history = History::default();
+        let Record::Access(access) = accesses[1].record.clone() else { panic!("{accesses:?}") };
+        history.accesses.push(access);
+        let found = known(&history, &accesses);
+        assert_eq!(found.iter().map(|p| p.key.as_str()).collect::<Vec<_>>(), ["line 3, id"]);
+        assert!(known(&history, &jobs).is_empty());
+    }
 }

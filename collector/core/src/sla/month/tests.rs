@@ -184,3 +184,12 @@ fn months_begin_and_end_at_midnight_in_japan() {
         assert!(bad.parse::<Month>().is_err(), "{bad}");
     }
 }
+
+#[test]
+fn the_calendar_has_a_last_month() {
+    let last: Month = "2099-12".parse().unwrap();
+    assert_eq!((last.next(), "2099-11".parse::<Month>().unwrap().next()), (None, Some(last)));
+    let november: Month = "2099-11".parse().unwrap();
+    assert_eq!(november.to(last).count(), 2);
+    assert_eq!(november.to(november).collect::<Vec<_>>(), [november]);
+}

@@ -201,3 +201,47 @@ fn tone(tone: Tone) -> &'static str {
         Tone::Open => "open",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(table: &Table) -> String {
+        let mut out = Html(String::new());
+        out.table(table);
+        out.0
+    }
+
+    #[test]
+    fn a_short_table_stays_on_one_page() {
+        let of = |rows: usize| {
+            let mut table =
+                Table::new([super::super::document::Column { title: "n".into(), kind: ColumnKind::Number }]);
+            table.rows = (0..rows).map(|n| vec![Cell::plain(n.to_string())]).collect();
+            page(&table).starts_with("<table class=\"whole\">")
+        };
+        assert!(of(ROWS_TOGETHER) && !of(ROWS_TOGETHER + 1));
+    }
+
+    #[test]
+    fn dates_and_units_are_not_parted() {
+        let prose = |text: &str| {
+            let mut out = Html(String::new());
+            out.prose(text);
+            out.0
+        };
+        for (text, expected) in [
+            ("on 2026-09-18 16:00, x", "on <span class=\"n\">2026-09-18 16:00</span>, x"),
+            ("2026-09-18 16:00:05", "<span class=\"n\">2026-09-18 16:00:05</span>"),
+            ("2026-09-18 to", "<span class=\"n\">2026-09-18</span> to"),
+            ("2026-09-18", "<span class=\"n\">2026-09-18</span>"),
+            ("99.5 % of 3 h", "99.5&nbsp;% of 3&nbsp;h"),
+            ("3 – 4", "3 – 4"),
+            ("INC-2 9", "INC-2 9"),
+            ("a 1", "a 1"),
+            ("5 時間", "5&nbsp;時間"),
+        ] {
+            assert_eq!(prose(text), expected);
+        }
+    }
+}

@@ -18,6 +18,9 @@ use tenken_common::{
     time::Timestamp,
 };
 
+#[cfg(test)]
+mod golden;
+
 const EXAMPLE: &str = include_str!("../../../../../packaging/config/history.example.json");
 const AFTER: &str = "2027-04-10T00:00:00";
 const BOTH: [Language; 2] = [Language::Ja, Language::En];

@@ -189,4 +189,32 @@ mod tests {
         assert_eq!(at("2026-09-18T16:00:00+09:00"), "2026-09-18 16:00");
         assert_eq!(at("2026-09-18T16:59:30+09:00"), "2026-09-18 16:59:30");
     }
+
+    #[test]
+    fn days_are_shown_from_the_first_on() {
+        const DAY: i64 = 86_400_000_000;
+        const MINUTE: i64 = 60_000_000;
+        for (us, expected) in [
+            (DAY - 1_000_000, "23 h 59 min 59 s"),
+            (DAY, "1 d"),
+            (DAY + 60 * MINUTE, "1 d 1 h 0 min"),
+            (DAY + 5 * MINUTE, "1 d 0 h 5 min"),
+            (DAY + MINUTE - 1, "1 d"),
+        ] {
+            assert_eq!(EN.wall(us), expected);
+        }
+    }
+
+    #[test]
+    fn what_has_no_end_says_so() {
+        let from: Timestamp = "2026-09-18T16:00:00+09:00".parse().unwrap();
+        assert_eq!(EN.period(Span::new(from, Timestamp::MAX)), "2026-09-18 16:00, still going on");
+        assert_eq!(
+            EN.period(Span::new(from, from.plus_micros(60_000_000))),
+            "2026-09-18 16:00 to 2026-09-18 16:01"
+        );
+        assert_eq!(EN.at(Timestamp::MAX), NOTHING);
+        let midnight: Timestamp = "2026-09-18T00:00:00+09:00".parse().unwrap();
+        assert_eq!(EN.days(Span::new(midnight, midnight)), "2026-09-18 to 2026-09-18");
+    }
 }

@@ -85,3 +85,31 @@ fn fields_read_well_in_both_languages() {
         assert_eq!((read(Language::Ja, key), read(Language::En, key)), (ja.to_owned(), en.to_owned()));
     }
 }
+
+#[test]
+fn the_devices_and_ranges_are_said_as_they_are() {
+    let named = "devices = [\"ct-1\", \"mri-1\"]\ndevice_groups = [\"ultrasound\"]";
+    let all = EXAMPLE.replacen(named, "all_devices = true", 1);
+    let fields = fields(&parse(&all), Language::En);
+    let written = |key: &str| {
+        let field = fields.iter().find(|field| field.key == key);
+        field.map(|field| field.values.iter().map(|t| t.written.as_str()).collect::<Vec<_>>())
+    };
+    assert_eq!((written("all_devices"), written("devices")), (Some(vec!["true"]), None));
+    assert_eq!(written("exclusion_rules.disaster.notice"), None, "it has none");
+    assert_eq!(written("grades.A"), Some(vec!["0"]));
+}
+
+#[test]
+fn what_is_new_stands_in_its_part() {
+    let short = EXAMPLE.replacen("pattern_file = \"7d\"\n", "", 1);
+    let keys: Vec<String> = changes(
+        &parse(&short),
+        &parse(&EXAMPLE.replacen("D = \"6-\"", "D = \"7-\"", 1).replacen("C = \"3-5\"", "C = \"3-6\"", 1)),
+        Language::En,
+    )
+    .into_iter()
+    .map(|change| change.key)
+    .collect();
+    assert_eq!(keys, ["currency.pattern_file", "grades.C", "grades.D"]);
+}
