@@ -19,9 +19,10 @@ use crate::{
     probes,
     runner::Runner,
     sent::Sent,
+    service::Supervisor,
     session::Conversation,
     shared::Shared,
-    spool::{ChainStart, SpoolConfig, SpoolHandle},
+    spool::{ChainStart, OpenError, SpoolConfig, SpoolHandle},
     transport::way::Way,
 };
 use anyhow::Context;
@@ -48,6 +49,9 @@ use tokio::sync::Notify;
 
 pub use crate::shared::VERSION;
 
+/// How long a start waits for the spool's lock.
+const LOCK_WITHIN: Duration = Duration::from_secs(10);
+const LOCK_LOOK: Duration = Duration::from_millis(200);
 /// For the last push before the end.
 const LAST_PUSH_WITHIN: Duration = Duration::from_secs(2);
 
@@ -56,16 +60,50 @@ pub async fn run(config: AgentConfig, shutdown: impl Future<Output = ()>) -> any
     run_at(config, Arc::new(SystemClock::new()), shutdown).await
 }
 
+/// The same for a supervisor.
+pub async fn run_supervised(
+    config: AgentConfig,
+    supervisor: Supervisor,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    run_until(config, Arc::new(SystemClock::new()), supervisor, shutdown).await
+}
+
 /// The same by another clock.
 pub async fn run_at(
     config: AgentConfig,
     clock: Arc<dyn Clock>,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
+    run_until(config, clock, Supervisor::none(), shutdown).await
+}
+
+async fn run_until(
+    config: AgentConfig,
+    clock: Arc<dyn Clock>,
+    supervisor: Supervisor,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
     let mut shutdown = pin!(shutdown);
-    while live(&config, clock.clone(), shutdown.as_mut()).await? == End::Rejoined {}
+    let supervisor = Rc::new(supervisor);
+    // Said before the spool is opened: that may take long, and has a bound of its own.
+    supervisor.ready();
+    while live(&config, clock.clone(), &supervisor, shutdown.as_mut()).await? == End::Rejoined {}
     tracing::info!("agent stopped");
     Ok(())
+}
+
+/// Waits for an agent that is just ending, and for a system that gives the lock of a killed one
+/// back late, as Windows does.
+async fn open_spool(config: &SpoolConfig, start: ChainStart) -> Result<SpoolHandle, OpenError> {
+    let mut looks = LOCK_WITHIN.as_millis() / LOCK_LOOK.as_millis();
+    loop {
+        match SpoolHandle::open(config.clone(), start).await {
+            Err(OpenError::InUse(_)) if looks > 0 => looks -= 1,
+            opened => return opened,
+        }
+        tokio::time::sleep(LOCK_LOOK).await;
+    }
 }
 
 /// Why the parts ended.
@@ -79,6 +117,7 @@ enum End {
 async fn live(
     config: &AgentConfig,
     clock: Arc<dyn Clock>,
+    supervisor: &Rc<Supervisor>,
     shutdown: Pin<&mut impl Future<Output = ()>>,
 ) -> anyhow::Result<End> {
     let enrolled = identity::load(&config.state_dir)?;
@@ -90,7 +129,8 @@ async fn live(
         room: config.spool.cap.0.into(),
     };
     let start = ChainStart { device: enrolled.device, epoch: enrolled.epoch, genesis: enrolled.genesis };
-    let spool = SpoolHandle::open(spool_config, start).await.context("the spool cannot be opened")?;
+    let opening = open_spool(&spool_config, start);
+    let spool = supervisor.alive_during(&clock, opening).await.context("the spool cannot be opened")?;
     let snapshot = spool.snapshot().await?;
 
     let gate = ConsentGate::new(
@@ -124,6 +164,7 @@ async fn live(
         wake: Notify::new(),
         state_dir: config.state_dir.clone(),
         spool_failure: RefCell::default(),
+        supervisor: Rc::clone(supervisor),
         enrolled,
     });
     let policy = PushPolicy {
@@ -150,6 +191,7 @@ async fn live(
         () = shutdown => End::Stopped,
     };
     if end == End::Stopped {
+        supervisor.stopping();
         delivery.push_last(LAST_PUSH_WITHIN).await;
         shared.stopped.set(Some(shared.clock.wall()));
         collection.write_status().await;

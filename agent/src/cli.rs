@@ -4,12 +4,13 @@ use crate::{
     app,
     config::AgentConfig,
     doctor::{self, Verdict},
-    enroll,
+    enroll, guest,
     media::{self, Taken},
     offline::{Offline, OfflineError},
     outbox::Printer,
     probes, receipt,
     runner::Runner,
+    service::{self, Listener, Supervisor, Wish},
     spool, status,
     transport::way::Way,
 };
@@ -23,7 +24,7 @@ use std::{
 };
 use tenken_agent_core::probe::{ProbeContext, ProbeInfo, ProbeOutcome};
 use tenken_common::{
-    config,
+    config::{self, ConfigError},
     key::grouped,
     message::{EvidenceText, Language, Message},
     statement::SlotFile,
@@ -51,7 +52,17 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run until stopped
-    Run,
+    Run {
+        /// Started by the service control manager
+        #[cfg(windows)]
+        #[arg(long, hide = true)]
+        service: bool,
+    },
+    /// Make the agent a service of this system, start and stop it
+    Service {
+        #[command(subcommand)]
+        command: ServiceCommand,
+    },
     /// Check the configuration and show every problem
     CheckConfig,
     /// Run the probes once and show what they see
@@ -106,6 +117,32 @@ enum Command {
 }
 
 #[derive(Debug, Subcommand)]
+enum ServiceCommand {
+    /// Install the service, or change it into what this version installs; nothing is started
+    Install(service::Target),
+    /// Stop and remove the service; records and keys stay
+    Uninstall,
+    /// Start the service
+    Start,
+    /// Stop the service in order
+    Stop,
+    /// Show how the service is; exit code 1 unless it runs
+    Status,
+}
+
+impl From<ServiceCommand> for Wish {
+    fn from(command: ServiceCommand) -> Self {
+        match command {
+            ServiceCommand::Install(target) => Self::Install(target),
+            ServiceCommand::Uninstall => Self::Uninstall,
+            ServiceCommand::Start => Self::Start,
+            ServiceCommand::Stop => Self::Stop,
+            ServiceCommand::Status => Self::Status,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
 enum SpoolCommand {
     /// Show what is waiting, in flight and declared lost
     Ls {
@@ -124,9 +161,15 @@ enum SpoolCommand {
 /// Runs one command. Exit codes: 0 done, 1 something is wrong with the device or the agent, 2 the
 /// command or its configuration cannot be used.
 pub fn main(cli: Cli) -> anyhow::Result<ExitCode> {
-    let config: AgentConfig = match &cli.config {
-        Some(path) => config::load(path)?,
-        None => AgentConfig::default(),
+    #[cfg(windows)]
+    if let Command::Run { service: true } = cli.command {
+        // It reads its configuration after the manager knows that it runs.
+        return Ok(service::serve(cli.config)?);
+    }
+    let config = match load(cli.config.as_deref()) {
+        // What is wrong with it keeps nobody from stopping the service.
+        Err(_) if cli.command.is_about_a_service_that_is_there() => AgentConfig::default(),
+        loaded => loaded?,
     };
     let language = cli.language.unwrap_or(config.language);
     let mut out = std::io::stdout();
@@ -135,10 +178,16 @@ pub fn main(cli: Cli) -> anyhow::Result<ExitCode> {
             writeln!(out, "{}", Message::ConfigGood.text(language))?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Run => {
+        Command::Run { .. } => {
             telemetry::init(config.log_format, "info");
-            runtime()?.block_on(async { app::run(config, terminated()).await })?;
+            guest::step_back();
+            let supervisor = Supervisor::of_environment();
+            runtime()?.block_on(async { app::run_supervised(config, supervisor, terminated()).await })?;
             Ok(ExitCode::SUCCESS)
+        }
+        Command::Service { command } => {
+            let mut listener = Listener { out: &mut out, language };
+            Ok(service::execute(&command.into(), cli.config.as_deref(), &config.state_dir, &mut listener)?)
         }
         Command::Probe { list: true, .. } => {
             write!(out, "{}", probes::print::print_list(&probes::registry::infos()))?;
@@ -220,6 +269,16 @@ pub fn main(cli: Cli) -> anyhow::Result<ExitCode> {
             Ok(if sound { ExitCode::SUCCESS } else { ExitCode::from(1) })
         }
     }
+}
+
+impl Command {
+    fn is_about_a_service_that_is_there(&self) -> bool {
+        matches!(self, Self::Service { command } if !matches!(command, ServiceCommand::Install(_)))
+    }
+}
+
+fn load(config: Option<&Path>) -> Result<AgentConfig, ConfigError> {
+    config.map_or_else(|| Ok(AgentConfig::default()), config::load)
 }
 
 fn show_outbox(config: &AgentConfig, printer: &mut Printer<'_>, since: Timestamp) -> anyhow::Result<()> {

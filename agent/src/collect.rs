@@ -88,6 +88,7 @@ impl Collection {
             self.append(observations).await;
         }
         self.write_status().await;
+        self.shared.supervisor.alive(self.shared.clock.mono());
     }
 
     /// Writes down how the agent is.
@@ -108,6 +109,8 @@ impl Collection {
             self.recorder.withhold(&info, ProbeState::OverBudget);
             return Vec::new();
         }
+        // A cycle may run many probes, each to the end of its time.
+        self.shared.supervisor.alive(self.shared.clock.mono());
         let outcome = self.runner.run(index, ProbeContext { at: self.shared.clock.now() }).await;
         if let Err(e) = &outcome.result {
             tracing::debug!(probe = info.name, reason = %ErrorChain(e), "probe has no values");

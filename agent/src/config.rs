@@ -16,7 +16,8 @@ use tenken_common::{
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AgentConfig {
-    /// Identity, consent, spool and status live here.
+    /// Identity, consent, spool and status live here: `/var/lib/tenken-agent`, on Windows
+    /// `%ProgramData%\Tenken\agent`.
     pub state_dir: PathBuf,
     pub language: Language,
     pub log_format: LogFormat,
@@ -118,7 +119,7 @@ impl ProxySection {
 impl Default for AgentConfig {
     fn default() -> Self {
         Self {
-            state_dir: PathBuf::from("/var/lib/tenken-agent"),
+            state_dir: default_state_dir(),
             language: Language::default(),
             log_format: LogFormat::default(),
             spool: SpoolSection::default(),
@@ -127,6 +128,16 @@ impl Default for AgentConfig {
             diagnosis: DiagnosisSection::default(),
             budget: BudgetSection::default(),
         }
+    }
+}
+
+/// Where the system's services keep their state.
+fn default_state_dir() -> PathBuf {
+    if cfg!(windows) {
+        let data = std::env::var_os("ProgramData").unwrap_or_else(|| "C:\\ProgramData".into());
+        PathBuf::from(data).join("Tenken").join("agent")
+    } else {
+        PathBuf::from("/var/lib/tenken-agent")
     }
 }
 

@@ -4,6 +4,9 @@
 //! Holds: outbound connections only, no listening socket. Probes know neither spool nor
 //! transport; the transport does not know the spool; `app` alone knows them all.
 
+#[cfg(not(any(target_os = "linux", windows)))]
+compile_error!("the agent is for devices that run Linux or Windows");
+
 pub mod app;
 pub mod cli;
 pub mod clock;
@@ -14,6 +17,7 @@ pub mod deliver;
 pub mod diagnosis;
 pub mod doctor;
 pub mod enroll;
+pub mod guest;
 pub mod identity;
 pub mod media;
 pub mod offline;
@@ -22,6 +26,7 @@ pub mod probes;
 pub mod receipt;
 pub mod runner;
 pub mod sent;
+pub mod service;
 pub mod session;
 pub mod shared;
 pub mod spool;

@@ -22,7 +22,7 @@ pub enum OfflineError {
     #[error(transparent)]
     Identity(#[from] IdentityError),
     #[error(
-        "the agent is running; stop it first (systemctl stop tenken-agent), and start it again afterwards"
+        "the agent is running; stop it first (`tenken-agent service stop`), and start it again afterwards"
     )]
     AgentRuns,
     #[error("the spool cannot be opened")]

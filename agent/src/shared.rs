@@ -8,12 +8,14 @@ use crate::{
     config::PushSection,
     identity::Enrolled,
     sent::Sent,
+    service::Supervisor,
     spool::SpoolHandle,
     status::{self, ConsentStatus, DeliveryState, DeliveryStatus, SessionStatus, SpoolStatus, Status},
 };
 use std::{
     cell::{Cell, RefCell},
     path::PathBuf,
+    rc::Rc,
     sync::Arc,
 };
 use tenken_agent_core::{consent_gate::ConsentGate, spool::SpoolError};
@@ -45,6 +47,7 @@ pub struct Shared {
     pub started: Timestamp,
     pub stopped: Cell<Option<Timestamp>>,
     pub spool_failure: RefCell<Option<String>>,
+    pub supervisor: Rc<Supervisor>,
 }
 
 impl Shared {

@@ -103,12 +103,14 @@ mod device;
 mod evidence;
 mod predict;
 mod report;
+mod service;
 
 pub use contract::ContractText;
 pub use device::DeviceText;
 pub use evidence::EvidenceText;
 pub use predict::PredictText;
 pub use report::ReportText;
+pub use service::ServiceText;
 
 impl Message {
     /// Why records are missing, in words.
@@ -202,7 +204,7 @@ catalogue! { Message:
     DoctorCollector { ja: "ネットワーク、プロキシ、ファイアウォール（外向き通信）を確認してください。記録は装置内に保管し、自動で再送します。", en: "Check network, proxy and firewall (outbound). Records are kept on the device and sent again by themselves." }
     DoctorHalted { ja: "保守会社に連絡してください。ディスクを復元または複製した場合は、その旨を伝えてください。", en: "Call the vendor. If this disk was restored or copied, say so." }
     DoctorWithheld { ja: "同意により送信を止めています。病院の管理者に、有効な同意書を状態フォルダーに置いていただくよう依頼してください。記録は装置内に保管しています。", en: "The consent holds delivery back. Ask the hospital's administrator for a valid consent in the state folder; records are kept on the device." }
-    DoctorNotRunning { ja: "エージェントが動作していません。サービスを起動してください（systemctl start tenken-agent）。", en: "The agent is not running. Start its service (systemctl start tenken-agent)." }
+    DoctorNotRunning { ja: "エージェントが動作していません。サービスを起動してください（`tenken-agent service start`）。", en: "The agent is not running. Start its service (`tenken-agent service start`)." }
     DoctorSpool { ja: "保管領域に書き込めません。ディスクの空きと故障を確認してください。", en: "The spool cannot be written. Check the disk's space and health." }
     DoctorDegraded { ja: "停電時に記録を失うおそれがあります。保守会社に連絡してください。", en: "A power cut could lose records. Call the vendor." }
     DoctorLost { ja: "失われた記録は欠落として申告されます。長く送信できていないか、ディスクの故障が疑われます。", en: "Lost records are declared as gaps. Delivery was down for long, or the disk may be failing." }

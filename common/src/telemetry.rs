@@ -1,10 +1,14 @@
-//! Logs: structured, to standard error, in lines for people or as JSON.
+//! Logs: structured, to standard error or where the system keeps logs, in lines for people or as
+//! JSON.
 //!
 //! Holds: messages are constant, facts are fields. No names of persons, no host addresses and
-//! no text from devices above DEBUG. `TENKEN_LOG` sets the level (`info` if unset).
+//! no text from devices above DEBUG. `TENKEN_LOG` sets the levels (`warn,tenken_agent::spool=debug`).
 
 use std::{error::Error, fmt, io::IsTerminal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
+
+pub use tracing::{Level, Metadata};
+pub use tracing_subscriber::fmt::MakeWriter;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -15,17 +19,32 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts logging; a second call changes nothing.
+/// Starts logging to standard error; a second call changes nothing.
 pub fn init(format: LogFormat, default_level: &str) {
-    let filter = EnvFilter::try_from_env("TENKEN_LOG").unwrap_or_else(|_| EnvFilter::new(default_level));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
+    start(format, default_level, std::io::stderr().is_terminal(), std::io::stderr);
+}
+
+/// Starts logging to `writer`, which is asked for a place with each line's level.
+pub fn init_to<W>(writer: W, format: LogFormat, default_level: &str)
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    start(format, default_level, false, writer);
+}
+
+fn start<W>(format: LogFormat, default_level: &str, ansi: bool, writer: W)
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let levels = |text: &str| text.parse::<Targets>().ok();
+    let asked = std::env::var("TENKEN_LOG").ok().and_then(|text| levels(&text));
+    let filter = asked.or_else(|| levels(default_level)).unwrap_or_default();
+    let lines = tracing_subscriber::fmt::layer().with_ansi(ansi).with_writer(writer);
+    let registry = tracing_subscriber::registry().with(filter);
     // An error means that a test or an embedding program has set a subscriber already.
     let _ = match format {
-        LogFormat::Human => builder.try_init(),
-        LogFormat::Json => builder.json().try_init(),
+        LogFormat::Human => registry.with(lines).try_init(),
+        LogFormat::Json => registry.with(lines.json()).try_init(),
     };
 }
 

@@ -25,6 +25,7 @@ mod probe;
 mod prometheus;
 mod proxy;
 mod rebuild;
+mod service;
 mod silence;
 mod sla;
 mod trust;

@@ -94,6 +94,11 @@ impl Account {
         }
     }
 
+    /// What the agent said elsewhere that it has appended.
+    pub fn say(&mut self, run: RecRun) {
+        self.said.extend((run.from.0..=run.to.0).map(RecId));
+    }
+
     /// Ids that were said to be appended and are not stored.
     pub fn lost(&self) -> Vec<RecRun> {
         runs_of(self.said.difference(&self.stored).copied())

@@ -253,7 +253,13 @@ impl Bed {
     pub fn enroll(&self, label: &str) -> Home {
         let home = self.applicant(label);
         let said = stdout(&self.agent(&home, &["enroll", "--slot", &self.path(&format!("{label}.slot"))]));
-        let (device, fingerprint) = (word_of(&said, 32), fingerprint_of(&said));
+        Home { device: self.approve(label, &said), ..home }
+    }
+
+    /// The hospital approves what an enrollment has `said`, and the collector files that; gives the
+    /// device.
+    pub fn approve(&self, label: &str, said: &str) -> String {
+        let (device, fingerprint) = (word_of(said, 32), fingerprint_of(said));
         let approval = self.path(&format!("{label}.approval"));
         self.hospital(&[
             "approve",
@@ -269,7 +275,7 @@ impl Bed {
             &approval,
         ]);
         stdout(&self.collector(&["device", "file", &approval]));
-        Home { device, ..home }
+        device
     }
 
     /// A device with its slot file, not enrolled yet.

@@ -40,6 +40,7 @@ const JAPANESE: [&str; 6] = [
     "common/src/message/evidence.rs",
     "common/src/message/predict.rs",
     "common/src/message/report.rs",
+    "common/src/message/service.rs",
     "collector/core/src/sla/calendar/holiday_jp.rs",
 ];
 

@@ -5,7 +5,7 @@
 
 #[cfg(target_os = "linux")]
 use super::cpu_linux::Source;
-#[cfg(not(target_os = "linux"))]
+#[cfg(windows)]
 use super::cpu_windows::Source;
 use super::{DEVICE_SUBJECT, every_minute};
 use tenken_agent_core::probe::{Probe, ProbeContext, ProbeError, ProbeInfo};

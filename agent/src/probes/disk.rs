@@ -7,7 +7,7 @@
 
 #[cfg(target_os = "linux")]
 use super::disk_linux::mounts;
-#[cfg(not(target_os = "linux"))]
+#[cfg(windows)]
 use super::disk_windows::mounts;
 use super::{Reading, every_minute, names::Names, ratio};
 use std::sync::Arc;

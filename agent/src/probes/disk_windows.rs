@@ -1,22 +1,39 @@
-//! Local volumes where there is no `/proc`, through sysinfo.
+//! Fixed volumes with a letter, from `GetLogicalDrives`, `GetDiskFreeSpaceEx` and
+//! `GetVolumeInformation`.
 //!
-//! Does not: give inodes, or a quota of the user's own; what is free is available.
+//! Holds: a drive that does not answer (locked by BitLocker, being dismounted) is left out.
+//!
+//! Does not: look at removable media and network drives, whose absence hangs whoever asks; give
+//! inodes, which NTFS makes as it needs them.
 
-use super::{ReadError, disk::Mounted};
-use sysinfo::{DiskRefreshKind, Disks};
+use super::{ReadError, disk::Mounted, win32};
 
-/// The volumes, with `/` for the backslash that no identifier holds.
+/// The volumes, as `C:/`: no identifier holds a backslash.
 pub fn mounts() -> Result<Vec<Mounted>, ReadError> {
-    let kind = DiskRefreshKind::nothing().with_storage();
-    let disks =
-        Disks::new_with_refreshed_list_specifics(kind).map_err(|_| ReadError::Form("the list of volumes"))?;
-    let mounted = disks.iter().map(|disk| Mounted {
-        path: disk.mount_point().to_string_lossy().replace('\\', "/"),
-        total_bytes: disk.total_space(),
-        free_bytes: disk.available_space(),
-        available_bytes: disk.available_space(),
-        inodes: None,
-        read_only: disk.is_read_only(),
+    let drives =
+        win32::fixed_drives().map_err(|source| ReadError::Call { call: "GetLogicalDrives", source })?;
+    let mounted = drives.into_iter().filter_map(|letter| {
+        let volume = win32::volume(letter).ok()?;
+        Some(Mounted {
+            path: format!("{letter}:/"),
+            total_bytes: volume.total,
+            free_bytes: volume.free,
+            available_bytes: volume.available,
+            inodes: None,
+            read_only: volume.read_only,
+        })
     });
     Ok(mounted.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_systems_own_volume_is_there() {
+        let mounts = mounts().unwrap();
+        let c = mounts.iter().find(|m| m.path == "C:/").unwrap();
+        assert!(c.total_bytes >= c.free_bytes && c.free_bytes >= c.available_bytes, "{c:?}");
+    }
 }

@@ -44,18 +44,22 @@ mod uptime;
 
 #[cfg(target_os = "linux")]
 mod cpu_linux;
-#[cfg(not(target_os = "linux"))]
+#[cfg(windows)]
 mod cpu_windows;
 #[cfg(target_os = "linux")]
 mod disk_linux;
-#[cfg(not(target_os = "linux"))]
+#[cfg(windows)]
 mod disk_windows;
 #[cfg(target_os = "linux")]
 mod network_linux;
+#[cfg(windows)]
+mod network_windows;
 #[cfg(target_os = "linux")]
 mod services_linux;
-#[cfg(not(target_os = "linux"))]
+#[cfg(windows)]
 mod services_windows;
+#[cfg(windows)]
+pub(crate) mod win32;
 
 pub use registry::{Factory, ProbeOptions, ServiceSpec, Surroundings, all};
 
@@ -153,8 +157,11 @@ fn ratio(part: f64, whole: f64) -> Option<f64> {
 #[derive(Debug, thiserror::Error)]
 enum ReadError {
     #[error("cannot read {}", path.display())]
-    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only `/proc` is read as files"))]
+    #[cfg_attr(windows, allow(dead_code, reason = "only `/proc` is read as files"))]
     File { path: PathBuf, source: std::io::Error },
+    #[cfg(windows)]
+    #[error("{call} failed")]
+    Call { call: &'static str, source: std::io::Error },
     #[error("{0} is not in the expected form")]
     Form(&'static str),
 }

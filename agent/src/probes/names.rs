@@ -39,10 +39,38 @@ const MOUNTS: [&str; 16] = [
     "/var/lib",
 ];
 const MORE_MOUNTS: [&str; 3] = ["/var/log", "/var/tmp", "/var/cache"];
-/// What kernels and systemd call interfaces, before their numbers (systemd.net-naming-scheme(7)).
-const INTERFACES: [&str; 26] = [
-    "bond", "br", "docker", "dummy", "en", "erspan", "eth", "gre", "gretap", "ib", "ifb", "ip6gre", "ip6tnl",
-    "lo", "ppp", "sit", "sl", "tap", "team", "tun", "tunl", "veth", "virbr", "vlan", "wg", "wl",
+/// What kernels and systemd call interfaces, before their numbers (systemd.net-naming-scheme(7)), and
+/// Windows the same.
+const INTERFACES: [&str; 29] = [
+    "bond",
+    "br",
+    "docker",
+    "dummy",
+    "en",
+    "erspan",
+    "eth",
+    "ethernet_",
+    "wireless_",
+    "wwan_",
+    "gre",
+    "gretap",
+    "ib",
+    "ifb",
+    "ip6gre",
+    "ip6tnl",
+    "lo",
+    "ppp",
+    "sit",
+    "sl",
+    "tap",
+    "team",
+    "tun",
+    "tunl",
+    "veth",
+    "virbr",
+    "vlan",
+    "wg",
+    "wl",
 ];
 
 /// See the module's head.

@@ -35,7 +35,7 @@ pub fn spent() -> Option<Spent> {
 }
 
 /// `rss_bytes` and `cpu_seconds` (since the start) of this process.
-#[cfg(not(target_os = "linux"))]
+#[cfg(windows)]
 pub fn read() -> Vec<Quantity> {
     use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
     let pid = Pid::from_u32(std::process::id());

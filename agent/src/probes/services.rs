@@ -8,7 +8,7 @@ use super::every_minute;
 use super::registry::ServiceSpec;
 #[cfg(target_os = "linux")]
 use super::services_linux::Source;
-#[cfg(not(target_os = "linux"))]
+#[cfg(windows)]
 use super::services_windows::Source;
 use tenken_agent_core::probe::{Probe, ProbeContext, ProbeError, ProbeInfo};
 use tenken_common::{

@@ -51,7 +51,8 @@ impl Copy {
     pub fn restore(&self) -> io::Result<()> {
         let beside = self.original.with_extension("copy");
         copy_file(&self.file(), &beside)?;
-        File::open(&beside)?.sync_all()?;
+        // For writing: Windows flushes no file that was opened for reading only.
+        File::options().write(true).open(&beside)?.sync_all()?;
         fs::rename(&beside, &self.original)?;
         self.original.parent().map_or(Ok(()), sync_dir)
     }
