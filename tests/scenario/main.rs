@@ -5,6 +5,7 @@
 mod clock;
 mod config;
 mod consent;
+mod device_state;
 mod enrollment;
 mod evidence;
 mod fleet;

@@ -8,52 +8,32 @@
 //!
 //! Does not: alter what came after the receipt that the hospital holds; nobody has seen that yet.
 
-use crate::crash::{dice::Dice, store::device::Device};
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+mod centre;
+
+use crate::crash::dice::Dice;
+use centre::{Centre, is_forgotten};
+use std::{fs, time::Duration};
 use tempfile::TempDir;
-use tenken_collector::{
-    desk,
-    notify::Outlets,
-    pki::Pki,
-    seal,
-    store::{Book, Store},
-    worker::evaluate,
-};
+use tenken_collector::pki::Pki;
 use tenken_collector_core::{
-    evidence::{self, EvidenceManifest, Item, Verdict},
-    intake::arrival::Arrival,
-    sla::{
-        history::{FiledRecord, Record},
-        month::Month,
-        seal::MonthSealed,
-    },
-    stream::{Enrolled, Entry, EntryKind, IncidentStep, Stored},
+    desk::notice::IncidentId,
+    evidence::{self, EvidenceManifest, Fault, FaultKind, Item, Verdict},
+    head::Part,
+    sla::seal::{Inputs, MonthSealed},
+    stream::{Entry, EntryKind, Stored},
 };
 use tenken_common::{
     ack::Ack,
-    batch::Link,
-    enrollment::HostFacts,
-    envelope::Envelope,
-    id::{BootId, ContractId, DeviceId, Hash, Name, Nonce, SlotId},
+    envelope::{Envelope, Payload},
+    fact::Fact,
+    id::Nonce,
     key::SecretKey,
     message::Language,
-    statement::DeviceApproval,
-    time::{Clock, ManualClock, Timestamp},
+    observation::Body,
+    time::Clock,
+    wire::v1::ReceivedBatch,
 };
-use tenken_hospital::{
-    agreement,
-    verify::{self, Held, VerifyError},
-};
-
-const CONTRACT: &str = include_str!("../../packaging/config/contract.example.toml");
-const RULES: &str = include_str!("../../packaging/rules/default.toml");
-/// The secret of the example contract's key (RFC 8032, section 7.1, test 1).
-const HOSPITAL_SEED: [u8; 32] = [
-    0x9d, 0x61, 0xb1, 0x9d, 0xef, 0xfd, 0x5a, 0x60, 0xba, 0x84, 0x4a, 0xf4, 0x92, 0xec, 0x2c, 0xc4, 0x44,
-    0x49, 0xc5, 0x69, 0x7b, 0x32, 0x69, 0x19, 0x70, 0x3b, 0xac, 0x03, 0x1c, 0xae, 0x7f, 0x60,
-];
-/// The days on which the collector runs, two hours each.
-const DAYS: [u64; 7] = [1, 2, 3, 9, 15, 24, 28];
+use tenken_hospital::verify::{self, Held, VerifyError};
 
 /// See the module's head.
 pub struct Case {
@@ -65,6 +45,8 @@ pub struct Case {
     receipt: Envelope,
     /// The position of the receipt.
     seen: u64,
+    /// Incidents that nobody did anything about.
+    forgotten: Vec<IncidentId>,
     manifest: EvidenceManifest,
     items: Vec<Item>,
     bytes: Vec<u8>,
@@ -79,16 +61,6 @@ pub struct Trial {
     pub fault: Option<String>,
     /// Nobody could have found it without a witness: the forgery fits together.
     pub fits: bool,
-}
-
-struct Centre {
-    store: Store,
-    clock: Arc<ManualClock>,
-    devices: Vec<Device>,
-    contract: ContractId,
-    hospital: SecretKey,
-    /// The last message's place: whose, how far, and the root.
-    newest: Option<(Link, u64, Hash)>,
 }
 
 impl Case {
@@ -150,8 +122,86 @@ impl Case {
     /// The vendor alters, drops or puts in an entry, and makes everything fit again.
     pub fn rewrite(&self, seed: u64) -> Trial {
         let mut dice = Dice::new([seed, 2, 0, 0]);
-        let behind = self.items.partition_point(|item| item.position <= self.seen);
-        let at = dice.below(behind);
+        let at = dice.below(self.behind());
+        self.rewrite_at(at, &mut dice)
+    }
+
+    /// The same to a message with a device's report of its patches.
+    pub fn hide_report(&self, seed: u64) -> Trial {
+        let mut dice = Dice::new([seed, 3, 0, 0]);
+        let reports = self.items.iter().take(self.behind()).enumerate();
+        let reports: Vec<usize> =
+            reports.filter(|(_, item)| tells_of_patches(item)).map(|(at, _)| at).collect();
+        self.rewrite_at(reports[dice.below(reports.len())], &mut dice)
+    }
+
+    /// The vendor lets its evidence begin with the month, without what devices reported before; it
+    /// must be found without any witness.
+    pub fn begin_late(&self) -> Trial {
+        let from = self.manifest.month.span().from;
+        let stream: Vec<Stored> = self.items.iter().map(|i| i.stored().unwrap().unwrap()).collect();
+        let at = stream.iter().position(|s| s.position > self.manifest.begin.position && s.committed >= from);
+        let begin = stream[at.unwrap()].position - 1;
+        let mut heads = self.manifest.begin.heads;
+        let early = |s: &Stored| s.entry.kind().part() != Part::Journal && s.position <= begin;
+        let mut journal = evidence::heads_at_begin(heads);
+        for stored in stream.iter().take_while(|s| s.position <= begin) {
+            Item::of(stored, &mut journal, false).unwrap();
+        }
+        heads = journal;
+        let kept: Vec<Stored> = stream.into_iter().filter(|s| !early(s)).collect();
+        let mut follow = evidence::heads_at_begin(heads);
+        let items: Vec<Item> = kept.iter().map(|s| Item::of(s, &mut follow, false).unwrap()).collect();
+        let manifest = EvidenceManifest {
+            begin: evidence::Place { position: begin, heads },
+            items: items.len() as u64,
+            ..self.manifest.clone()
+        };
+        let file = write(&Envelope::seal(&manifest, self.pki.ack_key()).unwrap(), &items);
+        let fault = match self.check_by(&file, &Held::default(), &[]) {
+            Err(e) => Some(e.to_string()),
+            Ok(verdict) if verdict.faults.iter().any(|f| matches!(f.kind, FaultKind::Begin { .. })) => None,
+            Ok(verdict) => Some(format!("not named: {:?}", verdict.faults)),
+        };
+        Trial { what: "begun late".to_owned(), fault, fits: false }
+    }
+
+    /// The vendor leaves an incident out of which nobody did anything, and computes its figures
+    /// without it; the devices' own checks must show it, without any witness.
+    pub fn leave_out_incident(&self) -> Trial {
+        let mut stream: Vec<Stored> = self.items.iter().map(|i| i.stored().unwrap().unwrap()).collect();
+        let month = self.manifest.month;
+        let of_month = |s: &Stored| matches!(&s.entry, Entry::MonthSealed(sealed) if sealed.month == month);
+        let at = stream.iter().position(of_month).unwrap();
+        let mut left_out = 0;
+        if let Entry::MonthSealed(sealed) = &mut stream[at].entry {
+            let mut inputs: Inputs = serde_json::from_str(&sealed.inputs).unwrap();
+            let all = inputs.incidents.len();
+            inputs.incidents.retain(|incident| !self.forgotten.contains(&incident.incident));
+            left_out = all - inputs.incidents.len();
+            sealed.inputs = serde_json::to_string(&inputs).unwrap();
+        }
+        let forged = self.sign_again(stream, (at, 0));
+        let fault = match self.check_by(&forged, &Held::default(), &[]) {
+            _ if left_out == 0 => Some("there was nothing to leave out".to_owned()),
+            Err(e) => Some(e.to_string()),
+            Ok(verdict) => {
+                let named = |fault: &Fault| matches!(fault.kind, FaultKind::LeftOut { .. });
+                let found = verdict.faults.iter().filter(|fault| named(fault)).count();
+                let is_met = found == left_out && verdict.faults.len() == found;
+                (!is_met).then(|| format!("{left_out} left out: {:?}", verdict.faults))
+            }
+        };
+        Trial { what: "incident left out".to_owned(), fault, fits: false }
+    }
+
+    /// How many entries the receipt covers.
+    fn behind(&self) -> usize {
+        self.items.partition_point(|item| item.position <= self.seen)
+    }
+
+    fn rewrite_at(&self, at: usize, dice: &mut Dice) -> Trial {
+        let behind = self.behind();
         let mut stream: Vec<Stored> = self.items.iter().map(|i| i.stored().unwrap().unwrap()).collect();
         let kind = stream[at].entry.kind();
         let mut moved = 0;
@@ -172,7 +222,7 @@ impl Case {
                 "put in"
             }
             _ => {
-                stream[at] = altered(&stream[at], &mut dice);
+                stream[at] = altered(&stream[at], dice);
                 "altered"
             }
         };
@@ -233,6 +283,15 @@ impl Case {
     }
 }
 
+fn tells_of_patches(item: &Item) -> bool {
+    let Some(Ok(Stored { entry: Entry::Envelope { bytes, .. }, .. })) = item.stored() else { return false };
+    let envelope = Envelope::from_bytes(&bytes).unwrap();
+    ReceivedBatch::decode(envelope.body()).is_ok_and(|received| {
+        let mut records = received.batch.records.iter();
+        records.any(|r| matches!(r.observation.body, Body::Fact(Fact::PatchStatus(_))))
+    })
+}
+
 /// Something else in the place of an entry, as somebody would write it who wants another figure.
 fn altered(stored: &Stored, dice: &mut Dice) -> Stored {
     let mut flip = |bytes: &[u8]| {
@@ -281,15 +340,6 @@ fn read(bytes: &[u8]) -> (Vec<usize>, Vec<Vec<u8>>) {
     (begins, blocks)
 }
 
-fn name(text: &str) -> Name {
-    Name::new(text).unwrap()
-}
-
-fn day(month: &str, day: u64, hour: u64) -> Timestamp {
-    let month: Month = month.parse().unwrap();
-    month.span().from.plus(Duration::from_hours(24 * (day - 1) + hour))
-}
-
 async fn make(dice: &mut Dice) -> Case {
     let folder = tempfile::tempdir().unwrap();
     let mut centre = Centre::found(folder.path().join("collector.db")).await;
@@ -318,6 +368,8 @@ async fn make(dice: &mut Dice) -> Case {
         need_seq: None,
     };
     let receipt = Envelope::seal(&ack, pki.ack_key()).unwrap();
+    let rows = centre.store.incidents().await.unwrap();
+    let forgotten = rows.iter().filter(|row| is_forgotten(&row.json)).map(|row| row.id).collect();
     centre.store.close().await;
     let bytes = fs::read(second).unwrap();
     let (blocks, contents) = read(&bytes);
@@ -325,146 +377,5 @@ async fn make(dice: &mut Dice) -> Case {
     let manifest = manifest.open::<EvidenceManifest>(&pki.ack_key().public()).unwrap().into_inner();
     let items = contents[1..].iter().map(|block| Item::from_bytes(block).unwrap()).collect();
     let hospital = centre.hospital;
-    Case { folder, pki, hospital, held, receipt, seen, manifest, items, bytes, blocks }
-}
-
-impl Centre {
-    async fn found(path: PathBuf) -> Self {
-        let clock = Arc::new(ManualClock::new(BootId([0; 16]), day("2026-08", 28, 9)));
-        let store = Store::open(&path, clock.clone()).await.unwrap();
-        let hospital = SecretKey::from_seed(&HOSPITAL_SEED);
-        let contract = desk::load_contract(&store, CONTRACT).await.unwrap();
-        let (_, agreement) =
-            agreement::agree(&contract.hospital.id, CONTRACT, &hospital, clock.wall()).unwrap();
-        desk::file_statement(&store, &agreement).await.unwrap();
-        store.append(vec![Entry::Rules { text: RULES.to_owned() }]).await.unwrap();
-        let mut devices = Vec::new();
-        for (number, label) in (1..).zip(["ct-1", "mri-1"]) {
-            let (id, key, grant) = (DeviceId([number; 16]), Device::key_of(number), vec![number; 40]);
-            let enrolled = Enrolled {
-                slot: SlotId([number; 16]),
-                hospital: contract.hospital.id.clone(),
-                device: id,
-                label: name(label),
-                group: None,
-                device_key: key.public().to_bytes().to_vec(),
-                facts: HostFacts {
-                    os: name("linux"),
-                    arch: name("x86_64"),
-                    agent_version: name("0.1.0"),
-                    machine: Hash::of(b"machine"),
-                },
-                grant: grant.clone(),
-            };
-            store.append(vec![Entry::Enrolled(enrolled)]).await.unwrap();
-            let approval = DeviceApproval {
-                hospital: contract.hospital.id.clone(),
-                device: id,
-                fingerprint: key.public().fingerprint(),
-                approved_at: clock.wall(),
-            };
-            let approval = Envelope::seal(&approval, &hospital).unwrap();
-            desk::file_statement(&store, &approval).await.unwrap();
-            devices.push(Device::new(number, id, Hash::of(&grant)));
-        }
-        Self { store, clock, devices, contract: contract.id, hospital, newest: None }
-    }
-
-    /// Some days of two hours each, with messages, incidents that people answer, a stop that the
-    /// hospital blames on itself, and work.
-    async fn month(&mut self, month: &str, dice: &mut Dice) {
-        for date in DAYS {
-            self.clock.jump_to(day(month, date, 9));
-            self.store.append(vec![Entry::Started { version: name("0.1.0") }]).await.unwrap();
-            for minute in 0..120 {
-                for _ in 0..2 {
-                    self.store.append(vec![Entry::Heartbeat]).await.unwrap();
-                    self.clock.advance(Duration::from_secs(30));
-                }
-                if minute % 20 == 7 {
-                    for number in 0..self.devices.len() {
-                        self.message(number, 3 + dice.below(20) as u64).await;
-                    }
-                }
-            }
-            evaluate::advance(&self.store, &Outlets::default()).await.unwrap();
-            self.answer(dice).await;
-        }
-        let stop = format!("stop-{month}");
-        let (from, to) = (day(month, 15, 10), day(month, 15, 11));
-        let at = day(month, 16, 9);
-        self.enter(
-            serde_json::json!({ "outage": { "id": stop, "source": "manual", "from": from, "to": to } }),
-        )
-        .await;
-        self.enter(serde_json::json!({ "attribution": {
-            "outage": stop, "attribution": { "at": at, "cause": "customer", "by": "w-1" } } }))
-            .await;
-        self.enter(
-            serde_json::json!({ "job": { "id": format!("job-{month}"), "service": "periodic_monitoring",
-            "received_at": from, "closed_at": to } }),
-        )
-        .await;
-    }
-
-    async fn message(&mut self, number: usize, records: u64) {
-        let device = &mut self.devices[number];
-        let (received, bytes) = device.cut(records, 0);
-        let link = Link::of(&received);
-        let arrival = Arrival::Batch(Box::new(received.into_inner()));
-        let mut book = Book::default();
-        let mut tx = self.store.begin(&mut book).await.unwrap();
-        let admission = tx.admit(&link, &arrival, bytes).await.unwrap();
-        tx.commit().await.unwrap();
-        self.newest = Some((link, admission.position, admission.root));
-    }
-
-    /// People report on open incidents.
-    async fn answer(&self, dice: &mut Dice) {
-        for row in self.store.open_incidents().await.unwrap() {
-            if dice.percent(60) {
-                let (step, worker) = (IncidentStep::FirstResponseReported, name("w-1"));
-                desk::step_incident(&self.store, row.id, step, worker, self.clock.wall()).await.unwrap();
-            }
-        }
-        self.store.append(vec![Entry::Heartbeat]).await.unwrap();
-        evaluate::advance(&self.store, &Outlets::default()).await.unwrap();
-    }
-
-    /// Enters a record; the hospital agrees where its word is wanted.
-    async fn enter(&self, record: serde_json::Value) {
-        let records = Record::parse_all(&record.to_string()).unwrap();
-        for text in desk::enter_records(&self.store, &self.contract, &records).await.unwrap() {
-            if FiledRecord::parse(&text).unwrap().record.wants_agreement() {
-                let hospital = desk::contracts(&self.store).await.unwrap().remove(0).hospital.id;
-                let agreed = agreement::agree_record(&hospital, &text, &self.hospital, self.clock.wall());
-                desk::file_statement(&self.store, &agreed.unwrap().1).await.unwrap();
-            }
-        }
-    }
-
-    /// Seals a month in the next one, explains what was missed, and writes its evidence.
-    async fn seal(&mut self, month: &str, next: &str, pki: &Pki, path: &std::path::Path) -> PathBuf {
-        self.clock.jump_to(day(next, 1, 9));
-        self.store.append(vec![Entry::Heartbeat]).await.unwrap();
-        evaluate::advance(&self.store, &Outlets::default()).await.unwrap();
-        let month: Month = month.parse().unwrap();
-        if let Err(seal::SealMonthError::Seal(tenken_collector_core::sla::seal::SealError::Unexplained {
-            items,
-            ..
-        })) = seal::seal(&self.store, &Arc::default(), &self.contract, month).await
-        {
-            for item in items {
-                self.enter(serde_json::json!({ "explanation": { "month": month, "item": item,
-                    "reason": "the service centre ran for two hours a day", "plan": "run all day" } }))
-                    .await;
-            }
-        }
-        let sealed = seal::seal(&self.store, &Arc::default(), &self.contract, month).await.unwrap();
-        // A device delivers after the seal, and its acknowledgement covers it.
-        self.message(0, 3).await;
-        self.store.append(vec![Entry::Heartbeat]).await.unwrap();
-        seal::write_evidence(&self.store, pki, &sealed, path).await.unwrap();
-        path.to_owned()
-    }
+    Case { folder, pki, hospital, held, receipt, seen, forgotten, manifest, items, bytes, blocks }
 }

@@ -51,6 +51,7 @@ pub use enroll::{EnrollPlan, EnrollResult, enroll_campaign};
 pub use footprint::{FootprintResult, footprint};
 pub use kill::{KillPlan, KillResult, kill_campaign};
 pub use mail::{MailMessage, MailServer};
+pub use member::Member;
 pub use offline::{OfflinePlan, OfflineResult, offline_campaign};
 pub use process::Process;
 pub use prometheus::{PromSample, Prometheus, promtool};

@@ -4,9 +4,13 @@
 //! Holds: only what the collector's acknowledgement key signed has an effect. Consent, probes and
 //! disk are not here; the agent's own tests have those.
 
-use crate::fleet::{self, Applicant, TIMEOUT};
+use crate::{
+    Bed, HOSPITAL,
+    fleet::{self, Applicant, TIMEOUT},
+    stdout,
+};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
-use std::time::Duration;
+use std::{fs, time::Duration};
 use tenken_agent::transport::http::HttpTransport;
 use tenken_agent_core::{
     pusher::{ALARM_RETRY_MAX, Halt, Outcome, PushEffect, PushPolicy, PushStep, PushView, Pusher},
@@ -25,11 +29,13 @@ use tenken_common::{
     key::{PublicKey, SecretKey},
     limit,
     observation::{Body, Observation, Sample},
+    statement::{SlotFile, to_armour},
     time::{Clock, ClockQuality, SystemClock},
     tls::{self, Identity},
     trust::TrustDocument,
     unit::Unit,
 };
+use tenken_hospital::device::approve;
 
 const POLICY: PushPolicy = PushPolicy {
     interval: Duration::from_secs(60),
@@ -95,6 +101,26 @@ impl Member {
         }
     }
 
+    /// One that redeems a slot of its own in a bed with a serving collector, and is approved.
+    pub async fn of_bed(bed: &Bed, label: &str) -> Self {
+        bed.applicant(label);
+        let read = |name: &str| fs::read_to_string(bed.path(name)).unwrap();
+        let slot = SlotFile::from_armour(&read(&format!("{label}.slot"))).unwrap();
+        let applicant = Applicant::new();
+        let request = applicant.request(&slot, fleet::facts(label.as_bytes()));
+        let (grant, genesis) =
+            fleet::redeem(&fleet::way_to(&slot), &slot, &request).await.expect("a fresh slot");
+        let member = Self::new(&applicant, &grant, genesis, 1);
+        let key = SecretKey::from_pem(&read("hospital/hospital.key")).unwrap();
+        let hospital = HOSPITAL.parse().expect("a hospital's name");
+        let (device, fingerprint) = (member.start.device, member.fingerprint());
+        let approval = approve(hospital, device, fingerprint, &key, member.clock.wall()).unwrap();
+        let path = bed.path(&format!("{label}.approval"));
+        fs::write(&path, to_armour(&approval)).unwrap();
+        stdout(&bed.collector(&["device", "file", &path]));
+        member
+    }
+
     pub fn start(&self) -> ChainStart {
         self.start
     }
@@ -135,6 +161,15 @@ impl Member {
                 Observation { at: self.clock.now(), category: Category::Performance, subject, body }
             })
             .collect();
+        self.spool.append(&observations).expect("memory takes it");
+    }
+
+    /// Records what it saw just now, each of a subject.
+    pub fn record_seen(&mut self, category: Category, seen: Vec<(&str, Body)>) {
+        let at = self.clock.now();
+        let observation =
+            |(subject, body)| Observation { at, category, subject: Name::of_outside(subject), body };
+        let observations: Vec<Observation> = seen.into_iter().map(observation).collect();
         self.spool.append(&observations).expect("memory takes it");
     }
 

@@ -10,7 +10,8 @@ use tenken_tests::{
 /// Trials that are written out.
 const SHOWN: usize = 10;
 
-/// Alters a byte `n` times and rewrites the vendor's stream `n` times; gives how many were not met.
+/// Alters a byte `n` times, rewrites the vendor's stream `n` times and hides devices' reports `n`
+/// times; gives how many were not met.
 pub fn run(plan: Plan) -> u64 {
     let case = Case::new(plan.seed);
     let n = usize::try_from(plan.n).expect("a count");
@@ -40,7 +41,10 @@ pub fn run(plan: Plan) -> u64 {
     let (untouched, _) = tally("untouched", &|_| case.untouched(), 1);
     let (byte, _) = tally("one byte altered", &|seed| case.alter_byte(seed), n);
     let (again, fitting) = tally("rewritten and signed again", &|seed| case.rewrite(seed), n);
+    let (late, _) = tally("begun late", &|_| case.begin_late(), 1);
+    let (left_out, _) = tally("incident left out", &|_| case.leave_out_incident(), 1);
+    let (reports, _) = tally("report of patches hidden", &|seed| case.hide_report(seed), n);
     // A forger whose work never fits shows nothing.
     let is_poor = fitting * 4 < plan.n.into();
-    untouched + byte + again + u64::from(is_poor)
+    untouched + byte + again + late + left_out + reports + u64::from(is_poor)
 }

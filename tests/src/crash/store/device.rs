@@ -9,10 +9,14 @@ use tenken_common::{
     id::{BootId, DeviceId, Epoch, Hash, Name, RecId, Seq},
     key::SecretKey,
     observation::{Body, CheckResult, CheckState, Class, Observation, Record, Sample},
-    time::{ClockQuality, ClockSource, Moment, Monotonic},
+    time::{ClockQuality, ClockSource, Moment, Monotonic, Timestamp},
     unit::{Quantity, Unit},
     wire::v1::ReceivedBatch,
 };
+
+/// How far its clock is behind.
+const OFFSET_MS: i64 = 1_500;
+const OFFSET: Duration = Duration::from_millis(1_500);
 
 /// Its key and the end of its chain.
 #[derive(Clone)]
@@ -47,6 +51,16 @@ impl Device {
 
     /// The next batch of `n` records, some of its ids declared lost; moves the chain on.
     pub fn cut(&mut self, n: u64, skipped: u64) -> (Verified<ReceivedBatch>, Vec<u8>) {
+        self.cut_seen(n, skipped, Vec::new())
+    }
+
+    /// The same, with what it saw besides, at the collector's time.
+    pub fn cut_seen(
+        &mut self,
+        n: u64,
+        skipped: u64,
+        seen: Vec<(Timestamp, Name, Body)>,
+    ) -> (Verified<ReceivedBatch>, Vec<u8>) {
         let gaps = if skipped > 0 {
             let run = RecRun { from: RecId(self.next), to: RecId(self.next + skipped - 1) };
             vec![Gap { run, reason: GapReason::Evicted }]
@@ -54,15 +68,22 @@ impl Device {
             Vec::new()
         };
         self.next += skipped;
-        let records = (self.next..self.next + n).map(|id| self.record(id)).collect();
+        let mut records: Vec<Record> = (self.next..self.next + n).map(|id| self.record(id)).collect();
         self.next += n;
+        for (at, subject, body) in seen {
+            let wall = at.minus(OFFSET);
+            let at = Moment { wall, ..self.moment(self.seq.0) };
+            let observation = Observation { at, category: Category::Patch, subject, body };
+            records.push(Record { id: RecId(self.next), observation });
+            self.next += 1;
+        }
         let batch = Batch {
             device: self.id,
             epoch: Epoch(1),
             seq: self.seq.next(),
             prev: self.prev,
             at: self.moment(self.seq.0),
-            clock: ClockQuality { offset_ms: 1_500, uncertainty_ms: 20, source: ClockSource::SignedTime },
+            clock: ClockQuality { offset_ms: OFFSET_MS, uncertainty_ms: 20, source: ClockSource::SignedTime },
             agent_version: "0.1.0".into(),
             class: Class::Ordinary,
             records,
