@@ -243,21 +243,7 @@ pub fn main(cli: Cli) -> anyhow::Result<ExitCode> {
             writeln!(out, "{}", EvidenceText::ReceiptWritten.fill(language, &values))?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Spool { command } => {
-            let found = spool::inspect(&config.state_dir.join("spool"))?;
-            let (json, verify) = match command {
-                SpoolCommand::Ls { json } => (json, false),
-                SpoolCommand::Verify { json } => (json, true),
-            };
-            if json {
-                writeln!(out, "{}", serde_json::to_string_pretty(&found)?)?;
-            } else if verify {
-                write!(out, "{}", spool::print::faults(&found, language))?;
-            } else {
-                write!(out, "{}", spool::print::list(&found, language))?;
-            }
-            Ok(if verify && !found.faults.is_empty() { ExitCode::from(1) } else { ExitCode::SUCCESS })
-        }
+        Command::Spool { command } => inspect_spool(&config, &command, language, &mut out),
         Command::Doctor { json } => {
             let all = runtime()?.block_on(doctor::examine(&config, language));
             if json {
@@ -269,6 +255,27 @@ pub fn main(cli: Cli) -> anyhow::Result<ExitCode> {
             Ok(if sound { ExitCode::SUCCESS } else { ExitCode::from(1) })
         }
     }
+}
+
+fn inspect_spool(
+    config: &AgentConfig,
+    command: &SpoolCommand,
+    language: Language,
+    out: &mut impl Write,
+) -> anyhow::Result<ExitCode> {
+    let found = spool::inspect(&config.state_dir.join("spool"))?;
+    let (json, verify) = match *command {
+        SpoolCommand::Ls { json } => (json, false),
+        SpoolCommand::Verify { json } => (json, true),
+    };
+    if json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&found)?)?;
+    } else if verify {
+        write!(out, "{}", spool::print::faults(&found, language))?;
+    } else {
+        write!(out, "{}", spool::print::list(&found, language))?;
+    }
+    Ok(if verify && !found.faults.is_empty() { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
 impl Command {

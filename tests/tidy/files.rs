@@ -33,7 +33,7 @@ const TOP: [&str; 20] = [
 ];
 
 /// The catalogue of both languages, and the calendar's names of holidays, which are data.
-const JAPANESE: [&str; 6] = [
+const JAPANESE: [&str; 8] = [
     "common/src/message.rs",
     "common/src/message/contract.rs",
     "common/src/message/device.rs",

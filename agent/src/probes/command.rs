@@ -218,7 +218,8 @@ fn search_path() -> std::ffi::OsString {
     std::env::join_paths(all).unwrap_or_default()
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
 

@@ -38,7 +38,8 @@ mod services;
 mod smart;
 mod textfiles;
 mod time_source;
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod unseen;
 mod uptime;
 

@@ -136,7 +136,8 @@ impl Probe for Plugins {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use crate::probes::testing::{run_here, values};

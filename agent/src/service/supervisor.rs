@@ -106,7 +106,8 @@ fn connect(path: &str) -> Option<(std::os::unix::net::UnixDatagram, std::os::uni
     Some((socket, address.ok()?))
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use super::*;
     use std::os::{

@@ -108,7 +108,7 @@ impl Families {
     }
 
     pub fn add(&mut self, sample: Sample, line: usize) -> Result<(), Fault> {
-        if !self.open.as_ref().is_some_and(|family| family.suffix(&sample.name).is_some()) {
+        if self.open.as_ref().is_none_or(|family| family.suffix(&sample.name).is_none()) {
             self.close()?;
             // Nothing was said of it.
             self.open = Some(Family { name: sample.name.clone(), ..Family::default() });

@@ -66,13 +66,12 @@ fn parts(output: &str) -> String {
 
 /// Label and value without thresholds, and what follows; `None` for what has no label.
 fn item(text: &str) -> (Option<(String, &str)>, &str) {
-    let (label, rest) = match text.strip_prefix('\'') {
-        Some(quoted) => unquoted(quoted),
-        None => {
-            let end = text.find(['=', ' ', '\t']).unwrap_or(text.len());
-            let (label, rest) = text.split_at_checked(end).unwrap_or((text, ""));
-            (Some(label.to_owned()), rest)
-        }
+    let (label, rest) = if let Some(quoted) = text.strip_prefix('\'') {
+        unquoted(quoted)
+    } else {
+        let end = text.find(['=', ' ', '\t']).unwrap_or(text.len());
+        let (label, rest) = text.split_at_checked(end).unwrap_or((text, ""));
+        (Some(label.to_owned()), rest)
     };
     let end = rest.find([' ', '\t']).unwrap_or(rest.len());
     let (word, after) = rest.split_at_checked(end).unwrap_or((rest, ""));

@@ -68,8 +68,8 @@ pub fn path(among: &[Candidate], steps: &[f64], ahead: usize, season: Option<usi
     let (mut misses, mut staying) = (Vec::new(), 0.0);
     for trial in &trials {
         let expected = mixed(&trial.paths, &rights, trial.came.len())?;
-        let missed = expected.iter().zip(trial.came).map(|(a, b)| (a - b).abs());
-        misses.extend(missed.enumerate().map(|(i, miss)| (count(i + 1), miss)));
+        let off = expected.iter().zip(trial.came).map(|(a, b)| (a - b).abs());
+        misses.extend(off.enumerate().map(|(i, miss)| (count(i + 1), miss)));
         staying += trial.came.iter().map(|v| (trial.before - v).abs()).sum::<f64>();
     }
     let total: f64 = misses.iter().map(|(_, miss)| miss).sum();
