@@ -112,7 +112,7 @@ fn what_a_device_says_of_itself_is_seen_by_everybody() {
         *state = stdout(&bed.collector(&["--language", "en", "device", "show", "ct-1"]));
         state.contains("5 pending, 2 of them security").then(|| state.clone())
     });
-    for part in ["restart needed", "definitions 27455", "viewer: 3.1", "exposures 150,000 of 200,000"] {
+    for part in ["restart needed", "definitions 27455", "viewer: 3.1", "exposures 150000 of 200000"] {
         assert!(shown.contains(part), "{part} in {shown}");
     }
     let facts = bed.listing(&["device", "show", &member.start().device.to_string()]);

@@ -262,7 +262,7 @@ mod tests {
             "system: 12 pending, 3 of them security, the oldest since",
             "restart needed, apt debian 12.9 (as of",
             "clamav: definitions 27000 of",
-            "tube: exposures 500 of 1,000",
+            "tube: exposures 500 of 1000",
             "Software versions\n  not known (never reported)",
         ] {
             assert!(text.contains(part), "{part} in {text}");
