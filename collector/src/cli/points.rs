@@ -23,7 +23,7 @@ pub enum PointsError {
     NoColumn { line: u64, column: &'static str },
     #[error("line {line}: no column {number}, `timestamp,value` are needed")]
     Short { line: u64, number: usize },
-    #[error("line {line}: {source}")]
+    #[error("line {line}")]
     Time { line: u64, source: tenken_common::time::BadTimestamp },
     #[error("line {line}: `{text}` is no number")]
     Value { line: u64, text: String },
@@ -123,13 +123,15 @@ fn text(field: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tenken_common::telemetry::ErrorChain;
 
     fn read(text: &str) -> Result<Vec<Line>, PointsError> {
         Points::of(Box::new(std::io::Cursor::new(text.as_bytes().to_vec())))?.collect()
     }
 
+    /// As a person is shown it.
     fn refused(text: &str) -> String {
-        read(text).unwrap_err().to_string()
+        ErrorChain(&read(text).unwrap_err()).to_string()
     }
 
     #[test]
