@@ -252,7 +252,9 @@ fn a_consent_for_disks_lets_nothing_else_out() {
         assert!(names.iter().all(|name| name.split('.').next() == Some("disk")), "{names:?}");
     };
     let first = bed.device_when(&home, "values of disks", |row| {
-        row["probes"][0]["values"].as_array().is_some_and(|values| !values.is_empty())
+        let mut probes = row["probes"].as_array().into_iter().flatten();
+        let disk = probes.find(|p| p["probe"] == "disk");
+        disk.is_some_and(|p| p["values"].as_array().is_some_and(|values| !values.is_empty()))
     });
     only_disk(&first);
 
