@@ -120,6 +120,7 @@ mod tests {
         toml::from_str(&format!("name = 'tube'\n{fields}")).unwrap()
     }
 
+    #[cfg(unix)]
     #[test]
     fn hours_become_seconds_and_the_rated_life_with_them() {
         let lamp = spec("unit = 'seconds'\nscale = 3600.0\nrated_life = 2000\ncommand = ['echo', '1500']");

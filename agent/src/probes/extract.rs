@@ -277,6 +277,7 @@ mod tests {
         of(&format!("file = '{}'\n{how}", path.display())).text()
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_value_in_each_form() {
         let ini = "[Product]\nVersion = 4.2.0\nVersion = 4.2.1 \n";
@@ -291,6 +292,7 @@ mod tests {
         assert!((of("command = ['echo', '3.5e3']").number().unwrap() - 3_500.0).abs() < 1e-9);
     }
 
+    #[cfg(unix)]
     #[test]
     fn what_does_not_fit_gives_no_value_and_says_why() {
         for (text, how, said) in [

@@ -74,6 +74,7 @@ mod tests {
     use super::*;
     use crate::probes::testing::run_here;
 
+    #[cfg(unix)]
     #[test]
     fn a_version_or_a_reason() {
         let spec = |name: &str, printed: &str| -> RevisionSpec {

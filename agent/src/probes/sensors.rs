@@ -3,6 +3,8 @@
 //! Holds: `celsius` is what the sensor says now, `critical_celsius` the threshold of its chip,
 //! `highest_celsius` the highest that chip or agent has seen. A machine without sensors (most
 //! virtual ones) has no data, which is not a failure.
+//!
+//! Does not: work on Windows, where the numbers come through WMI: heavy, and mostly not there.
 
 use super::{Reading, every_minute};
 use std::collections::BTreeMap;
@@ -45,6 +47,9 @@ impl Probe for Sensors {
     }
 
     fn run(&mut self, cx: &ProbeContext) -> Result<Vec<Observation>, ProbeError> {
+        if cfg!(not(target_os = "linux")) {
+            return Err(ProbeError::Unsupported);
+        }
         let readings: Vec<_> = self
             .refreshed()?
             .iter()
