@@ -21,7 +21,7 @@ use crate::{
         Store, StoreError,
         model::{DeviceStatus, OutboxState},
     },
-    worker::evaluate::expected_interval,
+    worker::load::expected_interval,
 };
 use consent::Consents;
 use serde::Serialize;

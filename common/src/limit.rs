@@ -63,6 +63,8 @@ pub const SENT_BYTES_MAX: u64 = 8 * 1024 * 1024;
 pub const IMPORT_LINES_MAX: usize = 5_000;
 /// Quantities in one sample.
 pub const QUANTITIES_MAX: usize = 128;
+/// Series of one device that a collector watches for what is unusual; each takes 2 KiB there.
+pub const WATCHED_SERIES_MAX: usize = 512;
 /// How far a `Retry-After` is honoured.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
 /// The life of an enrollment slot.

@@ -67,6 +67,7 @@ impl Watch {
             clock: None,
             series: vec![Series::new(key, Unit::Bytes, points)],
             checks: vec![],
+            anomalies: vec![],
         }];
         let incidents: Vec<Incident> = self.incidents.values().cloned().collect();
         self.last = evaluate(&EvaluationInput {

@@ -18,7 +18,7 @@ use crate::{
         rule::{Rule, RuleSet},
     },
     intake::device_state::{DeviceState, Uptime, judge},
-    predict::{forecast::Outcome, series::Series},
+    predict::{forecast::Outcome, series::Series, watch::Noted},
     stream::IncidentAction,
 };
 use serde::{Deserialize, Serialize};
@@ -59,6 +59,8 @@ pub struct DeviceInput {
     pub series: Vec<Series>,
     /// The newest of each probe and subject.
     pub checks: Vec<CheckInput>,
+    /// Of every episode of which one came within the time that its rule says.
+    pub anomalies: Vec<Noted>,
 }
 
 /// Server time minus the device's wall time.
@@ -199,12 +201,12 @@ impl Ward<'_> {
         }
     }
 
-    /// One for each subject; a condition whose subject is not seen now is unknown.
+    /// One for each subject that is seen now or has a condition.
     fn judgements(&self, rule: &Rule, out: &mut Evaluation) -> Vec<Judgement> {
         let bench = Bench { rule, device: self.device, state: self.state, as_of: self.input.as_of };
         let mut of_subject: BTreeMap<Name, Judgement> = BTreeMap::new();
         for key in self.conditions.keys().filter(|k| k.rule == rule.id) {
-            of_subject.insert(key.subject.clone(), Judgement::unknown(key.subject.clone(), rule.severity));
+            of_subject.insert(key.subject.clone(), bench.unseen(&key.subject));
         }
         for judgement in bench.judge(&mut out.forecasts) {
             of_subject.insert(judgement.subject.clone(), judgement);

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tenken_collector_core::{
     desk::notice::{IncidentId, Notice},
     intake::ledger::QuarantineReason,
+    predict::{anomaly::Detector, series::SeriesKey, watch::Noted},
 };
 use tenken_common::{
     batch::Gap,
@@ -253,8 +254,16 @@ pub struct Outgoing {
     pub channel: Name,
 }
 
+/// A detector of a series as it was kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DetectorRow {
+    pub key: SeriesKey,
+    pub unit: Unit,
+    pub detector: Detector,
+}
+
 /// What one evaluation wants kept, all or nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct EvaluationRows {
     /// The stream position up to which it looked.
     pub position: u64,
@@ -265,6 +274,10 @@ pub struct EvaluationRows {
     /// Names of forecasts that hold no more.
     pub forecasts_gone: Vec<String>,
     pub outbox: Vec<Outgoing>,
+    pub anomalies: Vec<Noted>,
+    pub detectors: Vec<DetectorRow>,
+    /// The states that were kept before go.
+    pub forget_detectors: bool,
 }
 
 /// Where a notice stands on a channel.

@@ -8,6 +8,10 @@
 //! Forecasts read weeks of history and change slowly: they are asked once a minute. In between
 //! their conditions stand as they are.
 
+use super::{
+    load::{give_anomalies, load_devices},
+    watch::{Standing, Watcher},
+};
 use crate::{
     ingest::commit::Committer,
     metrics::Metrics,
@@ -15,34 +19,25 @@ use crate::{
     overview::{self, Years},
     store::{
         Store, StoreError,
-        model::{EvaluationRows, IncidentRow, NamedJson, Outgoing, SeriesRow},
+        model::{EvaluationRows, IncidentRow, NamedJson, Outgoing},
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
-use std::{collections::BTreeMap, future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{future::Future, ops::Range, pin::pin, sync::Arc, time::Duration};
 use tenken_collector_core::{
     desk::{
         finding::Condition,
         incident::{Incident, Phase},
         rule::{Need, RuleSet},
     },
-    evaluation::{
-        CheckInput, ClockReading, DeviceInput, Evaluation, EvaluationInput, ForecastResult, evaluate,
-    },
+    evaluation::{Evaluation, EvaluationInput, ForecastResult, evaluate},
     intake::device_state::{Stretch, Uptime},
-    predict::series::{Series, SeriesKey},
     sla::calendar::{Day, HolidayList},
     stream::{Entry, IncidentAction, Stored},
 };
-use tenken_common::{
-    id::DeviceId,
-    telemetry::ErrorChain,
-    time::{ClockSource, Timestamp},
-};
+use tenken_common::{telemetry::ErrorChain, time::Timestamp};
 use tokio::sync::Notify;
 
-/// A device that has not said how often it reports.
-const INTERVAL_DEFAULT: Duration = Duration::from_secs(60);
 const FORECAST_EVERY_S: i64 = 60;
 /// Needs up to this reach back are cheap enough for every tick.
 const SHORT_HISTORY: Duration = Duration::from_secs(6 * 3_600);
@@ -74,6 +69,7 @@ impl Evaluator {
     /// finished.
     pub async fn run(self, interval: Duration, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
+        let mut watcher = Watcher::default();
         let mut years = Years::default();
         // A start has just told the rules.
         let mut told = Day::of(self.store.clock().wall());
@@ -86,7 +82,7 @@ impl Evaluator {
                 _ = ticks.tick() => {}
             }
             let result = match self.tell_rules(&mut told).await {
-                Ok(()) => self.tick(&mut years).await,
+                Ok(()) => self.tick(&mut years, &mut watcher).await,
                 Err(e) => Err(e),
             };
             if let Err(e) = &result {
@@ -110,11 +106,11 @@ impl Evaluator {
         Ok(())
     }
 
-    async fn tick(&self, years: &mut Years) -> Result<(), TickError> {
+    async fn tick(&self, years: &mut Years, watcher: &mut Watcher) -> Result<(), TickError> {
         self.committer.journal(Entry::Heartbeat).await?;
         let clock = self.store.clock().clone();
         let started = clock.mono();
-        let outgoing = advance(&self.store, &self.outlets).await?;
+        let outgoing = advance_with(&self.store, &self.outlets, watcher).await?;
         if outgoing > 0 {
             self.wake.notify_one();
         }
@@ -140,16 +136,27 @@ pub enum TickError {
 
 /// Evaluates every tick that was not yet; answers how many notices were queued.
 pub async fn advance(store: &Store, outlets: &Outlets) -> Result<usize, StoreError> {
+    advance_with(store, outlets, &mut Watcher::default()).await
+}
+
+/// The same with the detectors that were fed before.
+pub async fn advance_with(
+    store: &Store,
+    outlets: &Outlets,
+    watcher: &mut Watcher,
+) -> Result<usize, StoreError> {
     let mut state = State::load(store).await?;
     let mut position = store.checkpoint("evaluate").await?;
     let mut queued = 0;
     loop {
         let steps = store.tick_after(position).await?;
         let Some(tick) = steps.last() else { return Ok(queued) };
+        let span = position..tick.position;
         position = tick.position;
         let actions = state.take(&steps);
         store.project_until(position).await?;
-        queued += evaluate_tick(store, outlets, &mut state, tick, &actions).await?;
+        queued += evaluate_tick((store, outlets), (&mut state, watcher), (tick, span), &actions).await?;
+        watcher.saved(position);
     }
 }
 
@@ -160,6 +167,8 @@ struct State {
     rules: Option<RuleSet>,
     conditions: Vec<Condition>,
     last_tick: Timestamp,
+    /// How the detectors' states were kept.
+    standing: Standing,
 }
 
 impl State {
@@ -169,6 +178,7 @@ impl State {
             match part.name.as_str() {
                 "rules" => state.use_rules(part.json),
                 "conditions" => state.conditions = read(&part.json, "conditions")?,
+                "standing" => state.standing = read(&part.json, "standing")?,
                 "last_tick" => state.last_tick = read(&part.json, "last_tick")?,
                 _ => return Err(StoreError::Value("evaluation state")),
             }
@@ -217,31 +227,38 @@ impl State {
         vec![
             NamedJson { name: "rules".to_owned(), json: self.rules_text.clone() },
             NamedJson { name: "conditions".to_owned(), json: write(&self.conditions) },
+            NamedJson { name: "standing".to_owned(), json: write(&self.standing) },
             NamedJson { name: "last_tick".to_owned(), json: write(&self.last_tick) },
         ]
     }
 }
 
 async fn evaluate_tick(
-    store: &Store,
-    outlets: &Outlets,
-    state: &mut State,
-    tick: &Stored,
+    (store, outlets): (&Store, &Outlets),
+    (state, watcher): (&mut State, &mut Watcher),
+    (tick, span): (&Stored, Range<u64>),
     actions: &[IncidentAction],
 ) -> Result<usize, StoreError> {
     let as_of = tick.committed;
     let minute = |t: Timestamp| t.as_secs().div_euclid(FORECAST_EVERY_S);
     let forecast_tick = minute(as_of) != minute(state.last_tick);
     state.last_tick = as_of;
+    let fed = (state.rules.as_ref(), span);
+    let followed = watcher.follow(store, &mut state.standing, fed, forecast_tick).await?;
     let Some(rules) = &state.rules else {
-        let rows =
-            EvaluationRows { position: tick.position, state: state.rows(), ..EvaluationRows::default() };
+        let rows = EvaluationRows {
+            position: tick.position,
+            state: state.rows(),
+            forget_detectors: followed.forget,
+            ..EvaluationRows::default()
+        };
         store.save_evaluation(&rows).await?;
         return Ok(0);
     };
     let needs: Vec<Need> =
         rules.needs().into_iter().filter(|n| forecast_tick || n.history <= SHORT_HISTORY).collect();
-    let devices = load_devices(store, &needs, as_of).await?;
+    let mut devices = load_devices(store, &needs, as_of).await?;
+    give_anomalies(store, rules, (&mut devices, as_of), &followed.noted).await?;
     let incidents: Vec<Incident> = open_incidents(store).await?;
     let uptime = uptime(store, as_of).await?;
     let evaluation = evaluate(&EvaluationInput {
@@ -257,6 +274,9 @@ async fn evaluate_tick(
     let mut rows = rows_of(&evaluation, outlets, as_of);
     rows.position = tick.position;
     rows.state = state.rows();
+    rows.anomalies = followed.noted;
+    rows.detectors = followed.detectors;
+    rows.forget_detectors = followed.forget;
     if forecast_tick {
         let kept: Vec<&String> = rows.forecasts.iter().map(|f| &f.name).collect();
         let before = store.forecasts().await?.into_iter().map(|f| f.name);
@@ -305,77 +325,6 @@ async fn uptime(store: &Store, as_of: Timestamp) -> Result<Uptime, StoreError> {
     Ok(Uptime::new(runs.iter().map(|run| Stretch { from: run.first, to: run.last.min(as_of) })))
 }
 
-async fn load_devices(
-    store: &Store,
-    needs: &[Need],
-    as_of: Timestamp,
-) -> Result<Vec<DeviceInput>, StoreError> {
-    let seen: BTreeMap<_, _> = store.seen().await?.into_iter().map(|s| (s.device, s)).collect();
-    let mut checks: BTreeMap<DeviceId, Vec<CheckInput>> = BTreeMap::new();
-    for row in store.checks().await? {
-        let (probe, subject, state, at) = (row.probe, row.subject, row.state, row.at);
-        checks.entry(row.device).or_default().push(CheckInput { probe, subject, state, at });
-    }
-    let mut devices = Vec::new();
-    for device in store.devices().await?.into_iter().filter(|d| d.approved.is_some() && d.revoked.is_none()) {
-        let all = store.series(device.id).await?;
-        let seen = seen.get(&device.id);
-        devices.push(DeviceInput {
-            device: device.id,
-            hospital: device.hospital,
-            label: device.label,
-            expected_interval: expected_interval(store, &all).await?,
-            last_received: seen.map(|s| s.received),
-            clock: seen.and_then(|s| match s.clock.source {
-                ClockSource::Unknown => None,
-                ClockSource::SignedTime => Some(ClockReading {
-                    offset_s: seconds(s.clock.offset_ms),
-                    uncertainty_s: seconds(i64::from(s.clock.uncertainty_ms)),
-                }),
-            }),
-            series: load_series(store, &all, needs, as_of).await?,
-            checks: checks.remove(&device.id).unwrap_or_default(),
-        });
-    }
-    Ok(devices)
-}
-
-/// As the device's own report says.
-pub async fn expected_interval(store: &Store, all: &[SeriesRow]) -> Result<Duration, StoreError> {
-    let row =
-        all.iter().find(|s| s.probe.as_str() == "agent" && s.name.as_str() == "expected_interval_seconds");
-    let Some(row) = row else { return Ok(INTERVAL_DEFAULT) };
-    let latest = store.latest_sample(row.id).await?;
-    Ok(latest.map_or(INTERVAL_DEFAULT, |(_, s)| Duration::from_secs_f64(s.clamp(1.0, 86_400.0))))
-}
-
-async fn load_series(
-    store: &Store,
-    all: &[SeriesRow],
-    needs: &[Need],
-    as_of: Timestamp,
-) -> Result<Vec<Series>, StoreError> {
-    let mut loaded = Vec::new();
-    for row in all {
-        let need = needs.iter().find(|n| n.probe == row.probe && n.quantity == row.name);
-        let Some(need) = need else { continue };
-        let points = store.samples(row.id, as_of.minus(need.history)..as_of.plus_micros(1)).await?;
-        let key = SeriesKey {
-            device: row.device,
-            subject: row.subject.clone(),
-            probe: row.probe.clone(),
-            quantity: row.name.clone(),
-        };
-        loaded.push(Series::new(key, row.unit, points));
-    }
-    Ok(loaded)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "milliseconds of a clock's error are far below 2^53")]
-fn seconds(ms: i64) -> f64 {
-    ms as f64 / 1e3
-}
-
 fn write<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("values without maps of odd keys always encode")
 }
@@ -387,7 +336,10 @@ fn read<T: DeserializeOwned>(json: &str, what: &'static str) -> Result<T, StoreE
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tenken_common::{id::Name, time::SystemClock};
+    use tenken_common::{
+        id::{DeviceId, Name},
+        time::SystemClock,
+    };
 
     const RULES: &str = include_str!("../../../packaging/rules/default.toml");
 

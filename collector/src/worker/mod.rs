@@ -4,3 +4,5 @@
 
 pub mod dispatch;
 pub mod evaluate;
+pub mod load;
+pub mod watch;

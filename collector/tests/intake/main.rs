@@ -18,3 +18,4 @@ mod rejoin;
 mod renewal;
 mod resume;
 mod support;
+mod watch;

@@ -6,19 +6,29 @@
 use super::{
     finding::Verdict,
     notice::Severity,
-    rule::{CheckIs, ClockSkew, Forecast, Limit, Rule, Threshold, When},
+    rule::{AnomalyIs, CheckIs, ClockSkew, Forecast, Limit, Rule, Threshold, When},
     text::Values,
 };
 use crate::{
     evaluation::{CheckInput, DeviceInput, ForecastResult},
     intake::device_state::{DeviceState, Liveness},
     predict::{
+        anomaly::{ALERT, reason::number},
         forecast::{Outcome, Question, forecast},
-        series::Series,
+        series::{Series, SeriesKey},
+        watch::Noted,
     },
 };
-use std::{collections::BTreeMap, time::Duration};
-use tenken_common::{id::Name, observation::CheckState, time::Timestamp};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+use tenken_common::{
+    id::Name,
+    message::Language,
+    observation::CheckState,
+    time::{Timestamp, jst_minute},
+};
 
 /// Crossings beyond this are of no interest.
 const HORIZON: Duration = Duration::from_hours(365 * 24);
@@ -79,8 +89,23 @@ impl Bench<'_> {
                 checks.map(|check| self.check(when, check)).collect()
             }
             When::ClockSkew(when) if heard => self.clock(when).into_iter().collect(),
-            When::Forecast(_) | When::Threshold(_) | When::Check(_) | When::ClockSkew(_) => Vec::new(),
+            When::Anomaly(when) if heard => self.episodes(when),
+            When::Forecast(_)
+            | When::Threshold(_)
+            | When::Check(_)
+            | When::ClockSkew(_)
+            | When::Anomaly(_) => Vec::new(),
         }
+    }
+
+    /// A condition whose subject is not seen now is unknown; but an episode that is told no more is
+    /// over.
+    pub fn unseen(&self, subject: &Name) -> Judgement {
+        let mut j = self.blank(subject);
+        if matches!(self.rule.when, When::Anomaly(_)) && self.state.liveness.is_heard() {
+            j.verdict = Verdict::False;
+        }
+        j
     }
 
     fn series<'b>(&'b self, probe: &'b Name, quantity: &'b Name) -> impl Iterator<Item = &'b Series> {
@@ -221,6 +246,39 @@ impl Bench<'_> {
         j.number("limit_s", limit);
         j.values.time_span("offset", offset);
         j.values.time_span("limit", limit);
+        Some(j)
+    }
+
+    /// What came together, each once, by when it began.
+    fn episodes(&self, when: &AnomalyIs) -> Vec<Judgement> {
+        let mut episodes: BTreeMap<Timestamp, Vec<&Noted>> = BTreeMap::new();
+        for noted in self.device.anomalies.iter().filter(|noted| noted.rule == self.rule.id) {
+            episodes.entry(noted.began).or_default().push(noted);
+        }
+        let is_on = |noted: &&Noted| self.as_of.saturating_since(noted.anomaly.committed) <= when.lasts.0;
+        let told = episodes.into_iter().filter(|(_, all)| all.iter().any(is_on));
+        told.filter_map(|(began, all)| self.episode(began, &all)).collect()
+    }
+
+    fn episode(&self, began: Timestamp, all: &[&Noted]) -> Option<Judgement> {
+        let strongest = all.iter().map(|noted| &noted.anomaly).max_by(|a, b| {
+            // Of two alike the earlier one, so that the order does not matter.
+            let earlier = || (b.at, &b.key).cmp(&(a.at, &a.key));
+            a.score.total_cmp(&b.score).then_with(earlier)
+        })?;
+        let series: BTreeSet<&SeriesKey> = all.iter().map(|noted| &noted.anomaly.key).collect();
+        let mut j = self.blank(&Name::of_outside(&jst_minute(began).replace(' ', "T")));
+        j.verdict = Verdict::True { seen: began };
+        j.number("value", strongest.value);
+        j.number("score", strongest.score);
+        let SeriesKey { subject, probe, quantity, .. } = &strongest.key;
+        let of = if *subject == whole_device() { String::new() } else { format!(" {subject}") };
+        j.values.same("series", format!("{probe}{of} {quantity}"));
+        let why = |language| strongest.reason.sentence(language);
+        j.values.set("why", why(Language::Ja), why(Language::En));
+        j.values.same("score", number(strongest.score));
+        j.values.same("from", number(ALERT));
+        j.values.same("others", series.len().saturating_sub(1));
         Some(j)
     }
 

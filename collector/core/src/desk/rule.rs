@@ -5,7 +5,7 @@
 //! `packaging/rules/default.toml` does.
 
 use super::text::{self, Template};
-use crate::predict::forecast::Direction;
+use crate::predict::{forecast::Direction, watch::Watched};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -58,6 +58,7 @@ pub enum When {
     Check(CheckIs),
     ClockSkew(ClockSkew),
     SilentDevice(SilentDevice),
+    Anomaly(AnomalyIs),
 }
 
 /// A number will reach its limit soon.
@@ -133,6 +134,20 @@ pub struct ClockSkew {
 #[serde(deny_unknown_fields)]
 pub struct SilentDevice {}
 
+/// Numbers of the device are unlike what they usually are. What comes together is one finding.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnomalyIs {
+    /// What is watched.
+    pub watch: Vec<Watched>,
+    /// What is at most so far from the one before, by the device's time, belongs to it.
+    #[serde(default = "an_hour")]
+    pub together: HumanDuration,
+    /// It counts as over so long after the newest of them came.
+    #[serde(default = "six_hours")]
+    pub lasts: HumanDuration,
+}
+
 /// A series that the shell has to load.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Need {
@@ -142,8 +157,15 @@ pub struct Need {
     pub history: Duration,
 }
 
+/// An episode is named by the minute in which it began.
+const TOGETHER_MIN: Duration = Duration::from_mins(1);
+
 fn an_hour() -> HumanDuration {
     HumanDuration(Duration::from_hours(1))
+}
+
+fn six_hours() -> HumanDuration {
+    HumanDuration(Duration::from_hours(6))
 }
 
 fn three_hours() -> HumanDuration {
@@ -175,6 +197,16 @@ impl RuleSet {
         }
         needs.into_iter().map(|((probe, quantity), history)| Need { probe, quantity, history }).collect()
     }
+
+    /// What detectors are to be fed with, each once.
+    pub fn watched(&self) -> BTreeSet<Watched> {
+        self.anomalies().flat_map(|(_, when)| when.watch.iter().cloned()).collect()
+    }
+
+    /// The rules of that kind.
+    pub fn anomalies(&self) -> impl Iterator<Item = (&Rule, &AnomalyIs)> {
+        self.rules.iter().filter_map(|rule| rule.when.anomaly().map(|when| (rule, when)))
+    }
 }
 
 impl Rule {
@@ -185,7 +217,9 @@ impl Rule {
                 let limits = [Some(&t.limit), t.clear_at.as_ref(), t.critical_limit.as_ref()];
                 (&t.probe, &t.quantity, self.age_max.0, limits.into_iter().flatten().collect())
             }
-            When::Check(_) | When::ClockSkew(_) | When::SilentDevice(_) => return Vec::new(),
+            When::Check(_) | When::ClockSkew(_) | When::SilentDevice(_) | When::Anomaly(_) => {
+                return Vec::new();
+            }
         };
         let others = limits.into_iter().filter_map(|limit| match limit {
             Limit::Of(share) => Some((&share.quantity, self.age_max.0)),
@@ -200,6 +234,17 @@ impl Rule {
 }
 
 impl When {
+    fn anomaly(&self) -> Option<&AnomalyIs> {
+        match self {
+            Self::Anomaly(when) => Some(when),
+            Self::Forecast(_)
+            | Self::Threshold(_)
+            | Self::Check(_)
+            | Self::ClockSkew(_)
+            | Self::SilentDevice(_) => None,
+        }
+    }
+
     /// The placeholders that are filled besides [`text::COMMON`].
     pub fn placeholders(&self) -> &'static [&'static str] {
         match self {
@@ -208,6 +253,7 @@ impl When {
             Self::Check(_) => &["probe", "state"],
             Self::ClockSkew(_) => &["offset", "limit"],
             Self::SilentDevice(_) => &["last_received", "silence", "interval"],
+            Self::Anomaly(_) => &["series", "why", "score", "from", "others"],
         }
     }
 
@@ -249,7 +295,16 @@ impl When {
             Self::ClockSkew(c) if c.above.0.is_zero() => {
                 problems.push(format!("{key}.clock_skew.above"), "must be longer than nothing");
             }
-            Self::Check(_) | Self::ClockSkew(_) | Self::SilentDevice(_) => {}
+            Self::Anomaly(a) if a.watch.is_empty() => {
+                problems.push(format!("{key}.anomaly.watch"), "names nothing, so it is never true");
+            }
+            Self::Anomaly(a) if a.together.0 < TOGETHER_MIN => {
+                problems.push(format!("{key}.anomaly.together"), "must be 1m or longer");
+            }
+            Self::Anomaly(a) if a.lasts.0.is_zero() => {
+                problems.push(format!("{key}.anomaly.lasts"), "must be longer than nothing");
+            }
+            Self::Check(_) | Self::ClockSkew(_) | Self::SilentDevice(_) | Self::Anomaly(_) => {}
         }
     }
 }
@@ -304,7 +359,8 @@ mod tests {
                 "service-down",
                 "sensor-over-limit",
                 "clock-skew",
-                "silent-device"
+                "silent-device",
+                "unusual"
             ]
         );
         let needs = rules.needs();

@@ -90,6 +90,7 @@ fn device(id: u8, minute: i64) -> DeviceInput {
         clock: None,
         series: vec![],
         checks: vec![],
+        anomalies: vec![],
     }
 }
 

@@ -7,3 +7,4 @@ pub mod anomaly;
 pub mod forecast;
 pub mod robust;
 pub mod series;
+pub mod watch;

@@ -20,6 +20,7 @@ mod read;
 mod rebuild;
 mod schema;
 mod sealed;
+mod watch;
 
 pub use admit::{Admission, Resumed, StoredLink, Verdict};
 pub use append::{Change, Tx};
@@ -30,6 +31,7 @@ pub use epoch::Chain;
 pub(super) use fact::{kind_code, state_codes};
 pub(super) use read::{entries_after, set_checkpoint};
 pub use sealed::OwnEntries;
+pub use watch::StoredBatch;
 
 use super::StoreError;
 use sqlx::{

@@ -10,13 +10,15 @@ use sqlx::{AssertSqlSafe, query, query_scalar};
 use tenken_common::id::Hash;
 
 /// Every derived table, children before what they refer to.
-const DERIVED: [&str; 32] = [
+const DERIVED: [&str; 34] = [
     "sealed_month",
     "head_mark",
     "chain_head",
     "evaluation",
     "incident",
     "forecast",
+    "anomaly",
+    "detector",
     "fact",
     "currency_report",
     "failed_push",

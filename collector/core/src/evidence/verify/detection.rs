@@ -225,6 +225,7 @@ impl Ward {
             clock: None,
             series: Vec::new(),
             checks: checks.collect(),
+            anomalies: Vec::new(),
         };
         let open: Vec<Incident> =
             self.incidents.iter().filter(|incident| incident.phase != Phase::Closed).cloned().collect();
@@ -258,7 +259,8 @@ fn is_good(probe: &Name, check: &Check, rules: &RuleSet, as_of: Timestamp) -> bo
         | When::Forecast(_)
         | When::Threshold(_)
         | When::ClockSkew(_)
-        | When::SilentDevice(_) => true,
+        | When::SilentDevice(_)
+        | When::Anomaly(_) => true,
     })
 }
 
