@@ -177,7 +177,7 @@ fn remove(value: &mut toml::Value, path: &[String]) -> bool {
 }
 
 /// A duration with its unit: `500ms`, `10s`, `15m`, `9h`, `30d`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct HumanDuration(pub Duration);
 
 /// A number of bytes with its unit: `512B`, `64KiB`, `64MiB`, `2GiB`.

@@ -68,6 +68,8 @@ impl Watch {
             series: vec![Series::new(key, Unit::Bytes, points)],
             checks: vec![],
             anomalies: vec![],
+            wear: vec![],
+            calendar: std::sync::Arc::default(),
         }];
         let incidents: Vec<Incident> = self.incidents.values().cloned().collect();
         self.last = evaluate(&EvaluationInput {
@@ -78,6 +80,7 @@ impl Watch {
             conditions: &self.last.conditions,
             incidents: &incidents,
             actions: &[],
+            predictions: &[],
         });
         self.incidents.extend(self.last.incidents.iter().map(|i| (i.id.0, i.clone())));
         self.notices.extend(self.last.notices.iter().cloned());

@@ -14,16 +14,19 @@ use crate::{
         finding::{Condition, ConditionKey, Finding, Holds, Progress, Verdict, advance},
         incident::Incident,
         judgement::{Bench, Judgement},
-        notice::{self, Notice},
+        notice::{self, IncidentId, Notice},
         rule::{Rule, RuleSet},
+        scorecard::Prediction,
     },
     intake::device_state::{DeviceState, Uptime, judge},
     predict::{forecast::Outcome, series::Series, watch::Noted},
+    sla::calendar::ServiceCalendar,
     stream::IncidentAction,
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tenken_common::{
+    fact::WearCounter,
     id::{DeviceId, HospitalId, Name},
     observation::CheckState,
     time::Timestamp,
@@ -43,6 +46,8 @@ pub struct EvaluationInput<'a> {
     pub incidents: &'a [Incident],
     /// What people did since the last evaluation.
     pub actions: &'a [IncidentAction],
+    /// Those that are not judged yet.
+    pub predictions: &'a [Prediction],
 }
 
 /// One device.
@@ -61,6 +66,10 @@ pub struct DeviceInput {
     pub checks: Vec<CheckInput>,
     /// Of every episode of which one came within the time that its rule says.
     pub anomalies: Vec<Noted>,
+    /// The newest of each part.
+    pub wear: Vec<WearInput>,
+    /// The hospital's working days.
+    pub calendar: Arc<ServiceCalendar>,
 }
 
 /// Server time minus the device's wall time.
@@ -68,6 +77,13 @@ pub struct DeviceInput {
 pub struct ClockReading {
     pub offset_s: f64,
     pub uncertainty_s: f64,
+}
+
+/// A wear part's counter as the device last told it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WearInput {
+    pub subject: Name,
+    pub counter: WearCounter,
 }
 
 /// A judgement that the device made itself.
@@ -91,6 +107,8 @@ pub struct Evaluation {
     /// New or changed.
     pub incidents: Vec<Incident>,
     pub notices: Vec<Notice>,
+    /// New, acted on or judged.
+    pub predictions: Vec<Prediction>,
 }
 
 /// One forecast with its answer.
@@ -166,11 +184,44 @@ impl Ward<'_> {
             incident.close_if_done(self.input.as_of, self.input.rules.flap_window.0);
         }
         self.incidents.sort_by_key(|i| i.id);
+        self.keep_score(before, out);
         for after in self.incidents {
             let before = before.iter().find(|b| b.id == after.id);
             out.notices.extend(notice::decide(before, &after, self.input.as_of));
             if before != Some(&after) {
                 out.incidents.push(after);
+            }
+        }
+    }
+
+    /// Notes what alerts foretell, and judges those whose time has come.
+    fn keep_score(&self, before: &[Incident], out: &mut Evaluation) {
+        let (id, as_of) = (self.device.device, self.input.as_of);
+        let own = |f: &&ForecastResult| f.device == id;
+        let mut pending: BTreeMap<IncidentId, Prediction> = self
+            .input
+            .predictions
+            .iter()
+            .filter(|p| p.device == id)
+            .map(|p| (p.incident, p.clone()))
+            .collect();
+        for incident in self.incidents.iter().filter(|i| i.is_open()) {
+            let was_open = before.iter().any(|b| b.id == incident.id && b.is_open());
+            let about = |f: &&ForecastResult| f.rule == incident.rule && f.subject == incident.subject;
+            let foretold = out.forecasts.iter().filter(own).find(about);
+            if let Some(prediction) =
+                foretold.filter(|_| !was_open).and_then(|f| foretell(incident, f, as_of))
+            {
+                pending.entry(incident.id).or_insert(prediction);
+            }
+        }
+        for (incident, mut prediction) in pending {
+            let acted = self.input.actions.iter().filter(|a| a.incident == incident).map(|a| a.at).min();
+            prediction.acted = prediction.acted.or(acted);
+            let now = out.forecasts.iter().filter(own).find(|f| prediction.is_about(f));
+            prediction.judged = now.and_then(|f| prediction.judge(f, as_of, &self.device.calendar));
+            if !self.input.predictions.contains(&prediction) {
+                out.predictions.push(prediction);
             }
         }
     }
@@ -289,6 +340,30 @@ impl Ward<'_> {
             self.incidents.push(Incident::open(finding, hospital, label, as_of));
         }
     }
+}
+
+/// Nothing where the forecast has no date to be held to.
+fn foretell(incident: &Incident, f: &ForecastResult, as_of: Timestamp) -> Option<Prediction> {
+    let (at, low, high) = match f.outcome {
+        Outcome::Crossing(c) => (c.at, c.low, c.high),
+        Outcome::AlreadyReached => (as_of, as_of, as_of),
+        Outcome::Refused(_) => return None,
+    };
+    Some(Prediction {
+        incident: incident.id,
+        hospital: incident.hospital.clone(),
+        device: incident.device,
+        label: incident.label.clone(),
+        rule: incident.rule.clone(),
+        subject: incident.subject.clone(),
+        quantity: f.quantity.clone(),
+        alerted: as_of,
+        at,
+        low,
+        high,
+        acted: None,
+        judged: None,
+    })
 }
 
 fn is_about(incident: &Incident, key: &ConditionKey) -> bool {

@@ -8,8 +8,11 @@ mod contract;
 mod detect;
 mod device;
 mod forecast;
+mod plan;
 mod points;
 mod report;
+mod rules;
+mod scorecard;
 pub mod show;
 mod sla;
 
@@ -81,6 +84,13 @@ enum Command {
     Detect(detect::DetectArgs),
     /// Say when anyone's points reach a limit, or why not
     Forecast(forecast::ForecastArgs),
+    /// Parts, disks and certificates by the date on which they reach their limit
+    Plan(plan::PlanArgs),
+    /// How the alerts that foretold a date came out
+    Scorecard(scorecard::ScorecardArgs),
+    /// Rules, and tests of them
+    #[command(subcommand)]
+    Rules(rules::RulesCommand),
     /// Incidents, and what people did about them
     #[command(subcommand)]
     Incident(IncidentCommand),
@@ -253,6 +263,14 @@ async fn run(command: Command, config: CollectorConfig, language: Language) -> a
         Command::Calendar(command) => calendar::run(command, language),
         Command::Detect(args) => detect::run(&args, language),
         Command::Forecast(args) => forecast::run(&args, language),
+        Command::Plan(args) => {
+            let now = SystemClock::new().wall();
+            with_store(&config, async |store| plan::run(args, store, now, language).await).await
+        }
+        Command::Scorecard(args) => {
+            with_store(&config, async |store| scorecard::run(args, store, language).await).await
+        }
+        Command::Rules(command) => rules::run(command, &config, language),
         Command::Incident(command) => {
             with_store(&config, async |store| incident(command, store, language).await).await
         }

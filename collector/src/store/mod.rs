@@ -17,5 +17,7 @@ mod sqlite;
 mod statement;
 
 pub use error::StoreError;
-pub use sqlite::{Admission, Book, Chain, Change, OwnEntries, Resumed, Store, StoredBatch, StoredLink, Tx, Verdict};
+pub use sqlite::{
+    Admission, Book, Chain, Change, OwnEntries, Resumed, Store, StoredBatch, StoredLink, Tx, Verdict,
+};
 pub use statement::FileError;

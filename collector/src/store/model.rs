@@ -4,7 +4,10 @@
 
 use serde::{Deserialize, Serialize};
 use tenken_collector_core::{
-    desk::notice::{IncidentId, Notice},
+    desk::{
+        notice::{IncidentId, Notice},
+        scorecard::Prediction,
+    },
     intake::ledger::QuarantineReason,
     predict::{anomaly::Detector, series::SeriesKey, watch::Noted},
 };
@@ -274,6 +277,7 @@ pub struct EvaluationRows {
     /// Names of forecasts that hold no more.
     pub forecasts_gone: Vec<String>,
     pub outbox: Vec<Outgoing>,
+    pub predictions: Vec<Prediction>,
     pub anomalies: Vec<Noted>,
     pub detectors: Vec<DetectorRow>,
     /// The states that were kept before go.

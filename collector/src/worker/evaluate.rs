@@ -257,10 +257,11 @@ async fn evaluate_tick(
     };
     let needs: Vec<Need> =
         rules.needs().into_iter().filter(|n| forecast_tick || n.history <= SHORT_HISTORY).collect();
-    let mut devices = load_devices(store, &needs, as_of).await?;
+    let mut devices = load_devices(store, &needs, (as_of, tick.position)).await?;
     give_anomalies(store, rules, (&mut devices, as_of), &followed.noted).await?;
     let incidents: Vec<Incident> = open_incidents(store).await?;
     let uptime = uptime(store, as_of).await?;
+    let predictions = store.predictions(true).await?;
     let evaluation = evaluate(&EvaluationInput {
         as_of,
         rules,
@@ -269,6 +270,7 @@ async fn evaluate_tick(
         conditions: &state.conditions,
         incidents: &incidents,
         actions,
+        predictions: &predictions,
     });
     state.conditions.clone_from(&evaluation.conditions);
     let mut rows = rows_of(&evaluation, outlets, as_of);
@@ -307,6 +309,7 @@ fn rows_of(evaluation: &Evaluation, outlets: &Outlets, as_of: Timestamp) -> Eval
         incidents: incidents.collect(),
         forecasts: forecasts.collect(),
         outbox: outbox.collect(),
+        predictions: evaluation.predictions.clone(),
         ..EvaluationRows::default()
     }
 }

@@ -3,17 +3,19 @@
 //! Holds: it only reads. Devices that the hospital has not approved, and revoked ones, are not judged.
 
 use crate::store::{Store, StoreError, model::SeriesRow};
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tenken_collector_core::{
     desk::rule::{Need, RuleSet},
-    evaluation::{CheckInput, ClockReading, DeviceInput},
+    evaluation::{CheckInput, ClockReading, DeviceInput, WearInput},
     predict::{
         series::{Series, SeriesKey},
         watch::Noted,
     },
+    sla::{calendar::ServiceCalendar, contract::Contract},
 };
 use tenken_common::{
-    id::DeviceId,
+    fact::Fact,
+    id::{DeviceId, HospitalId},
     time::{ClockSource, Timestamp},
 };
 
@@ -24,7 +26,7 @@ const INTERVAL_DEFAULT: Duration = Duration::from_secs(60);
 pub async fn load_devices(
     store: &Store,
     needs: &[Need],
-    as_of: Timestamp,
+    (as_of, position): (Timestamp, u64),
 ) -> Result<Vec<DeviceInput>, StoreError> {
     let seen: BTreeMap<_, _> = store.seen().await?.into_iter().map(|s| (s.device, s)).collect();
     let mut checks: BTreeMap<DeviceId, Vec<CheckInput>> = BTreeMap::new();
@@ -32,10 +34,14 @@ pub async fn load_devices(
         let (probe, subject, state, at) = (row.probe, row.subject, row.state, row.at);
         checks.entry(row.device).or_default().push(CheckInput { probe, subject, state, at });
     }
+    let mut wear =
+        if needs.iter().any(|n| n.quantity.is_none()) { wear(store).await? } else { BTreeMap::new() };
+    let calendars = if wear.is_empty() { BTreeMap::new() } else { calendars(store, as_of, position).await? };
     let mut devices = Vec::new();
     for device in store.devices().await?.into_iter().filter(|d| d.approved.is_some() && d.revoked.is_none()) {
         let all = store.series(device.id).await?;
         let seen = seen.get(&device.id);
+        let calendar = calendars.get(&device.hospital).cloned().unwrap_or_default();
         devices.push(DeviceInput {
             device: device.id,
             hospital: device.hospital,
@@ -52,9 +58,42 @@ pub async fn load_devices(
             series: load_series(store, &all, needs, as_of).await?,
             checks: checks.remove(&device.id).unwrap_or_default(),
             anomalies: Vec::new(),
+            wear: wear.remove(&device.id).unwrap_or_default(),
+            calendar,
         });
     }
     Ok(devices)
+}
+
+/// The parts that devices tell of.
+async fn wear(store: &Store) -> Result<BTreeMap<DeviceId, Vec<WearInput>>, StoreError> {
+    let mut parts: BTreeMap<DeviceId, Vec<WearInput>> = BTreeMap::new();
+    for row in store.facts().await? {
+        if let Fact::WearCounter(counter) = row.fact {
+            parts.entry(row.device).or_default().push(WearInput { subject: row.subject, counter });
+        }
+    }
+    Ok(parts)
+}
+
+/// The service hours of each hospital's contract as they were loaded by then; where there is none,
+/// weekdays count that are no holidays by law.
+pub async fn calendars(
+    store: &Store,
+    as_of: Timestamp,
+    position: u64,
+) -> Result<BTreeMap<HospitalId, Arc<ServiceCalendar>>, StoreError> {
+    let mut newest: BTreeMap<HospitalId, Contract> = BTreeMap::new();
+    for row in store.contracts().await?.into_iter().filter(|row| row.position <= position) {
+        let contract = Contract::parse(&row.text).map_err(|_| StoreError::Value("contract"))?;
+        let order = |c: &Contract| (c.starts(), c.version);
+        let is_newer =
+            newest.get(&contract.hospital.id).is_none_or(|before| order(before) < order(&contract));
+        if contract.starts() <= as_of && is_newer {
+            newest.insert(contract.hospital.id.clone(), contract);
+        }
+    }
+    Ok(newest.into_iter().map(|(id, contract)| (id, Arc::new(contract.service_hours))).collect())
 }
 
 /// Gives each device its episodes: those that were kept, and what is noted at this tick.
@@ -95,7 +134,10 @@ async fn load_series(
 ) -> Result<Vec<Series>, StoreError> {
     let mut loaded = Vec::new();
     for row in all {
-        let need = needs.iter().find(|n| n.probe == row.probe && n.quantity == row.name);
+        let need = needs
+            .iter()
+            .filter(|n| n.probe == row.probe && n.quantity.as_ref().is_none_or(|q| *q == row.name));
+        let need = need.max_by_key(|n| n.history);
         let Some(need) = need else { continue };
         let points = store.samples(row.id, as_of.minus(need.history)..as_of.plus_micros(1)).await?;
         let key = SeriesKey {

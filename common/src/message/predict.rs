@@ -34,4 +34,37 @@ catalogue! { PredictText:
     Reached { ja: "すでに {limit} に達しています。", en: "{limit} is reached already" }
     Refused { ja: "予測しません: {why}。", en: "no date: {why}" }
     Basis { ja: "根拠: {step} ごとの {steps} 点。過去に同じ方法で予測した誤差は、変わらないとした場合の {skill} %。モデルの重み: {models}", en: "from {steps} steps of {step}; forecasts of its own past were off by {skill} % of what `stays as it is` was; models: {models}" }
+    // The maintenance plan.
+    PlanOf { ja: "{hospital}", en: "{hospital}" }
+    PlanDate { ja: "予測日", en: "date" }
+    PlanRange { ja: "推定範囲", en: "range" }
+    PlanDays { ja: "営業日", en: "working days" }
+    PlanDevice { ja: "機器", en: "device" }
+    PlanSubject { ja: "対象", en: "what" }
+    PlanRule { ja: "ルール", en: "rule" }
+    PlanReached { ja: "到達済み", en: "reached" }
+    PlanNotYet { ja: "当面なし: {why}", en: "not yet: {why}" }
+    PlanUnknown { ja: "不明: {why}", en: "unknown: {why}" }
+    PlanNotHeard { ja: "機器から通信がありません", en: "nothing is heard from the device" }
+    PlanNothing { ja: "予測できる数値がありません", en: "there is no number to forecast" }
+    PlanNoRatedLife { ja: "定格寿命が設定されていません", en: "its rated life is not set" }
+    PlanEmpty { ja: "承認済みの機器がありません。", en: "There is no approved device." }
+    // How predictions came out.
+    ScoreTitle { ja: "予測の成績（{month}）: 警報 {alerts} 件", en: "How predictions came out ({month}): {alerts} alerts" }
+    ScoreAll { ja: "全期間", en: "all time" }
+    ScoreCounts { ja: "当たり {correct}、外れ {wrong}、遅すぎ {late}、対処済み（判定不能） {averted}、判定待ち {pending}", en: "true {correct}, false {wrong}, too late {late}, people acted (not to be judged) {averted}, pending {pending}" }
+    ScoreShare { ja: "判定できたもののうち当たり {share} %、当たりの猶予は中央値 {lead} 営業日", en: "of those judged {share} % were true; the middle lead of these is {lead} working days" }
+    ScoreNone { ja: "判定できたものはまだありません。", en: "None could be judged yet." }
+    ScoreTrue { ja: "当たり", en: "true" }
+    ScoreFalse { ja: "外れ", en: "false" }
+    ScoreTooLate { ja: "遅すぎ", en: "too late" }
+    ScoreAverted { ja: "対処済み", en: "acted" }
+    ScorePending { ja: "判定待ち", en: "pending" }
+    ScoreAlerted { ja: "警報日", en: "alerted" }
+    ScoreResult { ja: "判定", en: "result" }
+    ScoreLead { ja: "猶予", en: "lead" }
+    // Tests of rules.
+    CasePassed { ja: "合格  {name}", en: "passed  {name}" }
+    CaseFailed { ja: "不合格  {name}", en: "FAILED  {name}" }
+    CasesDone { ja: "{cases} 件中 {failed} 件が不合格です。", en: "{failed} of {cases} cases failed." }
 }

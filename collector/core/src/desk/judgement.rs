@@ -6,7 +6,7 @@
 use super::{
     finding::Verdict,
     notice::Severity,
-    rule::{AnomalyIs, CheckIs, ClockSkew, Forecast, Limit, Rule, Threshold, When},
+    rule::{AnomalyIs, CheckIs, ClockSkew, Limit, Rule, Threshold, When},
     text::Values,
 };
 use crate::{
@@ -14,15 +14,11 @@ use crate::{
     intake::device_state::{DeviceState, Liveness},
     predict::{
         anomaly::{ALERT, reason::number},
-        forecast::{Outcome, Question, forecast},
         series::{Series, SeriesKey},
         watch::Noted,
     },
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 use tenken_common::{
     id::Name,
     message::Language,
@@ -30,10 +26,6 @@ use tenken_common::{
     time::{Timestamp, jst_minute},
 };
 
-/// Crossings beyond this are of no interest.
-const HORIZON: Duration = Duration::from_hours(365 * 24);
-/// A forecast that began to matter ends to only this much farther away.
-const CLEAR_FACTOR: f64 = 1.25;
 /// A clock that was off is right again below this share of the limit.
 const CLOCK_CLEAR: f64 = 0.8;
 
@@ -53,7 +45,7 @@ impl Judgement {
         Self { subject, verdict: Verdict::Unknown, severity, numbers, values }
     }
 
-    fn number(&mut self, name: &str, value: f64) {
+    pub(super) fn number(&mut self, name: &str, value: f64) {
         self.numbers.insert(name.to_owned(), value);
     }
 }
@@ -80,6 +72,16 @@ impl Bench<'_> {
                     Some(judgement)
                 })
                 .collect(),
+            When::Wear(when) if heard => {
+                let parts = self.device.wear.iter().filter(|part| part.counter.probe == when.probe);
+                parts
+                    .filter_map(|part| {
+                        let (result, judgement) = self.wear(when, part)?;
+                        forecasts.push(result);
+                        Some(judgement)
+                    })
+                    .collect()
+            }
             When::Threshold(when) if heard => self
                 .series(&when.probe, &when.quantity)
                 .filter_map(|series| self.threshold(when, series))
@@ -91,6 +93,7 @@ impl Bench<'_> {
             When::ClockSkew(when) if heard => self.clock(when).into_iter().collect(),
             When::Anomaly(when) if heard => self.episodes(when),
             When::Forecast(_)
+            | When::Wear(_)
             | When::Threshold(_)
             | When::Check(_)
             | When::ClockSkew(_)
@@ -108,11 +111,15 @@ impl Bench<'_> {
         j
     }
 
-    fn series<'b>(&'b self, probe: &'b Name, quantity: &'b Name) -> impl Iterator<Item = &'b Series> {
+    pub(super) fn series<'b>(
+        &'b self,
+        probe: &'b Name,
+        quantity: &'b Name,
+    ) -> impl Iterator<Item = &'b Series> {
         self.device.series.iter().filter(move |s| s.key.probe == *probe && s.key.quantity == *quantity)
     }
 
-    fn blank(&self, subject: &Name) -> Judgement {
+    pub(super) fn blank(&self, subject: &Name) -> Judgement {
         Judgement::unknown(subject.clone(), self.rule.severity)
     }
 
@@ -124,7 +131,7 @@ impl Bench<'_> {
         series.latest(self.as_of).filter(|(at, _)| !self.is_old(*at))
     }
 
-    fn limit(&self, limit: &Limit, of: &Series) -> Option<f64> {
+    pub(super) fn limit(&self, limit: &Limit, of: &Series) -> Option<f64> {
         match limit {
             Limit::Value(value) => Some(*value),
             Limit::Of(share) => self
@@ -133,59 +140,6 @@ impl Bench<'_> {
                 .and_then(|s| self.latest(s))
                 .map(|(_, value)| value * share.ratio),
         }
-    }
-
-    /// Nothing where its limit is not known (a sensor without one).
-    fn forecast(&self, when: &Forecast, series: &Series) -> Option<(ForecastResult, Judgement)> {
-        let limit = self.limit(&when.limit, series)?;
-        let (_, value) = series.latest(self.as_of)?;
-        let question = Question {
-            limit,
-            direction: when.direction,
-            as_of: self.as_of,
-            horizon: HORIZON,
-            age_max: self.rule.age_max.0,
-        };
-        let outcome = forecast(series.between(self.as_of.minus(when.history.0), self.as_of), &question);
-        let mut j = self.blank(&series.key.subject);
-        j.number("value", value);
-        j.number("limit", limit);
-        j.values.amount("value", series.unit, value);
-        j.values.amount("limit", series.unit, limit);
-        let (at, low, high, per_day) = match outcome {
-            Outcome::Crossing(c) => (c.at, c.low, c.high, Some(c.per_day)),
-            Outcome::AlreadyReached | Outcome::Refused(_) => (self.as_of, self.as_of, self.as_of, None),
-        };
-        let left = at.saturating_since(self.as_of);
-        j.verdict = match outcome {
-            Outcome::AlreadyReached => Verdict::True { seen: self.as_of },
-            Outcome::Crossing(_) if left <= when.within.0 => Verdict::True { seen: self.as_of },
-            Outcome::Crossing(_) if left <= when.within.0.mul_f64(CLEAR_FACTOR) => Verdict::Between,
-            Outcome::Refused(refusal) if !refusal.is_all_clear() => Verdict::Unknown,
-            Outcome::Crossing(_) | Outcome::Refused(_) => Verdict::False,
-        };
-        if when.critical_within.is_some_and(|c| left <= c.0) {
-            j.severity = Severity::Critical;
-        }
-        if let Some(per_day) = per_day {
-            j.number("per_day", per_day);
-            j.values.amount("per_day", series.unit, per_day);
-        }
-        j.number("days_left", left.as_secs_f64() / 86_400.0);
-        j.values.time_span("days_left", left.as_secs_f64());
-        j.values.day("day", at);
-        j.values.day("day_low", low);
-        j.values.day("day_high", high);
-        let result = ForecastResult {
-            device: self.device.device,
-            rule: self.rule.id.clone(),
-            subject: series.key.subject.clone(),
-            quantity: when.quantity.clone(),
-            value,
-            limit,
-            outcome,
-        };
-        Some((result, j))
     }
 
     fn threshold(&self, when: &Threshold, series: &Series) -> Option<Judgement> {

@@ -54,6 +54,7 @@ pub struct Rule {
 #[serde(rename_all = "snake_case")]
 pub enum When {
     Forecast(Forecast),
+    Wear(Wear),
     Threshold(Threshold),
     Check(CheckIs),
     ClockSkew(ClockSkew),
@@ -75,6 +76,20 @@ pub struct Forecast {
     pub critical_within: Option<HumanDuration>,
     /// How much history is looked at.
     #[serde(default = "thirty_days")]
+    pub history: HumanDuration,
+}
+
+/// A wear part reaches the end of its rated life soon, in working days of its hospital.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wear {
+    pub probe: Name,
+    pub within_days: u32,
+    /// Makes it critical.
+    #[serde(default)]
+    pub critical_within_days: Option<u32>,
+    /// How much history is looked at.
+    #[serde(default = "a_year")]
     pub history: HumanDuration,
 }
 
@@ -152,7 +167,8 @@ pub struct AnomalyIs {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Need {
     pub probe: Name,
-    pub quantity: Name,
+    /// All that the probe tells where none is named.
+    pub quantity: Option<Name>,
     /// Back from `as_of`.
     pub history: Duration,
 }
@@ -172,6 +188,10 @@ fn three_hours() -> HumanDuration {
     HumanDuration(Duration::from_hours(3))
 }
 
+fn a_year() -> HumanDuration {
+    HumanDuration(Duration::from_hours(365 * 24))
+}
+
 fn thirty_days() -> HumanDuration {
     HumanDuration(Duration::from_hours(30 * 24))
 }
@@ -188,7 +208,7 @@ impl RuleSet {
 
     /// What [`crate::evaluation::evaluate`] wants to see of every device, each series once.
     pub fn needs(&self) -> Vec<Need> {
-        let mut needs: BTreeMap<(Name, Name), Duration> = BTreeMap::new();
+        let mut needs: BTreeMap<(Name, Option<Name>), Duration> = BTreeMap::new();
         for rule in &self.rules {
             for need in rule.needs() {
                 let history = needs.entry((need.probe, need.quantity)).or_default();
@@ -213,6 +233,9 @@ impl Rule {
     fn needs(&self) -> Vec<Need> {
         let (probe, quantity, history, limits) = match &self.when {
             When::Forecast(f) => (&f.probe, &f.quantity, f.history.0, vec![&f.limit]),
+            When::Wear(w) => {
+                return vec![Need { probe: w.probe.clone(), quantity: None, history: w.history.0 }];
+            }
             When::Threshold(t) => {
                 let limits = [Some(&t.limit), t.clear_at.as_ref(), t.critical_limit.as_ref()];
                 (&t.probe, &t.quantity, self.age_max.0, limits.into_iter().flatten().collect())
@@ -228,7 +251,11 @@ impl Rule {
         [(quantity, history)]
             .into_iter()
             .chain(others)
-            .map(|(quantity, history)| Need { probe: probe.clone(), quantity: quantity.clone(), history })
+            .map(|(quantity, history)| Need {
+                probe: probe.clone(),
+                quantity: Some(quantity.clone()),
+                history,
+            })
             .collect()
     }
 }
@@ -238,6 +265,7 @@ impl When {
         match self {
             Self::Anomaly(when) => Some(when),
             Self::Forecast(_)
+            | Self::Wear(_)
             | Self::Threshold(_)
             | Self::Check(_)
             | Self::ClockSkew(_)
@@ -249,6 +277,17 @@ impl When {
     pub fn placeholders(&self) -> &'static [&'static str] {
         match self {
             Self::Forecast(_) => &["value", "limit", "day", "day_low", "day_high", "days_left", "per_day"],
+            Self::Wear(_) => &[
+                "value",
+                "limit",
+                "day",
+                "day_low",
+                "day_high",
+                "days_left",
+                "days_low",
+                "days_high",
+                "per_day",
+            ],
             Self::Threshold(_) => &["value", "limit"],
             Self::Check(_) => &["probe", "state"],
             Self::ClockSkew(_) => &["offset", "limit"],
@@ -269,6 +308,18 @@ impl When {
                 }
                 if f.history.0 < crate::predict::forecast::HISTORY_MIN {
                     problems.push(format!("{key}.forecast.history"), "must be 1h or longer");
+                }
+            }
+            Self::Wear(w) => {
+                if w.critical_within_days.is_some_and(|c| c >= w.within_days) {
+                    let key = format!("{key}.wear.critical_within_days");
+                    problems.push(key, "must be less than within_days");
+                }
+                if w.within_days == 0 {
+                    problems.push(format!("{key}.wear.within_days"), "must be above zero");
+                }
+                if w.history.0 < crate::predict::forecast::HISTORY_MIN {
+                    problems.push(format!("{key}.wear.history"), "must be 1h or longer");
                 }
             }
             Self::Threshold(t) => {
@@ -360,11 +411,17 @@ mod tests {
                 "sensor-over-limit",
                 "clock-skew",
                 "silent-device",
-                "unusual"
+                "unusual",
+                "wear-part",
+                "ssd-wear",
+                "ssd-spare",
+                "certificate"
             ]
         );
         let needs = rules.needs();
-        let of = |q: &str| needs.iter().find(|n| n.quantity.as_str() == q).map(|n| n.history);
+        let of = |q: &str| {
+            needs.iter().find(|n| n.quantity.as_ref().is_some_and(|n| n.as_str() == q)).map(|n| n.history)
+        };
         assert_eq!(of("available_bytes"), Some(Duration::from_hours(30 * 24)));
         assert_eq!(of("inodes_total"), Some(Duration::from_hours(3)));
         assert_eq!(of("critical_celsius"), Some(Duration::from_hours(3)));

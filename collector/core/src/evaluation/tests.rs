@@ -6,6 +6,7 @@ use crate::{
     desk::{
         incident::{Phase, Step},
         notice::{NotifyReason, Severity},
+        scorecard::Score,
     },
     intake::device_state::{Liveness, Stretch},
     predict::series::SeriesKey,
@@ -36,6 +37,7 @@ struct Desk {
     conditions: Vec<Condition>,
     incidents: BTreeMap<u64, Incident>,
     notices: Vec<Notice>,
+    predictions: BTreeMap<IncidentId, Prediction>,
 }
 
 impl Desk {
@@ -46,12 +48,15 @@ impl Desk {
             conditions: vec![],
             incidents: BTreeMap::new(),
             notices: vec![],
+            predictions: BTreeMap::new(),
         }
     }
 
     fn run(&mut self, minute: i64, devices: &[DeviceInput], actions: &[IncidentAction]) -> Evaluation {
         let open: Vec<Incident> =
             self.incidents.values().filter(|i| i.phase != Phase::Closed).cloned().collect();
+        let pending: Vec<Prediction> =
+            self.predictions.values().filter(|p| p.judged.is_none()).cloned().collect();
         let out = evaluate(&EvaluationInput {
             as_of: at(minute),
             rules: &self.rules,
@@ -60,6 +65,7 @@ impl Desk {
             conditions: &self.conditions,
             incidents: &open,
             actions,
+            predictions: &pending,
         });
         // Through JSON, as the shell keeps it.
         let text = serde_json::to_string(&out).unwrap();
@@ -67,6 +73,7 @@ impl Desk {
         self.conditions.clone_from(&out.conditions);
         self.incidents.extend(out.incidents.iter().map(|i| (i.id.0, i.clone())));
         self.notices.extend(out.notices.iter().cloned());
+        self.predictions.extend(out.predictions.iter().map(|p| (p.incident, p.clone())));
         out
     }
 
@@ -91,6 +98,8 @@ fn device(id: u8, minute: i64) -> DeviceInput {
         series: vec![],
         checks: vec![],
         anomalies: vec![],
+        wear: vec![],
+        calendar: std::sync::Arc::default(),
     }
 }
 
@@ -174,6 +183,41 @@ fn a_filling_disk_is_told_with_its_day_and_gets_critical() {
     desk.run(330, &[filling(1, 330, 80.0)], &[]);
     desk.run(450, &[filling(1, 450, 80.0)], &[]);
     assert_eq!(desk.reasons().last(), Some(&NotifyReason::Recovered));
+}
+
+#[test]
+fn an_alert_with_a_date_is_held_to_it() {
+    let day = |n: i64| 1_440 * n;
+    let run = |acts: bool, left: &dyn Fn(i64) -> f64| {
+        let mut desk = Desk::new();
+        for minute in [0, 30] {
+            desk.run(minute, &[filling(1, minute, left(0))], &[]);
+        }
+        let incident = desk.only().id;
+        let step = IncidentStep::Acknowledged;
+        let action = IncidentAction { incident, step, worker: name("w-1"), at: at(60) };
+        desk.run(60, &[filling(1, 60, left(0))], if acts { std::slice::from_ref(&action) } else { &[] });
+        for n in 1..=25 {
+            desk.run(day(n), &[filling(1, day(n), left(n))], &[]);
+        }
+        assert_eq!(desk.predictions.len(), 1, "one alert, one judgement");
+        desk.predictions.into_values().next().unwrap()
+    };
+    let falling = run(false, &|n| f64::from(i32::try_from(12 - n).unwrap()).max(0.0));
+    assert_eq!((falling.alerted, falling.rule.as_str()), (at(30), "disk-filling"));
+    let judged = falling.judged.unwrap();
+    assert_eq!((judged.score, judged.at), (Score::True, at(day(12))));
+    assert!(judged.lead_days.unwrap() > 6.0, "{judged:?}");
+    let cleared = |n: i64| if n < 3 { 12.0 } else { 300.0 };
+    assert_eq!(run(false, &cleared).judged.unwrap().score, Score::False);
+    let acted = run(true, &cleared);
+    assert_eq!((acted.acted, acted.judged.unwrap().score), (Some(at(60)), Score::Averted));
+
+    let mut full = Desk::new();
+    for minute in [0, 30] {
+        full.run(minute, &[filling(1, minute, 0.0)], &[]);
+    }
+    assert_eq!(full.predictions.into_values().next().unwrap().judged.unwrap().score, Score::TooLate);
 }
 
 #[test]

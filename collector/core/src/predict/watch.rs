@@ -71,7 +71,12 @@ pub struct Noted {
 
 impl Noted {
     /// Takes an anomaly into the episode of the one before it, or begins the next.
-    pub fn after(before: Option<(Timestamp, Timestamp)>, rule: &Name, together: Duration, a: Anomaly) -> Self {
+    pub fn after(
+        before: Option<(Timestamp, Timestamp)>,
+        rule: &Name,
+        together: Duration,
+        a: Anomaly,
+    ) -> Self {
         let goes_on = before.filter(|(_, latest)| {
             let apart = a.at.saturating_since(*latest).max(latest.saturating_since(a.at));
             apart <= together
@@ -136,7 +141,15 @@ impl Watch {
                 line.changed = true;
                 if let Some(reason) = verdict.reason.filter(|_| verdict.alert) {
                     let (key, unit) = (line.key(batch.device), line.unit);
-                    found.push(Anomaly { key, unit, at, committed, value: q.value, score: verdict.score, reason });
+                    found.push(Anomaly {
+                        key,
+                        unit,
+                        at,
+                        committed,
+                        value: q.value,
+                        score: verdict.score,
+                        reason,
+                    });
                 }
             }
         }

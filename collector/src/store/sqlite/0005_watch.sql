@@ -23,3 +23,12 @@ CREATE TABLE anomaly (
     PRIMARY KEY (rule, device, at_us, subject, probe, quantity)
 ) WITHOUT ROWID;
 CREATE INDEX anomaly_committed ON anomaly (rule, committed_us);
+-- What alerts foretold, and what came of it.
+CREATE TABLE prediction (
+    incident   INTEGER NOT NULL,
+    alerted_us INTEGER NOT NULL,
+    pending    INTEGER NOT NULL,
+    json       TEXT NOT NULL,
+    PRIMARY KEY (incident, alerted_us)
+) WITHOUT ROWID;
+CREATE INDEX prediction_pending ON prediction (pending);

@@ -51,6 +51,7 @@ impl Store {
         for gone in &rows.forecasts_gone {
             query("DELETE FROM forecast WHERE name = ?").bind(gone.as_str()).execute(&mut *tx).await?;
         }
+        watch::save_predictions(&mut tx, &rows.predictions).await?;
         watch::save(&mut tx, (&rows.detectors, rows.forget_detectors), &rows.anomalies).await?;
         for o in &rows.outbox {
             let notice = serde_json::to_string(&o.notice).map_err(|_| StoreError::Value("notice"))?;

@@ -10,13 +10,14 @@ use sqlx::{AssertSqlSafe, query, query_scalar};
 use tenken_common::id::Hash;
 
 /// Every derived table, children before what they refer to.
-const DERIVED: [&str; 34] = [
+const DERIVED: [&str; 35] = [
     "sealed_month",
     "head_mark",
     "chain_head",
     "evaluation",
     "incident",
     "forecast",
+    "prediction",
     "anomaly",
     "detector",
     "fact",

@@ -1,4 +1,5 @@
-//! What the evaluation keeps of series: detectors' states and the anomalies that they told.
+//! What the evaluation keeps of series: detectors' states, the anomalies that they told, and what
+//! alerts foretold.
 //!
 //! Holds: written in the evaluation's own transaction ([`save`]), so that states, anomalies and the
 //! place in the stream agree.
@@ -13,6 +14,7 @@ use crate::store::{StoreError, model::DetectorRow};
 use sqlx::{SqliteConnection, query, query_as};
 use std::ops::Range;
 use tenken_collector_core::{
+    desk::scorecard::Prediction,
     intake::arrival::Arrival,
     predict::{anomaly::Detector, series::SeriesKey, watch::Noted},
     stream::{Entry, EntryKind},
@@ -109,6 +111,36 @@ impl Store {
             .map(|r| serde_json::from_str(r.text("json")?).map_err(|_| StoreError::Value("anomaly")))
             .collect()
     }
+}
+
+impl Store {
+    /// What alerts foretold, or what of it is not judged yet, in the order of the alerts.
+    pub async fn predictions(&self, only_pending: bool) -> Result<Vec<Prediction>, StoreError> {
+        let rows = query("SELECT json FROM prediction WHERE pending >= ? ORDER BY alerted_us, incident")
+            .bind(only_pending)
+            .fetch_all(self.reader())
+            .await?;
+        rows.iter()
+            .map(|r| serde_json::from_str(r.text("json")?).map_err(|_| StoreError::Value("prediction")))
+            .collect()
+    }
+}
+
+/// Predictions that are new or changed.
+pub(super) async fn save_predictions(
+    c: &mut SqliteConnection,
+    predictions: &[Prediction],
+) -> Result<(), StoreError> {
+    for prediction in predictions {
+        query("INSERT OR REPLACE INTO prediction (incident, alerted_us, pending, json) VALUES (?, ?, ?, ?)")
+            .bind(int(prediction.incident.0))
+            .bind(prediction.alerted.as_micros())
+            .bind(prediction.judged.is_none())
+            .bind(serde_json::to_string(prediction).map_err(|_| StoreError::Value("prediction"))?)
+            .execute(&mut *c)
+            .await?;
+    }
+    Ok(())
 }
 
 /// What a tick leads to; `forget` drops the states that were kept before.

@@ -9,6 +9,7 @@ mod absence;
 mod adversary;
 mod consent;
 mod crash;
+mod desk;
 mod enroll;
 mod evidence;
 mod footprint;
@@ -83,6 +84,7 @@ const CAMPAIGNS: &[(&str, u32, Campaign)] = &[
     ("evidence", 1_000, evidence::run),
     ("sla-load", 1, |plan| sla::load(plan.n, plan.seed)),
     ("predict", 1, |plan| predict::run(plan.n)),
+    ("desk", 10_000, |plan| desk::run(plan.n, plan.seed)),
     ("footprint", 60, |plan| footprint::run(plan.n)),
     ("fuzz", 600, |plan| adversary::fuzz(plan.n, plan.seed)),
 ];

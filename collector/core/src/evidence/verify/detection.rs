@@ -20,7 +20,7 @@ use crate::{
     sla::heartbeat::HeartbeatRuns,
     stream::{Enrolled, IncidentAction},
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tenken_common::{
     batch::Batch,
     id::{DeviceId, HospitalId, Name},
@@ -226,6 +226,8 @@ impl Ward {
             series: Vec::new(),
             checks: checks.collect(),
             anomalies: Vec::new(),
+            wear: Vec::new(),
+            calendar: Arc::default(),
         };
         let open: Vec<Incident> =
             self.incidents.iter().filter(|incident| incident.phase != Phase::Closed).cloned().collect();
@@ -237,6 +239,7 @@ impl Ward {
             conditions: &self.conditions,
             incidents: &open,
             actions,
+            predictions: &[],
         });
         self.conditions = evaluation.conditions;
         for changed in evaluation.incidents {
@@ -257,6 +260,7 @@ fn is_good(probe: &Name, check: &Check, rules: &RuleSet, as_of: Timestamp) -> bo
         }
         When::Check(_)
         | When::Forecast(_)
+        | When::Wear(_)
         | When::Threshold(_)
         | When::ClockSkew(_)
         | When::SilentDevice(_)

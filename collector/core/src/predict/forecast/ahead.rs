@@ -6,8 +6,8 @@
 //! date.
 //!
 //! How: the points since the last purge become equal steps (medians, gaps bridged by a line), the
-//! models of a degradation are laid through them ([`TRENDS`]), and the first step at which their
-//! weighted path meets the limit is the date. Fewer than
+//! models of a degradation are laid through them ([`TRENDS`]), and where their weighted path first
+//! meets the limit is the date. Fewer than
 //! [`super::ensemble::STEPS_MIN`] steps are left to the line of [`super::forecast`].
 
 use super::{
@@ -145,8 +145,8 @@ impl Steps {
         (count(self.values.len()) * STRETCH) as usize
     }
 
-    fn at(&self, ahead: usize) -> Timestamp {
-        self.end.plus(self.step.saturating_mul(u32::try_from(ahead).unwrap_or(u32::MAX)))
+    fn at(&self, ahead: f64) -> Timestamp {
+        self.end.plus_micros(micros(ahead * self.step.as_secs_f64()))
     }
 
     fn meet(&self, path: &Path, question: &Question, last: Timestamp) -> Result<Crossing, Refusal> {
@@ -157,14 +157,25 @@ impl Steps {
             return Err(Refusal::NoTrend);
         }
         let first = |offset: &dyn Fn(usize) -> f64| {
-            let meets = |i: &usize| {
-                path.values.get(*i).is_some_and(|v| sign * v + offset(i + 1) >= sign * question.limit)
-            };
-            (0..path.values.len()).find(meets).map(|i| self.at(i + 1).max(question.as_of))
+            let limit = sign * question.limit;
+            let mut before = sign * now;
+            for (i, value) in path.values.iter().enumerate() {
+                let value = sign * value + offset(i + 1);
+                if value >= limit {
+                    let part = if value > before {
+                        ((limit - before) / (value - before)).clamp(0.0, 1.0)
+                    } else {
+                        1.0
+                    };
+                    return Some(self.at(count(i) + part).max(question.as_of));
+                }
+                before = value;
+            }
+            None
         };
         let Some(at) = first(&|_| 0.0) else {
             let ratio = sign * (question.limit - now) / moved;
-            let at = self.end.plus_micros(micros(count(path.values.len()) * ratio * self.step.as_secs_f64()));
+            let at = self.at(count(path.values.len()) * ratio);
             return Err(Refusal::TooFar { at });
         };
         if at > question.as_of.plus(question.horizon) {

@@ -63,7 +63,11 @@ fn days() -> Vec<Measured> {
     (0..5_760)
         .flat_map(|minute| {
             let v = value(minute) + jumped(minute);
-            [(minute, "cpu", "load1", v), (minute, "sensors", "celsius", 40.0 + v), (minute, "cpu", "load5", v)]
+            [
+                (minute, "cpu", "load1", v),
+                (minute, "sensors", "celsius", 40.0 + v),
+                (minute, "cpu", "load5", v),
+            ]
         })
         .collect()
 }

@@ -9,9 +9,11 @@ mod day;
 pub mod holiday_jp;
 mod holiday_list;
 mod service_calendar;
+mod working_clock;
 
 pub use business_time::{BusinessDuration, DEADLINE_HORIZON_DAYS, DeadlineError};
 pub use day::{BadDay, Day, Weekday};
 pub use holiday_jp::{Certainty, Holiday};
 pub use holiday_list::{BadHolidayList, HolidayList};
 pub use service_calendar::{BadHours, Hours, OpenHours, ServiceCalendar, Weekly};
+pub use working_clock::WorkingClock;
