@@ -265,10 +265,10 @@ async fn run(command: Command, config: CollectorConfig, language: Language) -> a
         Command::Forecast(args) => forecast::run(&args, language),
         Command::Plan(args) => {
             let now = SystemClock::new().wall();
-            with_store(&config, async |store| plan::run(args, store, now, language).await).await
+            with_store(&config, async |store| plan::run(&args, store, now, language).await).await
         }
         Command::Scorecard(args) => {
-            with_store(&config, async |store| scorecard::run(args, store, language).await).await
+            with_store(&config, async |store| scorecard::run(&args, store, language).await).await
         }
         Command::Rules(command) => rules::run(command, &config, language),
         Command::Incident(command) => {

@@ -9,8 +9,10 @@ use crate::{
     worker::load,
 };
 use std::collections::BTreeMap;
-use tenken_collector_core::desk::plan::{PlanDevice, PlanLine, Prospect, plan};
-use tenken_collector_core::predict::anomaly::reason::number;
+use tenken_collector_core::{
+    desk::plan::{PlanDevice, PlanLine, Prospect, plan},
+    predict::anomaly::reason::number,
+};
 use tenken_common::{
     column,
     fact::{Fact, WearDirection},
@@ -32,7 +34,7 @@ pub struct PlanArgs {
     json: bool,
 }
 
-pub async fn run(args: PlanArgs, store: &Store, now: Timestamp, language: Language) -> anyhow::Result<()> {
+pub async fn run(args: &PlanArgs, store: &Store, now: Timestamp, language: Language) -> anyhow::Result<()> {
     let mut devices = devices(store, now).await?;
     devices.retain(|d| args.hospital.as_ref().is_none_or(|hospital| *hospital == d.hospital));
     let lines = plan(&overview::forecasts(store).await?, &devices, now);

@@ -23,7 +23,7 @@ pub struct ScorecardArgs {
     json: bool,
 }
 
-pub async fn run(args: ScorecardArgs, store: &Store, language: Language) -> anyhow::Result<()> {
+pub async fn run(args: &ScorecardArgs, store: &Store, language: Language) -> anyhow::Result<()> {
     let card = Scorecard::of(store.predictions(false).await?, args.month);
     if args.json { print_json(&card) } else { say(&text(&card, language)) }
 }

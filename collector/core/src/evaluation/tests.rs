@@ -203,10 +203,10 @@ fn an_alert_with_a_date_is_held_to_it() {
         assert_eq!(desk.predictions.len(), 1, "one alert, one judgement");
         desk.predictions.into_values().next().unwrap()
     };
-    let falling = run(false, &|n| f64::from(i32::try_from(12 - n).unwrap()).max(0.0));
+    let falling = run(false, &|n| f64::from(i32::try_from(12 - n).unwrap()));
     assert_eq!((falling.alerted, falling.rule.as_str()), (at(30), "disk-filling"));
     let judged = falling.judged.unwrap();
-    assert_eq!((judged.score, judged.at), (Score::True, at(day(12))));
+    assert_eq!((judged.score, judged.at), (Score::True, at(day(13))));
     assert!(judged.lead_days.unwrap() > 6.0, "{judged:?}");
     let cleared = |n: i64| if n < 3 { 12.0 } else { 300.0 };
     assert_eq!(run(false, &cleared).judged.unwrap().score, Score::False);
@@ -215,7 +215,7 @@ fn an_alert_with_a_date_is_held_to_it() {
 
     let mut full = Desk::new();
     for minute in [0, 30] {
-        full.run(minute, &[filling(1, minute, 0.0)], &[]);
+        full.run(minute, &[filling(1, minute, -1.0)], &[]);
     }
     assert_eq!(full.predictions.into_values().next().unwrap().judged.unwrap().score, Score::TooLate);
 }

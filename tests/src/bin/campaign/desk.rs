@@ -2,6 +2,8 @@
 //!
 //! Holds: the series are drawn from the seed; nothing of them was used to choose a constant.
 
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a campaign fails by panicking")]
+
 use super::sla::cpu;
 use proptest::{
     prelude::RngExt,
@@ -27,6 +29,7 @@ use tenken_common::{
 };
 
 const SERIES: usize = 50;
+const MINUTES: u64 = 4;
 const DAY: Duration = Duration::from_secs(86_400);
 /// One core has so long for a minute of the whole fleet.
 const MINUTE_S: f64 = 60.0;
@@ -84,7 +87,6 @@ fn watch(devices: u32) -> u64 {
     let watched: BTreeSet<Watched> = [Watched { probe: names[0].clone(), quantity: None }].into();
     let (mut watch, mut rng) = (Watch::default(), drawn(1));
     let (mut fed, mut kept, mut bytes) = (Duration::ZERO, Duration::ZERO, 0);
-    const MINUTES: u64 = 4;
     for minute in 0..MINUTES {
         let sent: Vec<Batch> = (0..devices).map(|device| batch(device, minute, &names, &mut rng)).collect();
         let before = cpu();
