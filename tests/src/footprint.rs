@@ -148,16 +148,10 @@ fn ticks(fields: &str, places: &[usize]) -> f64 {
     places.iter().map(at).sum::<f64>() / 100.0
 }
 
-/// Its own time and that of its children.
+/// Its own time, that of threads which have ended too, and that of its children. The kernel scales its
+/// ticks to what the scheduler counted, so that what is short is not missed.
 fn cpu_s(pid: u32) -> f64 {
-    let children = ticks(&fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default(), &[16, 17]);
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let ns = tasks.filter_map(|task| {
-        let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
-        text.split_whitespace().next()?.parse::<f64>().ok()
-    });
-    // The scheduler's account is exact; ticks miss what is short.
-    ns.sum::<f64>() / 1e9 + children
+    ticks(&fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default(), &[14, 15, 16, 17])
 }
 
 fn children_s() -> f64 {
