@@ -1,13 +1,13 @@
 //! What an agent costs its device, beside what peers cost the same machine at the same time.
 //!
-//! Holds: a real collector takes the agents' batches over TLS; the agents run with the probes and
+//! Holds: the program is the one that ships (the `dist` profile); a real collector takes the agents' batches over TLS; the agents run with the probes and
 //! intervals that ship, on either engine of the spool. Processor time is that of the process and of
 //! the children that it waited for, from the kernel's accounts; memory is its share (PSS). Peers that
 //! are not installed are said to be missing. The costly probes run daily; within the hour they run
 //! once before the measurement begins (the hourly ones once more within it), and what a run of each
 //! costs is measured apart.
 
-use crate::{Bed, BedPlan, Process, let_pass, workspace_bin};
+use crate::{Bed, BedPlan, Process, let_pass, shipped_bin};
 use std::{
     fs,
     path::Path,
@@ -49,7 +49,7 @@ pub fn footprint(minutes: u32) -> FootprintResult {
     let sled = bed.enroll("ct-1");
     let redb = bed.enroll("ct-2");
     bed.write_agent(&redb, &agent("redb"));
-    let binary = workspace_bin("tenken-agent");
+    let binary = shipped_bin("tenken-agent");
     let run = |config: &Path, name: &str, log: &str| {
         let mut command = Command::new(&binary);
         command.arg("--config").arg(config).arg("run").env("TENKEN_LOG", log);
