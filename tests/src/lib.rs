@@ -39,6 +39,7 @@ mod secret;
 mod seed;
 pub mod sim;
 pub mod sla;
+pub mod systemd;
 mod wait;
 mod webhook;
 pub mod wiretap;
