@@ -20,6 +20,7 @@ mod probes;
 mod restore;
 mod sim;
 mod sla;
+mod unit;
 
 use clap::Parser;
 use std::{
@@ -85,6 +86,7 @@ const CAMPAIGNS: &[(&str, u32, Campaign)] = &[
     ("sla-load", 1, |plan| sla::load(plan.n, plan.seed)),
     ("predict", 1, |plan| predict::run(plan.n)),
     ("desk", 10_000, |plan| desk::run(plan.n, plan.seed)),
+    ("unit", 1, |_| unit::run()),
     ("footprint", 60, |plan| footprint::run(plan.n)),
     ("fuzz", 600, |plan| adversary::fuzz(plan.n, plan.seed)),
 ];
