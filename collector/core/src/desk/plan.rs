@@ -14,8 +14,7 @@ use serde::Serialize;
 use std::{collections::BTreeMap, sync::Arc};
 use tenken_common::{
     id::{DeviceId, HospitalId, Name},
-    message::Language,
-    message::{Message, PredictText},
+    message::{Language, PredictText},
     time::Timestamp,
 };
 
@@ -83,13 +82,12 @@ pub enum WhyUnknown {
 
 impl WhyUnknown {
     pub fn text(self, language: Language) -> &'static str {
-        let message: Message = match self {
-            Self::NotHeard => return PredictText::PlanNotHeard.text(language),
-            Self::NothingForecast => return PredictText::PlanNothing.text(language),
-            Self::NoRatedLife => return PredictText::PlanNoRatedLife.text(language),
-            Self::Refused(refusal) => refusal.message(),
-        };
-        message.text(language)
+        match self {
+            Self::NotHeard => PredictText::PlanNotHeard.text(language),
+            Self::NothingForecast => PredictText::PlanNothing.text(language),
+            Self::NoRatedLife => PredictText::PlanNoRatedLife.text(language),
+            Self::Refused(refusal) => refusal.message().text(language),
+        }
     }
 }
 
@@ -162,10 +160,9 @@ pub fn plan(forecasts: &[ForecastResult], devices: &[PlanDevice], as_of: Timesta
             });
         }
     }
-    lines.sort_by(|a, b| {
-        let of = |line: &PlanLine| (line.hospital.clone(), line.prospect.order());
-        let named = |line: &PlanLine| (line.label.clone(), line.rule.clone(), line.subject.clone());
-        of(a).cmp(&of(b)).then_with(|| named(a).cmp(&named(b)))
+    lines.sort_by_cached_key(|line| {
+        let of = (line.label.clone(), line.rule.clone(), line.subject.clone());
+        (line.hospital.clone(), line.prospect.order(), of)
     });
     lines
 }
