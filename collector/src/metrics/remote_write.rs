@@ -11,17 +11,20 @@ pub enum Dropped {
     Refused,
     /// Older than the configuration lets through.
     TooOld,
+    /// Later than the collector's own clock: the device's is wrong, and nobody knew by how much.
+    Ahead,
     /// Its hospital is left out by the configuration.
     OptedOut,
 }
 
 impl Dropped {
-    pub const ALL: [Self; 3] = [Self::Refused, Self::TooOld, Self::OptedOut];
+    pub const ALL: [Self; 4] = [Self::Refused, Self::TooOld, Self::Ahead, Self::OptedOut];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Refused => "refused",
             Self::TooOld => "too_old",
+            Self::Ahead => "ahead",
             Self::OptedOut => "opted_out",
         }
     }

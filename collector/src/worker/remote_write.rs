@@ -35,6 +35,9 @@ use tenken_common::{
 const POLL: Duration = Duration::from_secs(2);
 /// After a store that could not be read or written.
 const PAUSE: Duration = Duration::from_secs(5);
+/// How far a device's clock may be ahead. Prometheus takes what is ahead, and from then on takes
+/// nothing that is older than its window before that.
+const AHEAD_MAX: Duration = Duration::from_mins(10);
 /// Entries that may pass without numbers before their position is made durable too.
 const SILENT_ENTRIES: u64 = 1_000;
 
@@ -178,7 +181,7 @@ impl RemoteWriter {
     /// Sends until it is taken or refused for good; the latter gives back what was sent.
     async fn deliver(&mut self, mut part: Vec<Sample>) -> Result<(), (Vec<Sample>, DeliveryError)> {
         loop {
-            self.leave_out_old(&mut part);
+            self.leave_out(&mut part);
             if part.is_empty() {
                 return Ok(());
             }
@@ -202,11 +205,14 @@ impl RemoteWriter {
 
     /// At every attempt: what waited may be too old by now, and a receiver that answers 500 to such
     /// a sample would never be passed.
-    fn leave_out_old(&self, part: &mut Vec<Sample>) {
-        let Some(age_max) = self.age_max else { return };
-        let oldest = encode::millis(self.store.clock().wall().minus(age_max));
-        let before = part.len();
-        part.retain(|sample| sample.at_ms >= oldest);
-        self.metrics.dropped(Dropped::TooOld, before - part.len());
+    fn leave_out(&self, part: &mut Vec<Sample>) {
+        let now = self.store.clock().wall();
+        let newest = encode::millis(now.plus(AHEAD_MAX));
+        let oldest = self.age_max.map_or(i64::MIN, |age| encode::millis(now.minus(age)));
+        for (reason, span) in [(Dropped::TooOld, oldest..=i64::MAX), (Dropped::Ahead, i64::MIN..=newest)] {
+            let before = part.len();
+            part.retain(|sample| span.contains(&sample.at_ms));
+            self.metrics.dropped(reason, before - part.len());
+        }
     }
 }

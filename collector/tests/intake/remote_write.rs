@@ -272,3 +272,19 @@ async fn a_hospital_that_is_left_out_and_what_is_too_old_stay_here_and_are_count
     assert!(got > 0 && old > 0, "{got}");
     counts(&metrics, "tenken_remote_write_dropped_total{reason=\"too_old\"}", old);
 }
+
+#[tokio::test]
+async fn a_clock_that_is_ahead_does_not_close_the_receiver_to_everybody_else() {
+    let (rig, mut device) = rig_with(1).await;
+    let mut batch = device.plain(3, &[]);
+    for record in &mut batch.records {
+        record.observation.at.wall = record.observation.at.wall.plus(Duration::from_hours(24 * 365));
+    }
+    let envelope = device.seal(batch);
+    rig.push(&device, &envelope.to_bytes()).await;
+    let (url, taken) = receiver(|_| 200).await;
+    let (mut writer, metrics) = writer(&rig, &url, "");
+    writer.catch_up().await.unwrap();
+    assert_eq!(taken.lock().unwrap().all().len(), 4);
+    counts(&metrics, "tenken_remote_write_dropped_total{reason=\"ahead\"}", 2);
+}
