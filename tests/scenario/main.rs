@@ -23,6 +23,7 @@ mod outage;
 mod peer;
 mod plugin;
 mod points;
+mod privacy;
 mod probe;
 mod prometheus;
 mod proxy;
