@@ -157,7 +157,12 @@ fn all_there_once_after_an_outage_and_a_kill(
     assert!(collector.wait(BOUND).success());
 
     let expected = expected(&bed);
-    let stored = receiver.stored();
+    // VictoriaMetrics finds new series a few seconds after it took them.
+    let stored = wait_until(BOUND, "all to be found", |state| {
+        let stored = receiver.stored();
+        *state = format!("{} of {}", stored.len(), expected.len());
+        (stored.len() >= expected.len()).then_some(stored)
+    });
     let keys: BTreeSet<Key> = stored.iter().map(|s| (s.labels.clone(), s.at_ms)).collect();
     assert_eq!(keys.len(), stored.len(), "some are there twice");
     let missing: Vec<_> = expected.keys().filter(|key| !keys.contains(*key)).take(3).collect();

@@ -198,7 +198,7 @@ fn shown(id: usize, panel: &Panel, at: &Value) -> Value {
 
 /// What every line of a table would say again.
 fn hidden_columns(kind: Kind) -> Vec<Value> {
-    let names = "/^(Time|__name__|instance|job|hospital_uid)$/";
+    let names = "/^(Time|__name__|instance|job)$/";
     let hide = json!({
         "matcher": { "id": "byRegexp", "options": names },
         "properties": [{ "id": "custom.hidden", "value": true }],
