@@ -1,7 +1,10 @@
 //! Devices' numbers in real stores of time series: all that the collector has, once, with the times at
 //! which devices saw them, whatever came late and whoever was killed.
 
-use crate::office::{metrics, metrics_line};
+use crate::{
+    office::{metrics, metrics_line},
+    outage::status_when,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
@@ -99,23 +102,13 @@ fn all_there_once_after_an_outage_and_a_kill(
     // The receiver comes after the first numbers.
     wait_until(BOUND, "numbers that wait", |_| number(&bed, "tenken_remote_write_oldest_timestamp_seconds"));
     let receiver = start(port, bed.dir());
-    let some = |n: usize| {
-        wait_until(BOUND, "numbers at the receiver", |state| {
-            let stored = receiver.stored().len();
-            *state = format!("{stored}");
-            (stored >= n).then_some(stored)
-        })
-    };
-    some(50);
+    wait_until(BOUND, "numbers at the receiver", |_| (receiver.stored().len() >= 50).then_some(()));
 
     // The collector dies, and the agent goes on without it.
     collector.kill();
-    let waiting = |n: i64| {
-        crate::outage::status_when(&bed, &home, "a backlog", |status| {
-            status.pointer("/spool/waiting").and_then(serde_json::Value::as_i64).is_some_and(|w| w >= n)
-        })
-    };
-    waiting(40);
+    status_when(&bed, &home, "a backlog", |status| {
+        status.pointer("/spool/waiting").and_then(serde_json::Value::as_i64).is_some_and(|n| n >= 40)
+    });
     let first = SystemClock::new().wall().minus(AGO);
     let points = (0..LATE).map(|n| (first.plus(Duration::from_secs(n.into())), f64::from(n) / 7.0));
     away.record_line((Category::Disk, "disk", "/data"), ("available_bytes", Unit::Bytes), points);
@@ -127,36 +120,39 @@ fn all_there_once_after_an_outage_and_a_kill(
         number(&bed, "tenken_remote_write_samples_total").filter(|n| *n >= 200.0)
     });
     collector.kill();
-    let late =
-        |stored: &[StoredSample]| stored.iter().filter(|sample| sample.labels["subject"] == "/data").count();
-    let in_the_middle = late(&receiver.stored());
-    assert!(handed_over >= 200.0 && in_the_middle < LATE as usize, "{in_the_middle} were there at the kill");
+    assert!(handed_over < f64::from(LATE), "{handed_over} were handed over before the kill");
 
     let mut collector = bed.start_collector();
     agent.terminate();
     assert!(agent.wait(BOUND).success());
-    // Everything that came stands before the position that the second tick from now finds.
-    let position = || number(&bed, "tenken_stream_position");
+    wait_until_handed_over(&bed);
+    collector.terminate();
+    assert!(collector.wait(BOUND).success());
+    let (all, late) = compare(&expected(&bed), &*receiver, precision);
+    assert!(late == LATE as usize && all > late, "{late} of {all} came late");
+    println!("{late} late samples and {} others; killed after {handed_over}", all - late);
+}
+
+/// Everything that came stands before the position that the second tick from now finds.
+fn wait_until_handed_over(bed: &Bed) {
+    let position = || number(bed, "tenken_stream_position");
     let ended = (0..2).fold(0.0, |_, _| {
         let before = position();
         wait_until(BOUND, "a tick", |_| position().filter(|now| before != Some(*now)))
     });
-    wait_until(BOUND, "all to be handed over", |state| {
-        *state = metrics(&bed);
-        let position = number(&bed, "tenken_remote_write_position")?;
-        let caught_up = number(&bed, "tenken_remote_write_oldest_timestamp_seconds").is_none();
-        (caught_up && position >= ended).then_some(())
+    let text = wait_until(BOUND, "all to be handed over", |state| {
+        *state = metrics(bed);
+        let position = number(bed, "tenken_remote_write_position")?;
+        let caught_up = number(bed, "tenken_remote_write_oldest_timestamp_seconds").is_none();
+        (caught_up && position >= ended).then(|| state.clone())
     });
-    assert_eq!(
-        metrics_line(&metrics(&bed), "tenken_remote_write_dropped_total{reason=\"refused\"}")
-            .rsplit(' ')
-            .next(),
-        Some("0")
-    );
-    collector.terminate();
-    assert!(collector.wait(BOUND).success());
+    let refused = metrics_line(&text, "tenken_remote_write_dropped_total{reason=\"refused\"}");
+    assert!(refused.ends_with(" 0"), "{refused}");
+}
 
-    let expected = expected(&bed);
+/// All that is expected is there, once, with its time and value; answers how many there are, and how
+/// many of them came late.
+fn compare(expected: &BTreeMap<Key, f64>, receiver: &dyn Receiver, precision: f64) -> (usize, usize) {
     // VictoriaMetrics finds new series a few seconds after it took them.
     let stored = wait_until(BOUND, "all to be found", |state| {
         let stored = receiver.stored();
@@ -172,10 +168,7 @@ fn all_there_once_after_an_outage_and_a_kill(
         let value = expected[&(sample.labels.clone(), sample.at_ms)];
         assert!((sample.value - value).abs() <= value.abs() * precision, "{sample:?} is not {value}");
     }
-    assert_eq!(late(&stored), LATE as usize);
-    assert!(stored.iter().any(|s| s.labels["device"] == home.device), "nothing of the agent");
-    let (fresh, of_late) = (stored.len() - late(&stored), late(&stored));
-    println!("{of_late} late and {fresh} other samples, {in_the_middle} of the late there at the kill");
+    (stored.len(), stored.iter().filter(|sample| sample.labels["subject"] == "/data").count())
 }
 
 #[test]

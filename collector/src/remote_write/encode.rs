@@ -150,11 +150,9 @@ mod tests {
         // timeseries { labels { name: "__name__" value: "tenken_device_reading_x" } .. samples { 1.5, 2 } }
         let plain = snap::raw::Decoder::new().decompress_vec(&body(&[sample("x", 2_999, 1.5)])).unwrap();
         let text = hex(&plain);
+        let field = |tag: u8, bytes: &[u8]| [&[tag, u8::try_from(bytes.len()).unwrap()], bytes].concat();
         let label = |name: &str, value: &str| {
-            let inner =
-                [&[0x0a, name.len() as u8], name.as_bytes(), &[0x12, value.len() as u8], value.as_bytes()];
-            let inner = inner.concat();
-            hex(&[&[0x0a, inner.len() as u8], inner.as_slice()].concat())
+            hex(&field(0x0a, &[field(0x0a, name.as_bytes()), field(0x12, value.as_bytes())].concat()))
         };
         let point = "120b09000000000000f83f1002";
         let inner = [
