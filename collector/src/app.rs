@@ -21,7 +21,7 @@ use crate::{
     },
     pki::Pki,
     store::Store,
-    worker::{dispatch::StoreOutbox, evaluate::Evaluator},
+    worker::{dispatch::StoreOutbox, evaluate::Evaluator, remote_write::RemoteWriter},
 };
 use anyhow::{Context, bail};
 use std::{future::Future, net::SocketAddr, path::Path, sync::Arc, time::Duration};
@@ -151,6 +151,13 @@ pub async fn start_at(config: CollectorConfig, clock: Arc<dyn Clock>) -> anyhow:
     let addresses = bound.addresses()?;
     let store = open_store_at(&config, clock.clone()).await?;
     let metrics = Arc::new(Metrics::new(clock.wall(), DEVICE_SERIES_MAX));
+    let remote_writer = match &config.remote_write {
+        Some(section) => {
+            let seed = clock.wall().as_micros().cast_unsigned();
+            Some(RemoteWriter::new(store.clone(), section, metrics.remote_write(), seed)?)
+        }
+        None => None,
+    };
     let devices = Arc::new(DeviceDirectory::load(&store).await?);
     let (committer, commit_loop) = committer(store.clone(), keys.clone());
     let rooms = Rooms {
@@ -178,11 +185,11 @@ pub async fn start_at(config: CollectorConfig, clock: Arc<dyn Clock>) -> anyhow:
         DispatchLimits::default(),
     );
     let interval = config.evaluate.interval.0;
-    let until: [_; 4] = std::array::from_fn(|_| stopping(stopped.clone()));
-    let [until_1, until_2, until_3, until_4] = until;
+    let until: [_; 5] = std::array::from_fn(|_| stopping(stopped.clone()));
+    let [until_1, until_2, until_3, until_4, until_5] = until;
     let (follow_store, guests) = (store.clone(), devices.watch());
     let (device, open) = (served.device.subscribe(), served.open.subscribe());
-    let workers = vec![
+    let mut workers = vec![
         tokio::spawn(async move { evaluator.run(interval, until_1).await }),
         tokio::spawn(async move { dispatcher.run(&wake, until_2).await }),
         tokio::spawn(async move {
@@ -198,6 +205,7 @@ pub async fn start_at(config: CollectorConfig, clock: Arc<dyn Clock>) -> anyhow:
             }
         }),
     ];
+    workers.extend(remote_writer.map(|writer| tokio::spawn(writer.run(until_5))));
     let limits = ListenerLimits::default();
     let serve = |socket, served, name| {
         let (observer, guests) = (metrics.listener(name), guests.clone());

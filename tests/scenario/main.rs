@@ -5,6 +5,7 @@
 mod clock;
 mod config;
 mod consent;
+mod dashboard;
 mod device_state;
 mod enrollment;
 mod evidence;
@@ -27,6 +28,7 @@ mod probe;
 mod prometheus;
 mod proxy;
 mod rebuild;
+mod remote_write;
 mod service;
 mod silence;
 mod sla;

@@ -15,6 +15,7 @@ mod filing;
 mod overload;
 mod rebuild;
 mod rejoin;
+mod remote_write;
 mod renewal;
 mod resume;
 mod support;

@@ -6,6 +6,7 @@ use super::{
     Store, Tx,
     book::read_coverage,
     convert::{Columns, int, uint},
+    rebuild::HANDED_OVER,
 };
 use crate::store::{
     StoreError,
@@ -198,6 +199,15 @@ impl Store {
             .fetch_optional(self.reader())
             .await?;
         Ok(at.map_or(0, uint))
+    }
+
+    /// How far the receiver at `url` has the stream; survives a rebuild.
+    pub async fn handed_over(&self, url: &str) -> Result<u64, StoreError> {
+        self.checkpoint(&format!("{HANDED_OVER}{url}")).await
+    }
+
+    pub async fn set_handed_over(&self, url: &str, position: u64) -> Result<(), StoreError> {
+        self.set_checkpoint(&format!("{HANDED_OVER}{url}"), position).await
     }
 
     pub async fn set_checkpoint(&self, name: &str, position: u64) -> Result<(), StoreError> {
