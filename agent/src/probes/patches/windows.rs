@@ -2,7 +2,7 @@
 
 use super::{
     Seen,
-    wua::{self, Policy},
+    wua::{self, Policy, Version},
 };
 use crate::probes::win32::update_agent;
 use std::time::Duration;
@@ -36,14 +36,15 @@ fn policy() -> Policy {
 
 fn build() -> Option<Name> {
     let version = key(VERSION)?;
-    let number = |name| number(Some(&version), name);
-    let build = version.get_string("CurrentBuildNumber").ok();
-    wua::build(
-        number("CurrentMajorVersionNumber"),
-        number("CurrentMinorVersionNumber"),
-        build.as_deref(),
-        number("UBR"),
-    )
+    let (number, text) = (|name| number(Some(&version), name), |name| version.get_string(name).ok());
+    let version = Version {
+        major: number("CurrentMajorVersionNumber"),
+        minor: number("CurrentMinorVersionNumber"),
+        before: text("CurrentVersion"),
+        build: text("CurrentBuildNumber"),
+        revision: number("UBR"),
+    };
+    version.name()
 }
 
 fn key(path: &str) -> Option<Key> {
@@ -61,7 +62,7 @@ mod tests {
     #[test]
     fn this_machine_has_a_build() {
         let build = build().unwrap();
-        assert!(build.as_str().starts_with("10.0."), "{build}");
+        assert!(build.as_str().split('.').count() >= 3, "{build}");
         assert!(!policy().wsus);
     }
 }

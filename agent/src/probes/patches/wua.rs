@@ -81,16 +81,28 @@ pub struct Policy {
     pub off: bool,
 }
 
-/// `10.0.20348.2113`: the numbers that stand in the registry, as far as they are there.
-pub fn build(
-    major: Option<u32>,
-    minor: Option<u32>,
-    build: Option<&str>,
-    revision: Option<u32>,
-) -> Option<Name> {
-    let (major, minor, build) = (major?, minor.unwrap_or(0), build?);
-    let revision = revision.map(|revision| format!(".{revision}")).unwrap_or_default();
-    crate::probes::version(&format!("{major}.{minor}.{build}{revision}"))
+/// What the registry says of the system's version.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Version {
+    /// Since Windows 10.
+    pub major: Option<u32>,
+    pub minor: Option<u32>,
+    /// `6.1` on Windows 7; frozen at `6.3` since Windows 8.1.
+    pub before: Option<String>,
+    pub build: Option<String>,
+    pub revision: Option<u32>,
+}
+
+impl Version {
+    /// `10.0.20348.2113`, as far as it is there.
+    pub fn name(&self) -> Option<Name> {
+        let version = match self.major {
+            Some(major) => format!("{major}.{}", self.minor.unwrap_or(0)),
+            None => self.before.clone()?,
+        };
+        let revision = self.revision.map(|revision| format!(".{revision}")).unwrap_or_default();
+        crate::probes::version(&format!("{version}.{}{revision}", self.build.as_ref()?))
+    }
 }
 
 /// See the module's head.
@@ -191,8 +203,7 @@ mod tests {
     }
 
     fn said(answer: Answer, policy: Policy) -> PatchStatus {
-        let build = build(Some(10), Some(0), Some("20348"), Some(2_113));
-        let seen = read(answer, policy, build, now()).unwrap();
+        let seen = read(answer, policy, server().name(), now()).unwrap();
         Patches::new(PatchSpec::default(), None).status(seen, now())
     }
 
@@ -312,13 +323,34 @@ mod tests {
         assert_eq!(none.applied_at, None);
     }
 
+    /// Windows Server 2022.
+    fn server() -> Version {
+        let text = |text: &str| Some(text.to_owned());
+        Version {
+            major: Some(10),
+            minor: Some(0),
+            before: text("6.3"),
+            build: text("20348"),
+            revision: Some(2_113),
+        }
+    }
+
     #[test]
     fn a_build_is_as_whole_as_the_registry() {
-        let shown = |name: Option<Name>| name.map(|name| name.to_string());
-        assert_eq!(shown(build(Some(10), Some(0), Some("19043"), None)).unwrap(), "10.0.19043");
-        assert_eq!(shown(build(Some(10), None, Some("26100"), Some(1))).unwrap(), "10.0.26100.1");
-        for (major, text) in [(None, Some("19043")), (Some(10), None), (Some(10), Some("YAMADA TARO"))] {
-            assert_eq!(build(major, Some(0), text, None), None);
+        let shown = |version: Version| version.name().map(|name| name.to_string());
+        assert_eq!(shown(server()).unwrap(), "10.0.20348.2113");
+        assert_eq!(shown(Version { revision: None, minor: None, ..server() }).unwrap(), "10.0.20348");
+        let seven =
+            Version { before: Some("6.1".to_owned()), build: Some("7601".to_owned()), ..Version::default() };
+        assert_eq!(shown(seven.clone()).unwrap(), "6.1.7601");
+        for version in [
+            Version::default(),
+            Version { build: None, ..server() },
+            Version { build: Some("YAMADA TARO".to_owned()), ..server() },
+            Version { before: Some("Seven".to_owned()), ..seven.clone() },
+            Version { before: None, ..seven },
+        ] {
+            assert_eq!(version.name(), None, "{version:?}");
         }
     }
 }

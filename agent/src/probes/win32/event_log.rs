@@ -5,7 +5,7 @@
 
 use super::wide;
 use crate::probes::events::event_log::Entry;
-use std::{io, ptr};
+use std::io;
 use windows_sys::Win32::{
     Foundation::{ERROR_INSUFFICIENT_BUFFER, ERROR_NO_MORE_ITEMS, GetLastError, NO_ERROR, SetLastError},
     System::EventLog::{
@@ -32,20 +32,20 @@ pub enum Order {
 
 /// At most `max` entries of a channel that fit an XPath query.
 pub fn entries(channel: &str, query: &str, order: Order, max: usize) -> io::Result<Vec<Entry>> {
-    let paths = PATHS.map(wide);
-    let paths = [0, 1, 2].map(|i: usize| paths.get(i).map_or(ptr::null(), |path| path.as_ptr()));
-    // SAFETY: forgets an earlier call's error, since not every failure below sets one.
-    unsafe { SetLastError(NO_ERROR) };
-    // SAFETY: as many strings with their ends as are said, which live through the call.
-    let context = Handle::of(unsafe { EvtCreateRenderContext(3, paths.as_ptr(), EvtRenderContextValues) })?;
     let direction = match order {
         Order::OldestFirst => EvtQueryForwardDirection,
         Order::NewestFirst => EvtQueryReverseDirection,
     };
     let (channel, query) = (wide(channel), wide(query));
+    // SAFETY: forgets an earlier call's error, since a system without an event log sets none.
+    unsafe { SetLastError(NO_ERROR) };
     // SAFETY: two strings with their ends that live through the call; zero is this computer.
     let found = unsafe { EvtQuery(0, channel.as_ptr(), query.as_ptr(), EvtQueryChannelPath | direction) };
     let found = Handle::of(found)?;
+    let [source, id, record] = PATHS.map(wide);
+    let paths = [source.as_ptr(), id.as_ptr(), record.as_ptr()];
+    // SAFETY: as many strings with their ends as are said, which live through the call.
+    let context = Handle::of(unsafe { EvtCreateRenderContext(3, paths.as_ptr(), EvtRenderContextValues) })?;
     let mut entries = Vec::new();
     while entries.len() < max {
         let mut events = [0; PAGE];
