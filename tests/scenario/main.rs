@@ -22,6 +22,7 @@ mod outage;
 mod peer;
 mod plugin;
 mod points;
+mod privacy;
 mod probe;
 mod prometheus;
 mod proxy;
