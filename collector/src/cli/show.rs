@@ -2,6 +2,7 @@
 
 pub mod contract;
 pub mod device;
+pub mod incident;
 pub mod seal;
 pub mod sla;
 
@@ -14,7 +15,7 @@ use crate::{
 use serde::Serialize;
 use std::fmt::Write as _;
 use tenken_collector_core::{
-    desk::incident::{Incident, Phase, Step},
+    desk::incident::{Incident, Phase},
     intake::device_state::Liveness,
     sla::{
         calendar::BusinessDuration,
@@ -319,29 +320,6 @@ pub fn incidents(incidents: &[Incident], language: Language) -> String {
         );
     }
     out
-}
-
-pub fn incident(i: &Incident, language: Language) -> String {
-    let mut out = incidents(std::slice::from_ref(i), language);
-    let _ = writeln!(out, "{}", i.action.text(language));
-    for event in &i.events {
-        let worker = event.worker.as_ref().map_or("", |w| w.as_str());
-        let step = step(event.step).text(language);
-        let _ = writeln!(out, "{}", format!("  {}  {step}  {worker}", jst_minute(event.at)).trim_end());
-    }
-    out
-}
-
-fn step(step: Step) -> Message {
-    match step {
-        Step::Detected => Message::StepDetected,
-        Step::Escalated => Message::StepEscalated,
-        Step::Acknowledged => Message::StepAcknowledged,
-        Step::FirstResponseReported => Message::StepReported,
-        Step::Recovered => Message::StepRecovered,
-        Step::Reopened => Message::StepReopened,
-        Step::Closed => Message::StepClosed,
-    }
 }
 
 fn phase(p: Phase) -> Message {

@@ -237,7 +237,7 @@ impl<O: Outbox> Dispatcher<O> {
             self.observer.attempted(&row.outlet, DeliveryResult::GivenUp);
             return Ok((DeliveryResult::GivenUp, true));
         };
-        let sent = outlet.deliver(&row.notice, self.clock.wall()).await;
+        let sent = outlet.deliver(&row.outlet, &row.notice, self.clock.wall()).await;
         let now = self.clock.wall();
         let (result, may_go_on) = match sent {
             Ok(()) => {

@@ -146,7 +146,7 @@ const WORTH_ANOTHER_TRY: [StatusCode; 6] = [
     StatusCode::TOO_MANY_REQUESTS,
 ];
 
-async fn judge(mut response: Response) -> DeliveryError {
+pub(super) async fn judge(mut response: Response) -> DeliveryError {
     let code = response.status();
     let status = code.as_u16();
     let retry_after = response

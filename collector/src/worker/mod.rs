@@ -2,5 +2,6 @@
 //!
 //! Holds: each is load, pure call, save; stopping anywhere and starting again comes to the same.
 
+mod agreed;
 pub mod dispatch;
 pub mod evaluate;

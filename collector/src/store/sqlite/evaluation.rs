@@ -53,12 +53,14 @@ impl Store {
         for o in &rows.outbox {
             let notice = serde_json::to_string(&o.notice).map_err(|_| StoreError::Value("notice"))?;
             query(
-                "INSERT OR IGNORE INTO outbox (notice_id, channel, notice, next_attempt_us) VALUES (?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO outbox (notice_id, channel, notice, next_attempt_us, incident)
+                 VALUES (?, ?, ?, ?, ?)",
             )
             .bind(o.notice.id().0.to_vec())
             .bind(o.channel.as_str())
             .bind(notice)
             .bind(o.notice.decided_at.as_micros())
+            .bind(int(o.notice.incident.0))
             .execute(&mut *tx)
             .await?;
         }
@@ -89,14 +91,28 @@ impl Store {
         rows.iter().map(incident_row).collect()
     }
 
-    /// At most `n` notices whose next attempt is due, the longest waiting first.
+    /// At most `n` notices whose next attempt is due, the longest waiting first; none before an
+    /// earlier one of its incident, so that an end is never sent before its beginning.
     pub async fn due_notices(&self, now: Timestamp, n: u32) -> Result<Vec<OutboxRow>, StoreError> {
-        let rows =
-            query("SELECT * FROM outbox WHERE state = 0 AND next_attempt_us <= ? ORDER BY next_attempt_us, id LIMIT ?")
-                .bind(now.as_micros())
-                .bind(i64::from(n))
-                .fetch_all(self.reader())
-                .await?;
+        let rows = query(
+            "SELECT * FROM outbox o WHERE state = 0 AND next_attempt_us <= ?1 AND NOT EXISTS
+                 (SELECT 1 FROM outbox e WHERE e.state = 0 AND e.channel = o.channel
+                  AND e.incident = o.incident AND e.id < o.id)
+             ORDER BY next_attempt_us, id LIMIT ?2",
+        )
+        .bind(now.as_micros())
+        .bind(i64::from(n))
+        .fetch_all(self.reader())
+        .await?;
+        rows.iter().map(outbox_row).collect()
+    }
+
+    /// Every notice of an incident, oldest first.
+    pub async fn notices_of(&self, incident: IncidentId) -> Result<Vec<OutboxRow>, StoreError> {
+        let rows = query("SELECT * FROM outbox WHERE incident = ? ORDER BY id")
+            .bind(int(incident.0))
+            .fetch_all(self.reader())
+            .await?;
         rows.iter().map(outbox_row).collect()
     }
 
