@@ -13,6 +13,7 @@ mod points;
 mod report;
 pub mod show;
 mod sla;
+mod triage;
 
 use crate::{
     app, backup,
@@ -48,7 +49,7 @@ pub struct Cli {
     #[arg(long, short, global = true, value_name = "FILE", env = "TENKEN_COLLECTOR_CONFIG")]
     config: Option<PathBuf>,
     /// Language of what is shown: ja or en (default: the configuration's)
-    #[arg(long, global = true, env = "TENKEN_LANG")]
+    #[arg(long, alias = "lang", global = true, env = "TENKEN_LANG")]
     language: Option<Language>,
     #[command(subcommand)]
     command: Command,
@@ -80,6 +81,8 @@ enum Command {
     /// Incidents, and what people did about them
     #[command(subcommand)]
     Incident(incident::IncidentCommand),
+    /// What is known of an incident on one page, to look at first
+    Triage(triage::TriageArgs),
     /// Take in a device's export from removable media; works beside a serving collector
     Import {
         file: PathBuf,
@@ -212,6 +215,11 @@ async fn run(command: Command, config: CollectorConfig, language: Language) -> a
         Command::Calendar(command) => calendar::run(command, language),
         Command::Detect(args) => detect::run(&args, language),
         Command::Forecast(args) => forecast::run(&args, language),
+        Command::Triage(args) => {
+            let (_, rules) = app::rules(&config)?;
+            let now = SystemClock::new().wall();
+            with_store(&config, async |store| triage::run(&args, store, &rules, now, language).await).await
+        }
         Command::Incident(command) => {
             let outlets = Outlets::new(&config.notify)?;
             with_store(&config, async |store| incident::run(command, store, &outlets, language).await).await

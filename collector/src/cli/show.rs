@@ -15,7 +15,7 @@ use crate::{
 use serde::Serialize;
 use std::fmt::Write as _;
 use tenken_collector_core::{
-    desk::incident::{Incident, Phase},
+    desk::incident::Incident,
     intake::device_state::Liveness,
     sla::{
         calendar::BusinessDuration,
@@ -313,21 +313,13 @@ pub fn incidents(incidents: &[Incident], language: Language) -> String {
             "{}  {}  {}  {}  {}  {}",
             i.id,
             i.severity.message().text(language),
-            phase(i.phase).text(language),
+            i.phase.message().text(language),
             jst_minute(i.first_seen),
             i.label,
             i.finding.text(language),
         );
     }
     out
-}
-
-fn phase(p: Phase) -> Message {
-    match p {
-        Phase::Open => Message::PhaseOpen,
-        Phase::Recovered => Message::PhaseRecovered,
-        Phase::Closed => Message::PhaseClosed,
-    }
 }
 
 /// Trust versions, oldest first.

@@ -45,6 +45,16 @@ pub enum Outcome {
     Untold,
 }
 
+impl Outcome {
+    pub fn message(self) -> DeskText {
+        match self {
+            Self::Sent => DeskText::DecisionSent,
+            Self::Held { .. } => DeskText::DecisionHeld,
+            Self::Untold => DeskText::DecisionUntold,
+        }
+    }
+}
+
 impl Decision {
     /// Why, in words.
     pub fn why(&self, language: Language) -> String {

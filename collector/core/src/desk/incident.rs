@@ -25,6 +25,7 @@ use std::{
 };
 use tenken_common::{
     id::{DeviceId, Hash, HospitalId, Name},
+    message::Message,
     time::Timestamp,
 };
 
@@ -94,6 +95,30 @@ pub enum Step {
     /// The problem came back within the flap window.
     Reopened,
     Closed,
+}
+
+impl Phase {
+    pub fn message(self) -> Message {
+        match self {
+            Self::Open => Message::PhaseOpen,
+            Self::Recovered => Message::PhaseRecovered,
+            Self::Closed => Message::PhaseClosed,
+        }
+    }
+}
+
+impl Step {
+    pub fn message(self) -> Message {
+        match self {
+            Self::Detected => Message::StepDetected,
+            Self::Escalated => Message::StepEscalated,
+            Self::Acknowledged => Message::StepAcknowledged,
+            Self::FirstResponseReported => Message::StepReported,
+            Self::Recovered => Message::StepRecovered,
+            Self::Reopened => Message::StepReopened,
+            Self::Closed => Message::StepClosed,
+        }
+    }
 }
 
 impl IncidentId {

@@ -11,3 +11,4 @@ pub mod notice;
 pub mod route;
 pub mod rule;
 pub mod text;
+pub mod triage;

@@ -6,10 +6,9 @@ use crate::{
     store::model::{OutboxRow, OutboxState},
 };
 use std::fmt::Write as _;
-use tenken_collector_core::desk::{alert::Outcome, incident::Step};
 use tenken_common::{
     id::Name,
-    message::{DeskText, Language, Message},
+    message::{DeskText, Language},
     time::jst_minute,
 };
 
@@ -31,7 +30,7 @@ pub fn incident(view: &IncidentView, language: Language) -> String {
     }
     for event in &i.events {
         let worker = event.worker.as_ref().map_or("", |w| w.as_str());
-        let step = step(event.step).text(language);
+        let step = event.step.message().text(language);
         let _ = writeln!(out, "{}", format!("  {}  {step}  {worker}", jst_minute(event.at)).trim_end());
     }
     if !view.notices.is_empty() {
@@ -39,13 +38,8 @@ pub fn incident(view: &IncidentView, language: Language) -> String {
     }
     for notice in &view.notices {
         let decision = &notice.decision;
-        let outcome = match decision.outcome {
-            Outcome::Sent => DeskText::DecisionSent,
-            Outcome::Held { .. } => DeskText::DecisionHeld,
-            Outcome::Untold => DeskText::DecisionUntold,
-        };
         let hours = decision.hours.map_or(String::new(), |h| format!("  ({})", h.message().text(language)));
-        let (at, outcome) = (jst_minute(decision.at), outcome.text(language));
+        let (at, outcome) = (jst_minute(decision.at), decision.outcome.message().text(language));
         let _ = writeln!(out, "  {at}  {outcome}: {}{hours}", notice.why);
         for (outlet, said) in &notice.outlets {
             let _ = writeln!(out, "    {outlet}: {said}");
@@ -71,17 +65,5 @@ pub fn row(row: &OutboxRow, language: Language) -> String {
         OutboxState::Failed => {
             DeskText::RouteFailed.fill(language, &[("attempts", &attempts), ("error", &error)])
         }
-    }
-}
-
-fn step(step: Step) -> Message {
-    match step {
-        Step::Detected => Message::StepDetected,
-        Step::Escalated => Message::StepEscalated,
-        Step::Acknowledged => Message::StepAcknowledged,
-        Step::FirstResponseReported => Message::StepReported,
-        Step::Recovered => Message::StepRecovered,
-        Step::Reopened => Message::StepReopened,
-        Step::Closed => Message::StepClosed,
     }
 }
