@@ -140,7 +140,8 @@ pub enum TickError {
     Store(#[from] StoreError),
 }
 
-/// Evaluates every tick that was not yet; answers how many notices were queued.
+/// Evaluates every tick that was not yet; answers how many notices were queued. Where another worker
+/// does the same, each tick is kept once.
 pub async fn advance(
     store: &Store,
     outlets: &Outlets,
@@ -153,11 +154,19 @@ pub async fn advance(
     loop {
         let steps = store.tick_after(position).await?;
         let Some(tick) = steps.last() else { return Ok(queued) };
-        position = tick.position;
         let actions = state.take(&steps);
-        store.project_until(position).await?;
+        store.project_until(tick.position).await?;
         let cares = agreed.cares(store, holidays, tick.committed).await?;
-        queued += evaluate_tick(store, outlets, &mut state, tick, (&actions, &cares)).await?;
+        let mut rows = evaluate_tick(store, outlets, &mut state, tick, (&actions, &cares)).await?;
+        (rows.after, rows.position) = (position, tick.position);
+        if store.save_evaluation(&rows).await? {
+            position = tick.position;
+            queued += rows.outbox.len();
+        } else {
+            // Another worker was faster.
+            state = State::load(store).await?;
+            position = store.checkpoint("evaluate").await?;
+        }
     }
 }
 
@@ -236,16 +245,13 @@ async fn evaluate_tick(
     state: &mut State,
     tick: &Stored,
     (actions, cares): (&[IncidentAction], &Cares),
-) -> Result<usize, StoreError> {
+) -> Result<EvaluationRows, StoreError> {
     let as_of = tick.committed;
     let minute = |t: Timestamp| t.as_secs().div_euclid(FORECAST_EVERY_S);
     let forecast_tick = minute(as_of) != minute(state.last_tick);
     state.last_tick = as_of;
     let Some(rules) = &state.rules else {
-        let rows =
-            EvaluationRows { position: tick.position, state: state.rows(), ..EvaluationRows::default() };
-        store.save_evaluation(&rows).await?;
-        return Ok(0);
+        return Ok(EvaluationRows { state: state.rows(), ..EvaluationRows::default() });
     };
     let needs: Vec<Need> =
         rules.needs().into_iter().filter(|n| forecast_tick || n.history <= SHORT_HISTORY).collect();
@@ -264,7 +270,6 @@ async fn evaluate_tick(
     });
     state.conditions.clone_from(&evaluation.conditions);
     let mut rows = rows_of(&evaluation, outlets, as_of);
-    rows.position = tick.position;
     rows.state = state.rows();
     if forecast_tick {
         let kept: Vec<&String> = rows.forecasts.iter().map(|f| &f.name).collect();
@@ -273,9 +278,7 @@ async fn evaluate_tick(
     } else {
         rows.forecasts.clear();
     }
-    let queued = rows.outbox.len();
-    store.save_evaluation(&rows).await?;
-    Ok(queued)
+    Ok(rows)
 }
 
 fn rows_of(evaluation: &Evaluation, outlets: &Outlets, as_of: Timestamp) -> EvaluationRows {

@@ -1,13 +1,14 @@
 //! What the evaluation keeps, and the outbox of what is to be sent.
 //!
 //! Holds: an evaluation's rows, its notices and its place in the stream commit together, so that a
-//! crash decides neither twice nor not at all. A notice that is decided again is not sent again:
+//! crash decides neither twice nor not at all; and only from the place that it began at, so that of two
+//! workers one goes on and the other begins anew. A notice that is decided again is not sent again:
 //! `(notice, channel)` is unique, and survives a rebuild.
 
 use super::{
     Store,
     convert::{Columns, int},
-    read::set_checkpoint,
+    read::{checkpoint, set_checkpoint},
 };
 use crate::store::{
     StoreError,
@@ -22,8 +23,12 @@ use tenken_common::{
 
 impl Store {
     /// Keeps an evaluation, all or nothing, and notes how far it looked (checkpoint `evaluate`).
-    pub async fn save_evaluation(&self, rows: &EvaluationRows) -> Result<(), StoreError> {
+    /// `false`, and nothing kept, where another worker was there meanwhile.
+    pub async fn save_evaluation(&self, rows: &EvaluationRows) -> Result<bool, StoreError> {
         let mut tx = self.writer().begin_with("BEGIN IMMEDIATE").await?;
+        if checkpoint(&mut *tx, "evaluate").await? != rows.after {
+            return Ok(false);
+        }
         for part in &rows.state {
             query("INSERT OR REPLACE INTO evaluation (name, json) VALUES (?, ?)")
                 .bind(part.name.as_str())
@@ -66,7 +71,7 @@ impl Store {
         }
         set_checkpoint(&mut *tx, "evaluate", rows.position).await?;
         tx.commit().await?;
-        Ok(())
+        Ok(true)
     }
 
     /// The evaluation's own state, by name.

@@ -193,11 +193,7 @@ impl Store {
 
     /// How far a consumer of the stream is; zero where it never was.
     pub async fn checkpoint(&self, name: &str) -> Result<u64, StoreError> {
-        let at: Option<i64> = query_scalar("SELECT position FROM checkpoint WHERE name = ?")
-            .bind(name)
-            .fetch_optional(self.reader())
-            .await?;
-        Ok(at.map_or(0, uint))
+        checkpoint(self.reader(), name).await
     }
 
     pub async fn set_checkpoint(&self, name: &str, position: u64) -> Result<(), StoreError> {
@@ -261,6 +257,12 @@ impl Tx<'_> {
                 .await?;
         Ok(version.map(uint))
     }
+}
+
+pub(in crate::store) async fn checkpoint(e: impl SqliteExecutor<'_>, name: &str) -> Result<u64, StoreError> {
+    let at: Option<i64> =
+        query_scalar("SELECT position FROM checkpoint WHERE name = ?").bind(name).fetch_optional(e).await?;
+    Ok(at.map_or(0, uint))
 }
 
 pub(in crate::store) async fn set_checkpoint(
