@@ -3,7 +3,12 @@
 //! end overtakes its beginning.
 
 use std::{
-    collections::BTreeMap, fs, net::TcpListener, os::unix::fs::PermissionsExt, sync::Arc, time::Duration,
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    net::TcpListener,
+    os::unix::fs::PermissionsExt,
+    sync::Arc,
+    time::Duration,
 };
 use tenken_collector::{
     metrics::Metrics,
@@ -77,14 +82,17 @@ impl Post {
     }
 
     async fn round(&self) -> Round {
-        let dispatcher = Dispatcher::new(
+        self.dispatcher().round().await.unwrap()
+    }
+
+    fn dispatcher(&self) -> Dispatcher<StoreOutbox> {
+        Dispatcher::new(
             Arc::new(StoreOutbox::new(self.store.clone())),
             self.outlets.clone(),
             self.clock.clone(),
             Arc::new(Metrics::new(self.clock.wall(), 10)),
             DispatchLimits::default(),
-        );
-        dispatcher.round().await.unwrap()
+        )
     }
 
     async fn rows(&self) -> BTreeMap<(String, NotifyReason), OutboxRow> {
@@ -166,6 +174,45 @@ fn a_webhook_that_hangs_is_given_up_for_now_and_holds_no_mail_up() {
         let row = post.rows().await.remove(&("chat".to_owned(), NotifyReason::Opened)).unwrap();
         assert!(row.next_attempt > post.clock.wall() && row.state == OutboxState::Waiting, "{row:?}");
         assert!(row.last_error.unwrap().contains("could not be reached"));
+    });
+}
+
+#[test]
+fn a_webhook_that_hangs_for_long_holds_no_later_mail_up() {
+    let hanging = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = hanging.local_addr().unwrap().port();
+    let home = tempfile::tempdir().unwrap();
+    let mail = MailServer::start(home.path());
+    run(async {
+        let post = Post::open(|dir| {
+            format!(
+                "{}[[webhook]]\nname = 'chat'\nurl = 'http://127.0.0.1:{port}/'\nsecret_file = '{}/secret'\n\
+                 timeout = '5m'\n",
+                email(dir, &mail, "['desk@example.jp']"),
+                dir.display()
+            )
+        })
+        .await;
+        post.decide(7, NotifyReason::Opened).await;
+        let wake = tokio::sync::Notify::new();
+        let dispatcher = post.dispatcher();
+        let told = async {
+            let mut look = tokio::time::interval(Duration::from_millis(50));
+            for incident in [8, 9] {
+                while mail.messages().len() + 7 < incident {
+                    look.tick().await;
+                }
+                post.decide(incident as u64, NotifyReason::Opened).await;
+                wake.notify_one();
+            }
+            while mail.messages().len() < 3 {
+                look.tick().await;
+            }
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(20), dispatcher.run(&wake, told)).await;
+        assert!(ended.is_ok(), "{:?}", mail.messages().len());
+        let waiting = post.rows().await.remove(&("chat".to_owned(), NotifyReason::Opened)).unwrap();
+        assert_eq!(waiting.attempts, 0, "the webhook is still at its first attempt");
     });
 }
 

@@ -141,13 +141,19 @@ pub fn notice(incident: &Incident, decision: &Decision, care: Option<&Care>) -> 
     // Who was told in other hours hears of the end too.
     let told = before.iter().filter(|d| decision.news.is_end() && d.outcome == Outcome::Sent);
     let hours: BTreeSet<Hours> = told.filter_map(|d| d.hours).chain(decision.hours).collect();
+    // What concerns several devices names none of them as the one.
+    let (device, label) = if incident.affected.is_empty() {
+        (Some(incident.device), &incident.label)
+    } else {
+        (None, &incident.subject)
+    };
     Notice {
         incident: incident.id,
         reason: decision.news,
         severity: decision.severity,
         hospital: incident.hospital.clone(),
-        device: Some(incident.device),
-        label: incident.label.clone(),
+        device,
+        label: label.clone(),
         rule: incident.rule.clone(),
         subject: incident.subject.clone(),
         first_seen: decision.first_seen,

@@ -44,9 +44,8 @@ pub struct Scene<'a> {
 
 /// The outages of all hospitals; see the module's head.
 pub fn outages(scene: Scene<'_>) -> BTreeMap<HospitalId, Outage> {
-    let link = scene.rules.rules.iter().find_map(|rule| match &rule.when {
-        When::SilentHospital(when) => Some((&rule.id, when.devices_min)),
-        _ => None,
+    let link = scene.rules.rules.iter().find_map(|rule| {
+        if let When::SilentHospital(when) = &rule.when { Some((&rule.id, when.devices_min)) } else { None }
     });
     let Some((link, devices_min)) = link else { return BTreeMap::new() };
     let mut by_hospital: BTreeMap<&HospitalId, Vec<&DeviceInput>> = BTreeMap::new();

@@ -88,7 +88,7 @@ pub fn judged(when: &When) -> Option<(String, String)> {
             let (probe, quantity) = c.probe.as_str().split_once('.').unwrap_or((c.probe.as_str(), ""));
             Some((probe.to_owned(), quantity.to_owned()))
         }
-        _ => None,
+        When::ClockSkew(_) | When::SilentDevice(_) | When::SilentHospital(_) | When::IdentityDoubt(_) => None,
     }
 }
 

@@ -33,7 +33,7 @@ fn a_cut_link_is_one_incident_for_all_its_devices() {
         (["ct-1", "ct-2", "ct-3"].as_slice(), Severity::Critical)
     );
     let notice = desk.notices.first().unwrap();
-    assert_eq!((notice.first_seen, notice.subject.as_str()), (at(0), "link"));
+    assert_eq!((notice.first_seen, notice.subject.as_str(), notice.device), (at(0), "link", None));
     for part in ["hospital-a", "3", "ct-1", "ct-3"] {
         assert!(notice.finding.ja.contains(part) && notice.finding.en.contains(part), "{notice:?}");
     }
