@@ -24,6 +24,7 @@ mod outlets;
 mod peer;
 mod plugin;
 mod points;
+mod privacy;
 mod probe;
 mod prometheus;
 mod proxy;

@@ -32,7 +32,8 @@ fn every_label_occurs() {
 #[test]
 fn evidence_that_somebody_altered_does_not_hold() {
     let case = Case::new(1);
-    let mut trials = vec![case.untouched(), case.begin_late(), case.leave_out_incident()];
+    let mut trials =
+        vec![case.untouched(), case.begin_late(), case.leave_out_incident(), case.forget_rules()];
     trials.extend((1..=10).map(|seed| case.hide_report(seed)));
     trials.extend((1..=40).map(|seed| case.alter_byte(seed)));
     let forged: Vec<_> = (1..=20).map(|seed| case.rewrite(seed)).collect();

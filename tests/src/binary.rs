@@ -32,10 +32,22 @@ fn built() -> PathBuf {
     let lock =
         File::create(profile_folder.join(".tenken-tests.lock")).expect("the target folder is writable");
     lock.lock().expect("the build's lock");
+    build(&["--workspace", "--bins", "--quiet", "--profile", profile], target);
+    fs::canonicalize(profile_folder).expect("the folder of this very test")
+}
+
+/// One program as it is shipped (the `dist` profile), for what costs are measured of.
+pub fn shipped_bin(name: &str) -> PathBuf {
+    let folder = workspace_bin(name);
+    let target = folder.ancestors().nth(2).expect("target/<profile>/<program>");
+    build(&["--bin", name, "--quiet", "--profile", "dist"], target);
+    target.join("dist").join(name)
+}
+
+fn build(args: &[&str], target: &Path) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the workspace");
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--workspace", "--bins", "--locked", "--quiet", "--profile", profile]);
-    cargo.arg("--target-dir").arg(target).current_dir(root);
+    cargo.args(["build", "--locked"]).args(args).arg("--target-dir").arg(target).current_dir(root);
     // What cargo told this test about its own package would make build scripts run again.
     let own = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"];
     for (name, _) in env::vars_os() {
@@ -45,5 +57,4 @@ fn built() -> PathBuf {
     }
     let output = cargo.output().expect("cargo can be started");
     assert!(output.status.success(), "cargo build failed:\n{}", String::from_utf8_lossy(&output.stderr));
-    fs::canonicalize(profile_folder).expect("the folder of this very test")
 }

@@ -88,7 +88,11 @@ impl Case {
     /// The evidence as it was written; it must hold.
     pub fn untouched(&self) -> Trial {
         let fault = match self.check(&self.bytes) {
-            Ok(verdict) if verdict.faults.is_empty() && verdict.found == verdict.sealed => None,
+            Ok(verdict)
+                if verdict.faults.is_empty() && verdict.found == verdict.sealed && verdict.unjudged == 0 =>
+            {
+                None
+            }
             Ok(verdict) => Some(verify::print(&verdict, &self.held, Language::En)),
             Err(e) => Some(e.to_string()),
         };
@@ -193,6 +197,26 @@ impl Case {
             }
         };
         Trial { what: "incident left out".to_owned(), fault, fits: false }
+    }
+
+    /// The vendor's rules are none that can be read: what they would have detected is not made anew,
+    /// which must be said.
+    pub fn forget_rules(&self) -> Trial {
+        let mut stream: Vec<Stored> = self.items.iter().map(|i| i.stored().unwrap().unwrap()).collect();
+        for stored in &mut stream {
+            if let Entry::Rules { text } = &mut stored.entry {
+                text.clear();
+            }
+        }
+        let fault = match self.check_by(&self.sign_again(stream, (0, 0)), &Held::default(), &[]) {
+            Err(e) => Some(e.to_string()),
+            Ok(verdict) if verdict.faults.is_empty() && verdict.unjudged > 0 => {
+                let said = verify::print(&verdict, &self.held, Language::En);
+                (!said.contains("no rules stood in the file")).then_some(said)
+            }
+            Ok(verdict) => Some(format!("{} unjudged, {:?}", verdict.unjudged, verdict.faults)),
+        };
+        Trial { what: "rules forgotten".to_owned(), fault, fits: true }
     }
 
     /// How many entries the receipt covers.

@@ -1,13 +1,13 @@
 //! What an agent costs its device, beside what peers cost the same machine at the same time.
 //!
-//! Holds: a real collector takes the agents' batches over TLS; the agents run with the probes and
+//! Holds: the program is the one that ships (the `dist` profile); a real collector takes the agents' batches over TLS; the agents run with the probes and
 //! intervals that ship, on either engine of the spool. Processor time is that of the process and of
 //! the children that it waited for, from the kernel's accounts; memory is its share (PSS). Peers that
 //! are not installed are said to be missing. The costly probes run daily; within the hour they run
 //! once before the measurement begins (the hourly ones once more within it), and what a run of each
 //! costs is measured apart.
 
-use crate::{Bed, BedPlan, Process, let_pass, workspace_bin};
+use crate::{Bed, BedPlan, Process, let_pass, shipped_bin};
 use std::{
     fs,
     path::Path,
@@ -49,7 +49,7 @@ pub fn footprint(minutes: u32) -> FootprintResult {
     let sled = bed.enroll("ct-1");
     let redb = bed.enroll("ct-2");
     bed.write_agent(&redb, &agent("redb"));
-    let binary = workspace_bin("tenken-agent");
+    let binary = shipped_bin("tenken-agent");
     let run = |config: &Path, name: &str, log: &str| {
         let mut command = Command::new(&binary);
         command.arg("--config").arg(config).arg("run").env("TENKEN_LOG", log);
@@ -148,16 +148,10 @@ fn ticks(fields: &str, places: &[usize]) -> f64 {
     places.iter().map(at).sum::<f64>() / 100.0
 }
 
-/// Its own time and that of its children.
+/// Its own time, that of threads which have ended too, and that of its children. The kernel scales its
+/// ticks to what the scheduler counted, so that what is short is not missed.
 fn cpu_s(pid: u32) -> f64 {
-    let children = ticks(&fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default(), &[16, 17]);
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let ns = tasks.filter_map(|task| {
-        let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
-        text.split_whitespace().next()?.parse::<f64>().ok()
-    });
-    // The scheduler's account is exact; ticks miss what is short.
-    ns.sum::<f64>() / 1e9 + children
+    ticks(&fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default(), &[14, 15, 16, 17])
 }
 
 fn children_s() -> f64 {

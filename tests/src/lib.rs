@@ -48,7 +48,7 @@ pub use absence::{AbsenceResult, absence_campaign};
 pub use account::Account;
 pub use alertmanager::Alertmanager;
 pub use bed::{Bed, BedPlan, HOSPITAL, Home, stdout};
-pub use binary::workspace_bin;
+pub use binary::{shipped_bin, workspace_bin};
 pub use enroll::{EnrollPlan, EnrollResult, enroll_campaign};
 pub use footprint::{FootprintResult, footprint};
 pub use kill::{KillPlan, KillResult, kill_campaign};

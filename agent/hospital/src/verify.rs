@@ -240,6 +240,9 @@ pub fn print(verdict: &Verdict, held: &Held, language: Language) -> String {
     for device in &verdict.unapproved {
         say(EvidenceText::Unapproved, &[("device", device.to_string())]);
     }
+    if verdict.unjudged > 0 {
+        say(EvidenceText::Unjudged, &[("count", verdict.unjudged.to_string())]);
+    }
     for fault in verdict.faults.iter().take(SHOWN) {
         lines.push(format!("! {}", fault.text(language)));
     }

@@ -28,6 +28,7 @@ catalogue! { EvidenceText:
     Unapproved { ja: "注意: 機器 {device} の鍵には病院の承認がありません。", en: "Note: the hospital has not approved the key of device {device}." }
     Restored { ja: "注意: {position} 番目の記録で、保守会社の収集サーバーは {taken} のバックアップから復元されています。それより後、復元までの受領証とは一致しません。", en: "Note: at entry {position} the vendor's collector was restored from a backup of {taken}. Receipts from between that and the restore do not match." }
     Lost { ja: "注意: 保守会社の収集サーバーは、機器 {device} の通信 {from} から {to} までを受領後に失ったとしています（乙の責）。", en: "Note: the vendor's collector says that it acknowledged messages {from} to {to} of device {device} and lost them (to the vendor's account)." }
+    Unjudged { ja: "注意: この月の {count} 回の評価について、判定規則が証拠にないか読めません。その間に機器の点検から検知されるはずだった障害は再計算していません。", en: "Note: at {count} evaluations of the month no rules stood in the file, or none that this program can read. What devices' checks should have raised then was not made anew." }
     OtherEngine { ja: "注意: 報告書は {sealed}、この再計算は {own} によるものです。", en: "Note: the report was computed by {sealed}, this check by {own}." }
     FaultAt { ja: "証拠の {item} 件目（{position} 番目の記録）: {what}", en: "entry {item} of the file (position {position}): {what}" }
     Manifest { ja: "証拠の表紙が読めないか、保守会社の鍵で署名されていません", en: "the manifest cannot be read, or is not signed by the vendor's key" }

@@ -83,6 +83,7 @@ pub struct Verifier {
     actions: Vec<IncidentAction>,
     beats: BTreeSet<Timestamp>,
     detector: Detector,
+    unjudged: u64,
     /// The first one in the file.
     first_beat: Option<Timestamp>,
     /// Restores of the collector, by their positions.
@@ -134,6 +135,9 @@ pub struct Verdict {
     pub sealed: Option<MonthSealed>,
     /// What the seal should be.
     pub found: Option<MonthSealed>,
+    /// Heartbeats of the month at which no rules stood in the file (or none that this program can
+    /// read): what devices' checks made then is not made anew.
+    pub unjudged: u64,
 }
 
 impl Verifier {
@@ -184,6 +188,7 @@ impl Verifier {
             actions: Vec::new(),
             beats: BTreeSet::new(),
             detector: Detector::default(),
+            unjudged: 0,
             first_beat: None,
             restored: Vec::new(),
             seals: Vec::new(),
@@ -280,6 +285,8 @@ impl Verifier {
                 self.sources.heartbeats.beat(item.committed);
                 self.beats.insert(item.committed);
                 self.first_beat.get_or_insert(item.committed);
+                let in_month = self.manifest.month.span().contains(item.committed);
+                self.unjudged += u64::from(in_month && !self.detector.has_rules());
                 self.detector.tick(item.committed, &self.sources.heartbeats);
             }
             Entry::Started { .. } => self.sources.heartbeats.begin(item.committed),
@@ -408,6 +415,7 @@ impl Verifier {
             lost: self.lost,
             sealed,
             found,
+            unjudged: self.unjudged,
             faults: self.faults,
             manifest: self.manifest,
         }

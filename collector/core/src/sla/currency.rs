@@ -357,6 +357,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_shown_counts_at_the_end_or_counted_in_the_month() {
+        let of = |reports: Vec<CurrencyReport>, span: Span| {
+            let device = DeviceReports { device: Name::new("ct-1").unwrap(), group: None, reports };
+            device_months(&device, &terms(), span).remove(0).last
+        };
+        let span = Span::new(at(0), at(2 * DAY_S));
+        let (clamav, defender) = (Some("clamav"), Some("defender"));
+        // It counts for 48 hours: to the month's first instant, and so in no part of it.
+        assert_eq!(of(vec![report(-2 * DAY_S, clamav, since(0))], span), None);
+        // To the month's last instant: the worse one still counts there.
+        let (worse, better) = (report(0, clamav, since(-5)), report(9, defender, since(0)));
+        assert_eq!(of(vec![worse.clone(), better], span), Some(worse));
+        // Of two that are as bad the first source's.
+        let (one, other) = (report(9, clamav, since(0)), report(9, defender, since(0)));
+        assert_eq!(of(vec![other, one.clone()], span), Some(one));
+    }
+
+    #[test]
     fn a_report_at_the_end_is_of_the_next_month() {
         let span = Span::new(at(0), at(DAY_S));
         let reports = [(0, CurrencyState::UpToDate), (DAY_S, CurrencyState::Unknown)];

@@ -43,8 +43,9 @@ pub fn run(plan: Plan) -> u64 {
     let (again, fitting) = tally("rewritten and signed again", &|seed| case.rewrite(seed), n);
     let (late, _) = tally("begun late", &|_| case.begin_late(), 1);
     let (left_out, _) = tally("incident left out", &|_| case.leave_out_incident(), 1);
+    let (rules, _) = tally("rules forgotten", &|_| case.forget_rules(), 1);
     let (reports, _) = tally("report of patches hidden", &|seed| case.hide_report(seed), n);
     // A forger whose work never fits shows nothing.
     let is_poor = fitting * 4 < plan.n.into();
-    untouched + byte + again + late + left_out + reports + u64::from(is_poor)
+    untouched + byte + again + late + left_out + rules + reports + u64::from(is_poor)
 }

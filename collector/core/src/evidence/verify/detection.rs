@@ -88,6 +88,10 @@ impl Detector {
         }
     }
 
+    pub(super) fn has_rules(&self) -> bool {
+        self.rules.is_some()
+    }
+
     pub(super) fn enroll(&mut self, enrolled: &Enrolled) {
         let ward = Ward {
             hospital: enrolled.hospital.clone(),

@@ -305,6 +305,8 @@ mod tests {
         let devices = by_label(speakers.iter());
         assert_eq!((devices.len(), devices[0].reports.len()), (1, 2));
         assert_eq!(devices[0].group, Some(name("new")));
+        let at_once = [speaker(0, "first", one(0)), speaker(0, "second", one(1))];
+        assert_eq!(by_label(at_once.iter())[0].group, Some(name("first")));
     }
 
     #[test]

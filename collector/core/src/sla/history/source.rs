@@ -85,3 +85,35 @@ fn record_agreement(agreement: &Agreement) -> RecordAgreement {
     let agreed = Agreed { at: agreement.agreed_at, by: agreement.hospital.to_string() };
     RecordAgreement { subject: agreement.subject, agreed }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sla::span::Span;
+    use tenken_common::id::Name;
+
+    const EXAMPLE: &str = include_str!("../../../../../packaging/config/contract.example.toml");
+
+    #[test]
+    fn a_device_counts_that_any_version_of_the_contract_covers() {
+        let span = Span::new(Timestamp::from_secs(50), Timestamp::from_secs(60));
+        let speaker = |label: &str| Speaker {
+            hospital: HospitalId(Name::new("minato").unwrap()),
+            label: Name::new(label).unwrap(),
+            group: None,
+            enrolled: Timestamp::EPOCH,
+            approved: true,
+            said: reported::Said { failed_pushes: vec![span], ..reported::Said::default() },
+        };
+        let failed = |label: &str| {
+            let one = EXAMPLE.replacen("devices = [\"ct-1\", \"mri-1\"]", "devices = [\"ct-9\"]", 1);
+            assert_ne!(one, EXAMPLE);
+            let contracts = vec![(Timestamp::EPOCH, EXAMPLE.to_owned()), (Timestamp::from_secs(9), one)];
+            let devices = [(DeviceId([1; 16]), speaker(label))].into();
+            let sources = Sources { contracts, devices, ..Sources::default() };
+            sources.histories().unwrap().into_values().next().unwrap().failed_pushes
+        };
+        assert_eq!((failed("ct-1"), failed("ct-9")), (vec![span], vec![span]));
+        assert_eq!(failed("ct-5"), []);
+    }
+}

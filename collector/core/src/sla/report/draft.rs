@@ -133,6 +133,7 @@ mod tests {
         assert_eq!(of(vec![], 5), 1);
         let work = |from, to| vec![job(from, to, ServiceType::SoftwareRevision)];
         assert_eq!(of(work(0, Some(4)), 5), 0, "told a little later");
+        assert_eq!(of(work(0, Some(4)), 28), 0, "a day after, the last moment");
         assert_eq!(of(work(0, Some(4)), 29), 1);
         assert_eq!(of(work(6, None), 5), 1, "the work began after it");
         assert_eq!(of(work(0, None), 500), 0);
