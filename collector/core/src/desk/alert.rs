@@ -56,6 +56,11 @@ impl Outcome {
 }
 
 impl Decision {
+    /// It told that nobody took it on.
+    fn is_unacknowledged(&self) -> bool {
+        self.news == NotifyReason::Unacknowledged && self.outcome == Outcome::Sent
+    }
+
     /// Why, in words.
     pub fn why(&self, language: Language) -> String {
         match self.outcome {
@@ -131,7 +136,7 @@ fn is_unacknowledged(
     incident.severity >= terms.severity
         && taken_on.iter().all(Option::is_none)
         && due.is_some_and(|due| due <= as_of)
-        && !incident.episode().any(|d| d.news == NotifyReason::Unacknowledged)
+        && !incident.episode().any(Decision::is_unacknowledged)
 }
 
 /// The notice that a decision leads to, or led to.
@@ -160,7 +165,7 @@ pub fn notice(incident: &Incident, decision: &Decision, care: Option<&Care>) -> 
         decided_at: decision.at,
         contacts: hours.iter().filter_map(|h| care.map(|care| care.contact(*h).to_owned())).collect(),
         hours,
-        unacknowledged: before.iter().any(|d| d.news == NotifyReason::Unacknowledged),
+        unacknowledged: before.iter().any(|d| d.is_unacknowledged()),
         finding: incident.finding.clone(),
         action: incident.action.clone(),
     }

@@ -48,34 +48,41 @@ pub fn outages(scene: Scene<'_>) -> BTreeMap<HospitalId, Outage> {
         if let When::SilentHospital(when) = &rule.when { Some((&rule.id, when.devices_min)) } else { None }
     });
     let Some((link, devices_min)) = link else { return BTreeMap::new() };
+    let alone = scene.silent_alone();
     let mut by_hospital: BTreeMap<&HospitalId, Vec<&DeviceInput>> = BTreeMap::new();
-    for device in scene.devices.values().filter(|d| d.identity.is_sure() && !scene.is_silent_alone(d)) {
+    for device in scene.devices.values().filter(|d| d.identity.is_sure() && !alone.contains(&d.device)) {
         by_hospital.entry(&device.hospital).or_default().push(device);
     }
+    let known: Vec<&Incident> = scene.incidents.iter().filter(|i| i.rule == *link).collect();
+    let pending = scene.conditions.iter().filter(|c| c.key.rule == *link).map(|c| c.key.device);
+    let pending: BTreeSet<DeviceId> = pending.collect();
     let found = by_hospital.into_iter().filter_map(|(hospital, devices)| {
-        Some((hospital.clone(), scene.outage(link, devices_min, &devices)?))
+        Some((hospital.clone(), scene.outage((&known, &pending), devices_min, &devices)?))
     });
     found.collect()
 }
 
 impl Scene<'_> {
-    /// Whether it has an incident of its own silence.
-    fn is_silent_alone(&self, device: &DeviceInput) -> bool {
-        self.incidents.iter().any(|i| {
-            let rule = self.rules.rules.iter().find(|rule| rule.id == i.rule);
-            i.device == device.device
-                && i.is_open()
-                && rule.is_some_and(|rule| matches!(rule.when, When::SilentDevice(_)))
-        })
+    /// Devices with an incident of their own silence.
+    fn silent_alone(&self) -> BTreeSet<DeviceId> {
+        let rules = self.rules.rules.iter().filter(|rule| matches!(rule.when, When::SilentDevice(_)));
+        let ids: BTreeSet<&Name> = rules.map(|rule| &rule.id).collect();
+        self.incidents.iter().filter(|i| i.is_open() && ids.contains(&i.rule)).map(|i| i.device).collect()
     }
 
-    fn outage(&self, link: &Name, devices_min: usize, devices: &[&DeviceInput]) -> Option<Outage> {
+    /// Of one hospital, given the link's incidents and where its condition is pending.
+    fn outage(
+        &self,
+        (known, pending): (&[&Incident], &BTreeSet<DeviceId>),
+        devices_min: usize,
+        devices: &[&DeviceInput],
+    ) -> Option<Outage> {
         let last = devices.iter().filter_map(|d| d.last_received).max()?;
-        let cut: BTreeMap<DeviceId, Name> =
-            devices.iter().filter(|d| self.is_cut(d, last)).map(|d| (d.device, d.label.clone())).collect();
-        let here = |id: DeviceId| devices.iter().any(|d| d.device == id);
-        let known = self.incidents.iter().filter(|i| i.rule == *link && here(i.device));
-        if let Some(open) = known.clone().find(|i| i.is_open()) {
+        let cut = devices.iter().filter(|d| self.is_cut(d, last));
+        let cut: BTreeMap<DeviceId, Name> = cut.map(|d| (d.device, d.label.clone())).collect();
+        let here: BTreeSet<DeviceId> = devices.iter().map(|d| d.device).collect();
+        let known = || known.iter().filter(|i| here.contains(&i.device));
+        if let Some(open) = known().find(|i| i.is_open()) {
             let stands = last <= open.first_seen;
             let mut affected = open.affected.clone();
             affected.extend(cut.into_iter().filter(|_| stands));
@@ -86,9 +93,8 @@ impl Scene<'_> {
             return None;
         }
         // Who spoke for the hospital before, so that a link that comes and goes is one incident.
-        let pending = self.conditions.iter().filter(|c| c.key.rule == *link).map(|c| c.key.device);
-        let before = pending.chain(known.map(|i| i.device)).find(|id| cut.contains_key(id));
-        let lead = before.or_else(|| cut.keys().next().copied())?;
+        let before = pending.iter().copied().chain(known().map(|i| i.device));
+        let lead = before.chain(cut.keys().copied()).find(|id| cut.contains_key(id))?;
         Some(Outage { lead, affected: cut, last, stands: true })
     }
 
