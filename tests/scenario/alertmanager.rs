@@ -29,7 +29,7 @@ fn an_incident_is_an_alert_from_its_beginning_to_its_end() {
     let name = format!("am{port}");
     let collector = format!(
         "[evaluate]\ninterval = '1s'\nrules = '{}'\n[[notify.alertmanager]]\nname = 'am'\n\
-         url = 'http://127.0.0.1:{port}/'\nlanguage = 'en'\n",
+         url = 'http://127.0.0.1:{port}/'\nlanguage = 'en'\nrepeat = '1s'\n",
         rules.display()
     );
     let plan = BedPlan::default();
@@ -68,6 +68,15 @@ fn an_incident_is_an_alert_from_its_beginning_to_its_end() {
     let first_seen = listed[0]["first_seen"].as_i64().unwrap();
     assert!((began.as_micros() - first_seen).abs() < 1_000, "{alert} {listed}");
     assert!(alert["annotations"]["summary"].as_str().unwrap().contains("service pacs"), "{alert}");
+
+    // One that was started anew has forgotten it, and is told again.
+    drop(alertmanager);
+    let alertmanager = Alertmanager::start_at(dir.path(), port);
+    wait_until(BOUND, "the alert again", |state| {
+        let alerts = alertmanager.alerts();
+        *state = format!("{alerts:?}");
+        alerts.iter().any(|a| a["labels"] == alert["labels"]).then_some(())
+    });
 
     let _back = service(&bed, &name);
     wait_until(BOUND, "the alert to be resolved", |state| {

@@ -4,18 +4,18 @@
 //! another alert there (its severity is a label, by which people route), so the milder one is resolved
 //! in the same request. Sending again changes nothing.
 //!
-//! Does not: repeat by itself what is open. An alert is given a time so far ahead that it stays until
-//! its end is sent; an Alertmanager that lost its alerts hears of the next news only.
+//! Does not: know what is open; [`crate::worker::repeat`] does, and tells it again, as an Alertmanager
+//! keeps its alerts in memory only.
 
 use super::{DeliveryError, OutletError, config::AlertmanagerConfig, text, webhook};
 use reqwest::{Certificate, Client, header, redirect};
 use serde::Serialize;
 use std::{collections::BTreeMap, time::Duration};
 use tenken_collector_core::desk::notice::{Notice, Severity};
-use tenken_common::{message::Language, tls};
+use tenken_common::{message::Language, time::Timestamp, tls};
 
-/// How long an alert stands whose end is never sent.
-const STANDS: Duration = Duration::from_hours(365 * 24);
+/// How long an alert stands of which nothing more is heard: a stop of this collector ends none.
+const STANDS: Duration = Duration::from_hours(7 * 24);
 
 pub struct AlertmanagerOutlet {
     client: Client,
@@ -66,7 +66,21 @@ impl AlertmanagerOutlet {
     }
 
     pub async fn deliver(&self, notice: &Notice) -> Result<(), DeliveryError> {
-        let body = serde_json::to_vec(&self.alerts(notice));
+        self.post(&self.alerts(notice)).await
+    }
+
+    /// Tells again how these stand.
+    pub async fn repeat(&self, notices: &[&Notice], now: Timestamp) -> Result<(), DeliveryError> {
+        let again = notices.iter().map(|notice| {
+            let is_over = notice.reason.is_end();
+            let ends = if is_over { notice.decided_at } else { now.plus(STANDS) };
+            self.alert(notice, notice.severity, ends)
+        });
+        self.post(&again.collect::<Vec<_>>()).await
+    }
+
+    async fn post(&self, alerts: &[Alert]) -> Result<(), DeliveryError> {
+        let body = serde_json::to_vec(alerts);
         let body = body.map_err(|e| DeliveryError::Unusable(Box::new(e)))?;
         let request = self.client.post(&self.url).header(header::CONTENT_TYPE, "application/json");
         let mut request = request.body(body);
@@ -87,12 +101,13 @@ impl AlertmanagerOutlet {
             severities.into_iter().filter(|severity| notice.reason.is_end() || *severity <= notice.severity);
         all.map(|severity| {
             let is_over = notice.reason.is_end() || severity < notice.severity;
-            self.alert(notice, severity, is_over)
+            let ends = if is_over { notice.decided_at } else { notice.decided_at.plus(STANDS) };
+            self.alert(notice, severity, ends)
         })
         .collect()
     }
 
-    fn alert(&self, notice: &Notice, severity: Severity, is_over: bool) -> Alert {
+    fn alert(&self, notice: &Notice, severity: Severity, ends: Timestamp) -> Alert {
         let device = notice.device.map_or_else(String::new, |device| device.to_string());
         let labels = [
             ("alertname", notice.rule.to_string()),
@@ -110,7 +125,6 @@ impl AlertmanagerOutlet {
             ("reason", notice.reason.as_str().to_owned()),
             ("notice", notice.id().to_string()),
         ];
-        let ends = if is_over { notice.decided_at } else { notice.decided_at.plus(STANDS) };
         Alert {
             // Empty labels are none to Alertmanager.
             labels: labels.into_iter().filter(|(_, value)| !value.is_empty()).collect(),

@@ -102,8 +102,15 @@ pub struct AlertmanagerConfig {
     pub min_severity: Severity,
     #[serde(default)]
     pub only: Only,
+    /// How often it is told again what is open: it keeps that in memory only.
+    #[serde(default = "a_minute")]
+    pub repeat: HumanDuration,
     #[serde(default = "timeout")]
     pub timeout: HumanDuration,
+}
+
+fn a_minute() -> HumanDuration {
+    HumanDuration(REPEAT_MAX)
 }
 
 fn least_severity() -> Severity {
@@ -114,6 +121,8 @@ fn timeout() -> HumanDuration {
     HumanDuration(Duration::from_secs(20))
 }
 
+/// Alertmanager's own clients repeat once a minute.
+const REPEAT_MAX: Duration = Duration::from_mins(1);
 const TIMEOUT_MAX: Duration = Duration::from_mins(5);
 
 impl Check for NotifyConfig {
@@ -185,6 +194,9 @@ impl AlertmanagerConfig {
         check_url(&self.url, at, problems);
         if self.username.is_some() != self.password_file.is_some() {
             problems.push(format!("{at}.username"), "and password_file go together");
+        }
+        if self.repeat.0 < Duration::from_secs(1) || self.repeat.0 > REPEAT_MAX {
+            problems.push(format!("{at}.repeat"), "is not between 1s and 1m");
         }
         check_timeout(self.timeout, at, problems);
     }

@@ -136,6 +136,8 @@ pub struct Outlets {
     by_key: BTreeMap<Name, Outlet>,
     /// Of those that send to whom the contract names, by their name.
     to_contacts: BTreeMap<Name, Outlet>,
+    /// How often those that keep what is open in memory are told again.
+    repeat_every: Option<Duration>,
 }
 
 impl Outlets {
@@ -165,6 +167,7 @@ impl Outlets {
             let route = route(c.min_severity, &c.only, true);
             outlets.by_key.insert(c.name.clone(), Outlet { name: c.name.clone(), route, channel });
         }
+        outlets.repeat_every = config.alertmanager.iter().map(|c| c.repeat.0).min();
         Ok(outlets)
     }
 
@@ -181,6 +184,22 @@ impl Outlets {
     /// The keys of those that are to hear of this notice: an outbox row each.
     pub fn wanting(&self, notice: &Notice) -> impl Iterator<Item = Name> {
         self.judge(notice).into_iter().filter(|(_, judged)| judged.is_ok()).map(|(key, _)| key)
+    }
+
+    pub fn repeat_every(&self) -> Option<Duration> {
+        self.repeat_every
+    }
+
+    /// Tells those that keep it in memory how these incidents stand. What fails now is told the next
+    /// time.
+    pub async fn repeat(&self, notices: &[Notice], now: Timestamp) {
+        for outlet in self.by_key.values() {
+            let Channel::Alertmanager(alertmanager) = &outlet.channel else { continue };
+            let wanted: Vec<&Notice> = notices.iter().filter(|n| outlet.route.judge(n).is_ok()).collect();
+            if let Err(error) = alertmanager.repeat(&wanted, now).await {
+                tracing::debug!(outlet = %outlet.name, error = error.describe(), "a repeat did not get through");
+            }
+        }
     }
 
     pub fn find(&self, key: &Name) -> Option<&Outlet> {

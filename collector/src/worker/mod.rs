@@ -1,7 +1,8 @@
-//! What the collector does by itself: evaluate at every tick, and send what is due.
+//! What the collector does by itself: evaluate at every tick, send what is due, repeat what is open.
 //!
 //! Holds: each is load, pure call, save; stopping anywhere and starting again comes to the same.
 
 mod agreed;
 pub mod dispatch;
 pub mod evaluate;
+pub mod repeat;

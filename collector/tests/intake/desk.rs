@@ -146,6 +146,8 @@ async fn a_fork_opens_an_incident_that_a_rejoin_ends() {
         (1, "identity-doubt", "quarantine")
     );
 
+    // Nothing else is of the very microsecond of a tick.
+    rig.clock.advance(TICK);
     crate::rejoin::go_on(&rig, &mut device, 77).await;
     rig.clock.advance(TICK);
     rig.store.append(vec![Entry::Heartbeat]).await.unwrap();
@@ -153,6 +155,7 @@ async fn a_fork_opens_an_incident_that_a_rejoin_ends() {
     assert_eq!(reasons(&rig.store).await, [NotifyReason::Opened, NotifyReason::Recovered]);
 
     // The old identity goes on: a clone, for all that is known.
+    rig.clock.advance(TICK);
     let ghost = Device { seq: tenken_common::id::Seq(1_000), ..twin };
     rig.post(&ghost, &ghost.clone().cut(2)).await;
     rig.clock.advance(TICK);
