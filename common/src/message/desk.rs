@@ -56,19 +56,18 @@ catalogue! { DeskText:
     FactLastSeen { ja: "最終確認", en: "Last seen" }
     FactReceived { ja: "装置からの最終受信", en: "Last heard of the device" }
     FactFinding { ja: "所見", en: "Finding" }
-    FactNumbers { ja: "数値", en: "Numbers" }
     FactAffected { ja: "影響する装置", en: "Devices affected" }
     FirstTitle { ja: "最初に確認すること", en: "What to check first" }
     FirstLine { ja: "{n}. {text}", en: "{n}. {text}" }
     FirstDoubt { ja: "この装置は同一性に疑いがあります。以下の記録が別の機器のものである可能性を、先に確認してください。", en: "The identity of this device is in doubt. First make sure that what follows is of this machine at all." }
     FirstSilent { ja: "装置からの受信が {at} から途絶えています。以下の値は現在の状態ではありません。", en: "Nothing has been heard of the device since {at}: the values below are not its present state." }
     FirstAffected { ja: "同時に {count} 台に影響しています。装置ごとの原因より先に、回線・電源など共通の原因を確認してください。", en: "{count} devices are affected at once. Look for what they share (link, power) before you look at any of them." }
-    FirstChange { ja: "検知の {ago} 前に {subject} の版が {old} から {new} に変わっています。この変更との関係を確認してください。", en: "{subject} went from {old} to {new} {ago} before this was found. See whether that has to do with it." }
+    FirstChange { ja: "検知の {ago}前に {subject} の版が {old} から {new} に変わっています。この変更との関係を確認してください。", en: "{subject} went from {old} to {new} {ago} before this was found. See whether that has to do with it." }
     FirstRepeat { ja: "この装置では同じ異常が過去 {count} 回ありました（直近 {incident}、{at}）。そのときの対応を確認してください。", en: "This device had the same {count} times before (last: {incident}, {at}). See what was done then." }
     FirstFlapping { ja: "異常と復旧を繰り返しています（再発 {count} 回）。復旧して見えても原因は残っているものとして扱ってください。", en: "It comes and goes (came back {count} times). Take its cause for unsolved even while it looks well." }
     ChartsTitle { ja: "関連する値の推移（{from} ～ {to}）", en: "Related values ({from} to {to})" }
     ChartTitle { ja: "{subject} {name}（{probe}、最新 {value}）", en: "{subject} {name} ({probe}, newest {value})" }
-    ChartLimit { ja: "上限・下限 {value}", en: "limit {value}" }
+    ChartLimit { ja: "しきい値 {value}", en: "limit {value}" }
     ChartDetected { ja: "検知", en: "found" }
     ChartsNone { ja: "この時間帯に、装置から届いた値はありません。", en: "No value of the device came from this time." }
     ChartsMore { ja: "ほかに {count} 系列の値があります（`tenken-collector device list` で最新値を確認できます）。", en: "{count} further series have values (`tenken-collector device list` shows the newest)." }

@@ -174,13 +174,11 @@ impl Page<'_> {
             if i.severity == Severity::Critical { Cell::bad(severity) } else { Cell::plain(severity) };
         let phase = i.phase.message().text(self.language);
         let phase = if i.phase == Phase::Open { Cell::bad(phase) } else { Cell::good(phase) };
-        let numbers: Vec<String> =
-            i.numbers.iter().map(|(name, value)| format!("{name} {value:.3}")).collect();
         let received = self.triage.last_received.map_or_else(|| "–".to_owned(), jst_minute);
         let mut facts = vec![
+            (DeskText::FactFinding, Cell::plain(i.finding.text(self.language))),
             (DeskText::FactSeverity, severity),
             (DeskText::FactPhase, phase),
-            (DeskText::FactFinding, Cell::plain(i.finding.text(self.language))),
             (DeskText::FactDevice, Cell::plain(format!("{} ({})", i.label, i.device))),
             (DeskText::FactSubject, Cell::plain(i.subject.to_string())),
             (DeskText::FactRule, Cell::plain(i.rule.to_string())),
@@ -188,9 +186,6 @@ impl Page<'_> {
             (DeskText::FactLastSeen, Cell::plain(jst_minute(i.last_seen))),
             (DeskText::FactReceived, Cell::plain(received)),
         ];
-        if !numbers.is_empty() {
-            facts.push((DeskText::FactNumbers, Cell::plain(numbers.join(", "))));
-        }
         if !i.affected.is_empty() {
             let labels: Vec<&str> = i.affected.values().map(Name::as_str).collect();
             facts.push((

@@ -80,19 +80,24 @@ fn triage() -> Triage {
     }
 }
 
+/// As a person reads it: without what only keeps words together.
+fn read(page: &str) -> String {
+    page.replace("&nbsp;", " ").replace("<span class=\"n\">", "").replace("</span>", "")
+}
+
 #[test]
 fn what_the_data_points_to_goes_before_the_advice() {
-    let page = html(&triage().document(Language::En));
+    let page = read(&html(&triage().document(Language::En)));
     let place = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} in {page}"));
     assert!(place("viewer went from 1.0 to 1.1") < place("clear it"));
-    assert!(place("60&nbsp;minutes before") > 0);
-    assert!(place("the same 1&nbsp;times before") > place("clear it"));
+    assert!(place("60 minutes before") > 0);
+    assert!(place("the same 1 times before") > place("clear it"));
     assert!(page.contains("full &lt;b&gt;") && !page.contains("<b>"), "what came from outside is text");
     assert_eq!(page.matches("<svg").count(), 2);
     assert_eq!(page.matches("class=\"limit\" x1").count(), 1, "the rule's own line only");
-    assert!(page.contains("limit 95.0&nbsp;%") || page.contains("limit 95.0 %"));
-    assert!(page.contains("mr-2") && page.contains("120 minutes") || page.contains("2 hours"));
-    assert_eq!(html(&triage().document(Language::En)), page);
+    assert!(page.contains("limit 95.0 %"));
+    assert!(page.contains("mr-2") && page.contains("2 hours"));
+    assert_eq!(read(&html(&triage().document(Language::En))), page);
     assert!(html(&triage().document(Language::Ja)).contains("最初に確認すること"));
 }
 
@@ -102,7 +107,7 @@ fn a_silent_device_in_doubt_says_so_first() {
     triage.is_silent = true;
     triage.identity.clone_suspected = Some(at(0));
     triage.series.clear();
-    let page = html(&triage.document(Language::En));
+    let page = read(&html(&triage.document(Language::En)));
     let place = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} in {page}"));
     assert!(place("identity of this device is in doubt") < place("Nothing has been heard"));
     assert!(page.contains("No value of the device") && !page.contains("<svg"));

@@ -65,9 +65,9 @@ impl Chart {
     }
 
     /// The highest and the lowest of each place, in order of time.
-    fn thinned(&self) -> Vec<(Timestamp, f64)> {
-        if self.points.len() <= PLACES * 2 {
-            return self.points.clone();
+    fn thinned(&self, points: &[(Timestamp, f64)]) -> Vec<(Timestamp, f64)> {
+        if points.len() <= PLACES * 2 {
+            return points.to_vec();
         }
         let place = |at: Timestamp| {
             let share = (self.x(at) - LEFT) / (WIDTH - LEFT - RIGHT);
@@ -76,7 +76,7 @@ impl Chart {
             place
         };
         let mut out = Vec::new();
-        for group in self.points.chunk_by(|a, b| place(a.0) == place(b.0)) {
+        for group in points.chunk_by(|a, b| place(a.0) == place(b.0)) {
             let low = group.iter().min_by(|a, b| a.1.total_cmp(&b.1));
             let high = group.iter().max_by(|a, b| a.1.total_cmp(&b.1));
             let mut pair: Vec<(Timestamp, f64)> = low.into_iter().chain(high).copied().collect();
@@ -94,9 +94,8 @@ impl Chart {
         steps.sort_unstable();
         let usual = steps.get(steps.len() / 2).copied().unwrap_or(0);
         let longest = (seconds(usual) * BREAK_STEPS).max(BREAK_S_MIN);
-        let points = self.thinned();
         let joined = |a: &(Timestamp, f64), b: &(Timestamp, f64)| seconds(b.0.micros_since(a.0)) <= longest;
-        points.chunk_by(joined).map(<[_]>::to_vec).collect()
+        self.points.chunk_by(joined).map(|stretch| self.thinned(stretch)).collect()
     }
 
     /// The drawing; `text` escapes what came from outside.
@@ -234,7 +233,7 @@ mod tests {
     fn a_peak_of_one_second_is_not_lost_among_a_day_of_seconds() {
         let points: Vec<_> = (0..86_400).map(|s| (at(s), if s == 40_000 { 0.9 } else { 0.1 })).collect();
         let chart = chart(points);
-        let thinned = chart.thinned();
+        let thinned = chart.thinned(&chart.points);
         assert!(thinned.len() <= PLACES * 2 + 2, "{}", thinned.len());
         assert!(thinned.contains(&(at(40_000), 0.9)));
         assert_eq!(chart.stretches().len(), 1);
