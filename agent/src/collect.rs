@@ -10,6 +10,7 @@ use crate::{
     probes::own,
     runner::Runner,
     shared::Shared,
+    status::DeliveryStatus,
 };
 use std::{rc::Rc, time::Duration};
 use tenken_agent_core::{
@@ -29,6 +30,9 @@ use tenken_common::{
 
 /// How long the loop sleeps at most, so that a consent that was taken away is noticed soon.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How old the written status grows while nothing changes: a file that takes another's place costs the
+/// disk a flush.
+const STATUS_EVERY: Duration = Duration::from_secs(30);
 
 /// See the module's head.
 pub struct Collection {
@@ -40,6 +44,8 @@ pub struct Collection {
     budget: Budget,
     consent: ConsentWatch,
     last_report: Option<Monotonic>,
+    /// When the status was written, and how delivery went then.
+    shown: Option<(Monotonic, DeliveryStatus)>,
 }
 
 impl Collection {
@@ -59,6 +65,7 @@ impl Collection {
             budget,
             consent,
             last_report: None,
+            shown: None,
         }
     }
 
@@ -73,7 +80,7 @@ impl Collection {
     }
 
     async fn cycle(&mut self) {
-        self.look_at_consent().await;
+        let mut is_news = self.look_at_consent().await;
         self.schedule.lengthen(self.shared.gate.borrow().interval_floor());
         let mut observations = Vec::new();
         let due = self.schedule.due(self.shared.clock.mono());
@@ -85,10 +92,21 @@ impl Collection {
         }
         observations.extend(self.own_report().await);
         if !observations.is_empty() {
+            is_news = true;
             self.append(observations).await;
         }
-        self.write_status().await;
+        if is_news || self.status_is_old() {
+            self.write_status().await;
+            self.shown = Some((self.shared.clock.mono(), self.shared.delivery.borrow().clone()));
+        }
         self.shared.supervisor.alive(self.shared.clock.mono());
+    }
+
+    fn status_is_old(&self) -> bool {
+        self.shown.as_ref().is_none_or(|(at, delivery)| {
+            let age = self.shared.clock.mono().saturating_since(*at);
+            age >= STATUS_EVERY || *delivery != *self.shared.delivery.borrow()
+        })
     }
 
     /// Writes down how the agent is.
@@ -153,10 +171,11 @@ impl Collection {
         }
     }
 
-    async fn look_at_consent(&mut self) {
+    /// Whether anything changed.
+    async fn look_at_consent(&mut self) -> bool {
         let look = self.consent.look(&mut self.shared.gate.borrow_mut());
         match look {
-            Ok(Look::Unchanged) => return,
+            Ok(Look::Unchanged) => return false,
             Ok(Look::Adopted(version)) => {
                 tracing::info!(version, "consent in force");
                 self.shared.refused_consent.replace(None);
@@ -174,5 +193,6 @@ impl Collection {
             }
         }
         self.shared.wake.notify_one();
+        true
     }
 }

@@ -11,11 +11,11 @@ use std::{
     time::Duration,
 };
 use tenken_common::{
-    batch::ReceivedBatch,
     codec,
     envelope::{Envelope, Payload},
+    wire::v1::ReceivedBatch,
 };
-use tenken_tests::{Bed, BedPlan, Process, free_port, recorder::Recorder, wait_until};
+use tenken_tests::{Bed, BedPlan, free_port, recorder::Recorder, wait_until};
 
 const BOUND: Duration = Duration::from_secs(60);
 const WORDS: [&str; 5] = ["山田", "YAMADA", "TARO", "P7654321", "0010,0010"];

@@ -1,6 +1,6 @@
 //! What an agent costs its device, beside what peers cost the same machine at the same time.
 //!
-//! Holds: the program is the one that ships (the `dist` profile); a real collector takes the agents' batches over TLS; the agents run with the probes and
+//! Holds: the program is the one that ships (the `device` profile); a real collector takes the agents' batches over TLS; the agents run with the probes and
 //! intervals that ship, on either engine of the spool. Processor time is that of the process and of
 //! the children that it waited for, from the kernel's accounts; memory is its share (PSS). Peers that
 //! are not installed are said to be missing. The costly probes run daily; within the hour they run

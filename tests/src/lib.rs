@@ -40,6 +40,7 @@ mod secret;
 mod seed;
 pub mod sim;
 pub mod sla;
+pub mod systemd;
 mod wait;
 mod webhook;
 pub mod wiretap;

@@ -3,7 +3,8 @@
 //! Holds: two runs of a probe are never closer than the consent's floor, nor closer than half its
 //! interval. However long the agent slept or was blocked, a probe is due once and not once for
 //! every beat it missed. The first runs are spread by a seeded jitter of at most a tenth of the
-//! interval and at most [`JITTER_MAX`]. A clock that went back is a new boot: all starts again.
+//! interval and at most [`JITTER_MAX`]; from then on what is due soon runs with what is due now, so
+//! that the device wakes, writes and sends once for all of it. A clock that went back is a new boot: all starts again.
 //!
 //! Does not: read a clock, know what a probe is, or decide whether its category is permitted.
 
@@ -63,7 +64,10 @@ impl Schedule {
         }
         self.seen = now;
         let floor = self.floor;
-        let due = self.beats.iter_mut().enumerate().filter(|(_, beat)| beat.due <= now);
+        if self.beats.iter().all(|beat| beat.due > now) {
+            return Vec::new();
+        }
+        let due = self.beats.iter_mut().enumerate().filter(|(_, beat)| beat.joins(now, floor));
         due.map(|(index, beat)| {
             beat.advance(now, floor);
             index
@@ -88,11 +92,18 @@ impl Schedule {
 }
 
 impl Beat {
-    /// A run that is late by less than half an interval keeps its beat; a later one begins a
-    /// new beat, so that what was missed is not caught up.
+    /// Whether it runs in a cycle of now: it is due, or so soon that it need not wait.
+    fn joins(&self, now: Monotonic, floor: Duration) -> bool {
+        let soon = now.plus((self.interval / 10).min(JITTER_MAX));
+        self.due <= now || self.ran.is_some_and(|ran| self.due <= soon && now.saturating_since(ran) >= floor)
+    }
+
+    /// A run that is late by less than half an interval keeps its beat; a later one, and one that
+    /// joined others, begins a new beat, so that what was missed is not caught up.
     fn advance(&mut self, now: Monotonic, floor: Duration) {
         let late = now.saturating_since(self.due);
-        let from = if late < self.interval / 2 { self.due } else { now };
+        let keeps_beat = self.due <= now && late < self.interval / 2;
+        let from = if keeps_beat { self.due } else { now };
         self.ran = Some(now);
         self.due = from.plus(self.interval).max(now.plus(floor));
     }
@@ -139,6 +150,23 @@ mod tests {
         let firsts = |seed| Schedule::new(at(0), probes(), seed).due(Monotonic(700));
         assert_eq!(firsts(1), firsts(1));
         assert_ne!(firsts(1), firsts(2));
+    }
+
+    #[test]
+    fn what_is_due_soon_runs_with_what_is_due_now() {
+        let mut schedule = Schedule::new(at(0), [("a", MINUTE), ("b", MINUTE), ("c", MINUTE * 2)], 7);
+        let firsts: Vec<usize> = (0..=2_000).map(|ms| schedule.due(Monotonic(ms)).len()).collect();
+        assert_eq!((firsts.iter().sum::<usize>(), firsts.iter().max()), (3, Some(&1)), "spread at first");
+        let now = at(2).plus(schedule.next(at(2)).unwrap());
+        assert_eq!(schedule.due(now), [0, 1]);
+        assert_eq!(schedule.due(now.plus(MINUTE)), [0, 1, 2]);
+        assert_eq!(schedule.next(now.plus(MINUTE)), Some(MINUTE), "and stays together");
+        // Not against the consent's floor.
+        let mut early = Schedule::new(at(0), [("a", MINUTE), ("b", MINUTE)], 7);
+        early.lengthen(MINUTE);
+        (0..=2_000).for_each(|ms| drop(early.due(Monotonic(ms))));
+        let now = at(2).plus(early.next(at(2)).unwrap());
+        assert_eq!(early.due(now).len(), 1);
     }
 
     #[test]

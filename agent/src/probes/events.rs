@@ -73,7 +73,7 @@ struct Entry {
 
 #[derive(Debug, thiserror::Error)]
 enum EventsError {
-    #[error("journalctl ended with code {0}")]
+    #[error("journalctl ended with code {0}; may this user read the journal (group systemd-journal)?")]
     Code(i32),
     #[error("journalctl printed an entry that is no JSON")]
     Json(#[source] serde_json::Error),

@@ -1,6 +1,7 @@
 //! Health of disks: SMART and NVMe, as `smartctl --json` (smartmontools 7) prints it.
 //!
-//! Holds: a disk that sleeps is not woken. `smartctl`'s exit code is a set of bits and no verdict;
+//! Holds: a disk that sleeps is not woken; its check is unknown, as is that of one that could not be
+//! opened, and where none could be the reason is given. `smartctl`'s exit code is a set of bits and no verdict;
 //! what counts is what it printed. `wear_used_ratio` is the share of an SSD's rated writes that is
 //! used, 1 at the rated end and possibly more. A raw value that packs several numbers in one is
 //! taken apart as far as smartctl does it, else left out. A disk's failing self-assessment is
@@ -13,7 +14,7 @@ use tenken_agent_core::probe::{Probe, ProbeContext, ProbeError, ProbeInfo};
 use tenken_common::{
     category::Category,
     id::Name,
-    observation::{CheckState, Observation},
+    observation::{Body, CheckState, Observation},
     unit::Unit,
 };
 
@@ -46,7 +47,7 @@ impl Probe for Smart {
     fn run(&mut self, cx: &ProbeContext) -> Result<Vec<Observation>, ProbeError> {
         let scan = Command::new("smartctl").args(["--json", "--scan"]).run(TIMEOUT)?;
         let scan: Scan = parse(&scan.stdout)?;
-        let mut failed = None;
+        let (mut failed, mut asleep) = (None, false);
         let mut seen = Vec::new();
         for device in scan.devices.iter().take(DISKS_MAX) {
             let kind = device.kind.as_deref().unwrap_or("auto");
@@ -55,40 +56,59 @@ impl Probe for Smart {
             let printed = Command::new("smartctl").args(args).args([&device.name]).run(TIMEOUT)?;
             match disk(&printed.stdout) {
                 Ok(disk) => seen.extend(disk.observations(&self.info, cx, device.subject())),
-                Err(e) => failed = Some(e),
+                Err(e) => {
+                    asleep |= matches!(e, SmartError::Asleep);
+                    seen.push(check(&self.info, cx, device.subject(), CheckState::Unknown));
+                    failed = failed.or(Some(e));
+                }
             }
         }
+        let any_known = seen.iter().any(|o| !is_unknown(o));
         match failed {
-            Some(e) if seen.is_empty() => Err(e.into()),
+            Some(e) if !any_known && !asleep => Err(e.into()),
             _ if seen.is_empty() => Err(ProbeError::NoData),
             _ => Ok(seen),
         }
     }
 }
 
-/// What smartctl printed is not what its version 7 prints.
+/// Why a disk has no values.
 #[derive(Debug, thiserror::Error)]
-#[error("smartctl printed no JSON as of its version 7")]
-struct NoSmartctl(#[source] Option<serde_json::Error>);
+enum SmartError {
+    #[error("smartctl printed no JSON as of its version 7")]
+    Json(#[source] Option<serde_json::Error>),
+    #[error("the disk sleeps, and is not woken")]
+    Asleep,
+    #[error(
+        "smartctl cannot open the disk; under systemd `tenken-agent service install --smart` lets it, for \
+         NVMe see the comment in tenken-agent.service.d/smart.conf"
+    )]
+    NotOpened,
+}
 
-impl From<NoSmartctl> for ProbeError {
-    fn from(e: NoSmartctl) -> Self {
+impl From<SmartError> for ProbeError {
+    fn from(e: SmartError) -> Self {
         Self::Failed(Box::new(e))
     }
 }
 
-fn parse<'a, T: Deserialize<'a>>(printed: &'a str) -> Result<T, NoSmartctl> {
-    serde_json::from_str(printed).map_err(|e| NoSmartctl(Some(e)))
+fn parse<'a, T: Deserialize<'a>>(printed: &'a str) -> Result<T, SmartError> {
+    serde_json::from_str(printed).map_err(|e| SmartError::Json(Some(e)))
 }
 
-/// A disk that was not opened said nothing.
-fn disk(printed: &str) -> Result<Disk, NoSmartctl> {
+fn disk(printed: &str) -> Result<Disk, SmartError> {
     let disk: Disk = parse(printed)?;
-    match &disk.smartctl {
-        None => Err(NoSmartctl(None)),
-        Some(smartctl) if smartctl.exit_status & NOT_OPENED != 0 => Ok(Disk::default()),
-        Some(_) => Ok(disk),
+    let smartctl = disk.smartctl.as_ref().ok_or(SmartError::Json(None))?;
+    if smartctl.exit_status & NOT_OPENED == 0 {
+        return Ok(disk);
     }
+    // smartctl(8), --nocheck: "Device is in STANDBY mode, exit(2)".
+    let sleeps = smartctl.messages.iter().any(|m| m.string.contains("mode, exit("));
+    Err(if sleeps { SmartError::Asleep } else { SmartError::NotOpened })
+}
+
+fn is_unknown(o: &Observation) -> bool {
+    matches!(&o.body, Body::CheckResult(check) if check.state == CheckState::Unknown)
 }
 
 #[derive(Debug, Deserialize)]
@@ -132,6 +152,14 @@ struct Disk {
 #[derive(Debug, Deserialize)]
 struct Smartctl {
     exit_status: u32,
+    #[serde(default)]
+    messages: Vec<Said>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Said {
+    #[serde(default)]
+    string: String,
 }
 
 /// smartctl(8): the command line was wrong, or the disk could not be opened (or sleeps).
@@ -340,12 +368,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_smartctl_is_an_error_and_a_silent_disk_has_no_values() {
+    fn what_is_no_smartctl_and_a_disk_that_is_not_opened_are_errors() {
         for printed in ["", "smartctl 6.6", "[]", "{}", "{\"smart_status\": 1}"] {
             assert!(matches!(read(printed), Err(ProbeError::Failed(_))), "{printed}");
         }
-        let asleep = r#"{"smartctl": {"exit_status": 2}, "smart_status": {"passed": true}}"#;
-        assert_eq!(read(asleep).unwrap(), (vec![], None));
+        let closed = |said: &str| {
+            let printed =
+                format!(r#"{{"smartctl": {{"exit_status": 2, "messages": [{{"string": "{said}"}}]}}}}"#);
+            read(&printed).unwrap_err().to_string()
+        };
+        assert!(closed("Device is in STANDBY mode, exit(2)").contains("sleeps"));
+        assert!(closed("Smartctl open device: /dev/sda failed: Permission denied").contains("--smart"));
         let kind = |kind: &str| Device { name: "/dev/bus/0".to_owned(), kind: Some(kind.to_owned()) };
         assert_eq!(kind("megaraid,3").subject().as_str(), "bus/0:megaraid-3");
         assert_eq!(kind("scsi").subject().as_str(), "bus/0");

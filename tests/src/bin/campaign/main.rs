@@ -19,6 +19,7 @@ mod probes;
 mod restore;
 mod sim;
 mod sla;
+mod unit;
 
 use clap::Parser;
 use std::{
@@ -83,6 +84,7 @@ const CAMPAIGNS: &[(&str, u32, Campaign)] = &[
     ("evidence", 1_000, evidence::run),
     ("sla-load", 1, |plan| sla::load(plan.n, plan.seed)),
     ("predict", 1, |plan| predict::run(plan.n)),
+    ("unit", 1, |_| unit::run()),
     ("footprint", 60, |plan| footprint::run(plan.n)),
     ("fuzz", 600, |plan| adversary::fuzz(plan.n, plan.seed)),
 ];
