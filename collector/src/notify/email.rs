@@ -71,12 +71,11 @@ impl EmailOutlet {
     }
 
     pub async fn deliver(&self, notice: &Notice, contact: Option<&str>) -> Result<(), DeliveryError> {
-        let to = match &self.to {
-            Some(to) => to.clone(),
-            None => {
-                let parsed = contact.unwrap_or_default().parse();
-                parsed.map_err(|e: lettre::address::AddressError| DeliveryError::Unusable(Box::new(e)))?
-            }
+        let to = if let Some(to) = &self.to {
+            to.clone()
+        } else {
+            let parsed = contact.unwrap_or_default().parse();
+            parsed.map_err(|e: lettre::address::AddressError| DeliveryError::Unusable(Box::new(e)))?
         };
         let message = self.message(notice, to)?;
         match tokio::time::timeout(self.timeout, self.transport.send(message)).await {
