@@ -154,13 +154,13 @@ fn a_webhook_that_is_in_trouble_hears_of_the_beginning_before_the_end() {
 fn a_webhook_that_hangs_is_given_up_for_now_and_holds_no_mail_up() {
     // It takes the connection and never answers.
     let hanging = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = hanging.local_addr().unwrap().port();
+    let address = hanging.local_addr().unwrap();
     let home = tempfile::tempdir().unwrap();
     let mail = MailServer::start(home.path());
     run(async {
         let post = Post::open(|dir| {
             format!(
-                "{}[[webhook]]\nname = 'chat'\nurl = 'http://127.0.0.1:{port}/'\nsecret_file = '{}/secret'\n\
+                "{}[[webhook]]\nname = 'chat'\nurl = 'http://{address}/'\nsecret_file = '{}/secret'\n\
                  timeout = '1s'\n",
                 email(dir, &mail, "['desk@example.jp']"),
                 dir.display()
@@ -180,13 +180,13 @@ fn a_webhook_that_hangs_is_given_up_for_now_and_holds_no_mail_up() {
 #[test]
 fn a_webhook_that_hangs_for_long_holds_no_later_mail_up() {
     let hanging = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = hanging.local_addr().unwrap().port();
+    let address = hanging.local_addr().unwrap();
     let home = tempfile::tempdir().unwrap();
     let mail = MailServer::start(home.path());
     run(async {
         let post = Post::open(|dir| {
             format!(
-                "{}[[webhook]]\nname = 'chat'\nurl = 'http://127.0.0.1:{port}/'\nsecret_file = '{}/secret'\n\
+                "{}[[webhook]]\nname = 'chat'\nurl = 'http://{address}/'\nsecret_file = '{}/secret'\n\
                  timeout = '5m'\n",
                 email(dir, &mail, "['desk@example.jp']"),
                 dir.display()

@@ -122,8 +122,9 @@ async fn ten_flaps_in_an_hour_are_one_flap_notice_in_the_outbox() {
         rig.store.append(vec![Entry::Heartbeat]).await.unwrap();
         advance(&rig.store, &outlets, &Arc::default()).await.unwrap();
     }
-    use NotifyReason::{Flapping, Opened, Recovered};
-    assert_eq!(reasons(&rig.store).await, [Opened, Recovered, Flapping, Recovered]);
+    let expected =
+        [NotifyReason::Opened, NotifyReason::Recovered, NotifyReason::Flapping, NotifyReason::Recovered];
+    assert_eq!(reasons(&rig.store).await, expected);
     let ids: BTreeSet<Hash> = rig.store.outbox().await.unwrap().iter().map(|row| row.notice.id()).collect();
     assert_eq!(ids.len(), 4);
 }

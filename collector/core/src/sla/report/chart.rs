@@ -53,6 +53,9 @@ impl Chart {
         if !(low.is_finite() && high.is_finite()) {
             return (0.0, 1.0);
         }
+        if low.abs().max(high.abs()) < 1e-9 {
+            return (0.0, 1.0);
+        }
         let room = ((high - low) * 0.08).max(high.abs().max(low.abs()) * 0.01).max(1e-9);
         // Nothing that is never negative gets a negative axis.
         let floor = if low >= 0.0 { (low - room).max(0.0) } else { low - room };
