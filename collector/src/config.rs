@@ -214,6 +214,7 @@ mod tests {
             .collect();
         let config = config::parse::<CollectorConfig>(&uncommented).unwrap();
         assert_eq!((config.notify.email.len(), config.notify.webhook.len()), (1, 1));
+        assert_eq!(config.notify.alertmanager.len(), 1);
         assert!(
             config.push_url.is_some()
                 && config.evaluate.rules.is_some()

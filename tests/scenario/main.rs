@@ -2,6 +2,7 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod alertmanager;
 mod clock;
 mod config;
 mod consent;
@@ -20,6 +21,7 @@ mod neighbour;
 mod notice;
 mod office;
 mod outage;
+mod outlets;
 mod peer;
 mod plugin;
 mod points;
@@ -32,4 +34,5 @@ mod remote_write;
 mod service;
 mod silence;
 mod sla;
+mod triage;
 mod trust;

@@ -14,6 +14,7 @@
 mod absence;
 mod account;
 pub mod adversary;
+mod alertmanager;
 pub mod bed;
 mod binary;
 pub mod consent;
@@ -48,6 +49,7 @@ pub mod wiretap;
 
 pub use absence::{AbsenceResult, absence_campaign};
 pub use account::Account;
+pub use alertmanager::Alertmanager;
 pub use bed::{Bed, BedPlan, HOSPITAL, Home, stdout};
 pub use binary::{shipped_bin, workspace_bin};
 pub use enroll::{EnrollPlan, EnrollResult, enroll_campaign};

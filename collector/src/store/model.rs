@@ -279,6 +279,8 @@ pub struct Outgoing {
 /// What one evaluation wants kept, all or nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EvaluationRows {
+    /// Where in the stream it began.
+    pub after: u64,
     /// The stream position up to which it looked.
     pub position: u64,
     /// Parts of its state, replaced by name.

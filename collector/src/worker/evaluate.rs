@@ -8,6 +8,7 @@
 //! Forecasts read weeks of history and change slowly: they are asked once a minute. In between
 //! their conditions stand as they are.
 
+use super::agreed::Agreed;
 use crate::{
     ingest::commit::Committer,
     metrics::Metrics,
@@ -22,6 +23,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, future::Future, pin::pin, sync::Arc, time::Duration};
 use tenken_collector_core::{
     desk::{
+        care::Cares,
         finding::Condition,
         incident::{Incident, Phase},
         rule::{Need, RuleSet},
@@ -114,7 +116,7 @@ impl Evaluator {
         self.committer.journal(Entry::Heartbeat).await?;
         let clock = self.store.clock().clone();
         let started = clock.mono();
-        let outgoing = advance(&self.store, &self.outlets).await?;
+        let outgoing = advance(&self.store, &self.outlets, &self.holidays).await?;
         if outgoing > 0 {
             self.wake.notify_one();
         }
@@ -138,18 +140,33 @@ pub enum TickError {
     Store(#[from] StoreError),
 }
 
-/// Evaluates every tick that was not yet; answers how many notices were queued.
-pub async fn advance(store: &Store, outlets: &Outlets) -> Result<usize, StoreError> {
+/// Evaluates every tick that was not yet; answers how many notices were queued. Where another worker
+/// does the same, each tick is kept once.
+pub async fn advance(
+    store: &Store,
+    outlets: &Outlets,
+    holidays: &Arc<HolidayList>,
+) -> Result<usize, StoreError> {
+    let mut agreed = Agreed::default();
     let mut state = State::load(store).await?;
     let mut position = store.checkpoint("evaluate").await?;
     let mut queued = 0;
     loop {
         let steps = store.tick_after(position).await?;
         let Some(tick) = steps.last() else { return Ok(queued) };
-        position = tick.position;
         let actions = state.take(&steps);
-        store.project_until(position).await?;
-        queued += evaluate_tick(store, outlets, &mut state, tick, &actions).await?;
+        store.project_until(tick.position).await?;
+        let cares = agreed.cares(store, holidays, tick.committed).await?;
+        let mut rows = evaluate_tick(store, outlets, &mut state, tick, (&actions, &cares)).await?;
+        (rows.after, rows.position) = (position, tick.position);
+        if store.save_evaluation(&rows).await? {
+            position = tick.position;
+            queued += rows.outbox.len();
+        } else {
+            // Another worker was faster.
+            state = State::load(store).await?;
+            position = store.checkpoint("evaluate").await?;
+        }
     }
 }
 
@@ -227,17 +244,14 @@ async fn evaluate_tick(
     outlets: &Outlets,
     state: &mut State,
     tick: &Stored,
-    actions: &[IncidentAction],
-) -> Result<usize, StoreError> {
+    (actions, cares): (&[IncidentAction], &Cares),
+) -> Result<EvaluationRows, StoreError> {
     let as_of = tick.committed;
     let minute = |t: Timestamp| t.as_secs().div_euclid(FORECAST_EVERY_S);
     let forecast_tick = minute(as_of) != minute(state.last_tick);
     state.last_tick = as_of;
     let Some(rules) = &state.rules else {
-        let rows =
-            EvaluationRows { position: tick.position, state: state.rows(), ..EvaluationRows::default() };
-        store.save_evaluation(&rows).await?;
-        return Ok(0);
+        return Ok(EvaluationRows { state: state.rows(), ..EvaluationRows::default() });
     };
     let needs: Vec<Need> =
         rules.needs().into_iter().filter(|n| forecast_tick || n.history <= SHORT_HISTORY).collect();
@@ -251,11 +265,11 @@ async fn evaluate_tick(
         devices: &devices,
         conditions: &state.conditions,
         incidents: &incidents,
+        cares,
         actions,
     });
     state.conditions.clone_from(&evaluation.conditions);
     let mut rows = rows_of(&evaluation, outlets, as_of);
-    rows.position = tick.position;
     rows.state = state.rows();
     if forecast_tick {
         let kept: Vec<&String> = rows.forecasts.iter().map(|f| &f.name).collect();
@@ -264,9 +278,7 @@ async fn evaluate_tick(
     } else {
         rows.forecasts.clear();
     }
-    let queued = rows.outbox.len();
-    store.save_evaluation(&rows).await?;
-    Ok(queued)
+    Ok(rows)
 }
 
 fn rows_of(evaluation: &Evaluation, outlets: &Outlets, as_of: Timestamp) -> EvaluationRows {
@@ -281,7 +293,7 @@ fn rows_of(evaluation: &Evaluation, outlets: &Outlets, as_of: Timestamp) -> Eval
         .iter()
         .map(|forecast| NamedJson { name: forecast_name(forecast), json: write(forecast) });
     let outbox = evaluation.notices.iter().flat_map(|notice| {
-        outlets.wanting(notice).map(|channel| Outgoing { notice: notice.clone(), channel: channel.clone() })
+        outlets.wanting(notice).map(|channel| Outgoing { notice: notice.clone(), channel })
     });
     EvaluationRows {
         incidents: incidents.collect(),
@@ -316,6 +328,7 @@ async fn load_devices(
         let (probe, subject, state, at) = (row.probe, row.subject, row.state, row.at);
         checks.entry(row.device).or_default().push(CheckInput { probe, subject, state, at });
     }
+    let identities = store.identities(as_of).await?;
     let mut devices = Vec::new();
     for device in store.devices().await?.into_iter().filter(|d| d.approved.is_some() && d.revoked.is_none()) {
         let all = store.series(device.id).await?;
@@ -324,6 +337,8 @@ async fn load_devices(
             device: device.id,
             hospital: device.hospital,
             label: device.label,
+            group: device.group,
+            identity: identities.get(&device.id).copied().unwrap_or_default(),
             expected_interval: expected_interval(store, &all).await?,
             last_received: seen.map(|s| s.received),
             clock: seen.and_then(|s| match s.clock.source {
@@ -409,14 +424,14 @@ mod tests {
         for entry in entries {
             store.append(vec![entry]).await.unwrap();
         }
-        assert_eq!(advance(&store, &outlets).await.unwrap(), 0);
+        assert_eq!(advance(&store, &outlets, &Arc::default()).await.unwrap(), 0);
         let position = store.checkpoint("evaluate").await.unwrap();
         assert_eq!(position, store.position().await.unwrap());
         let state = State::load(&store).await.unwrap();
         assert!(state.rules.is_some() && state.last_tick > Timestamp::MIN);
 
         let before = store.digest().await.unwrap();
-        assert_eq!(advance(&store, &outlets).await.unwrap(), 0);
+        assert_eq!(advance(&store, &outlets, &Arc::default()).await.unwrap(), 0);
         assert_eq!(store.digest().await.unwrap(), before);
         store.close().await;
     }
@@ -426,7 +441,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = store(dir.path()).await;
         store.append(vec![Entry::Heartbeat]).await.unwrap();
-        assert_eq!(advance(&store, &Outlets::default()).await.unwrap(), 0);
+        assert_eq!(advance(&store, &Outlets::default(), &Arc::default()).await.unwrap(), 0);
         assert_eq!(store.checkpoint("evaluate").await.unwrap(), store.position().await.unwrap());
         assert!(store.incidents().await.unwrap().is_empty() && store.forecasts().await.unwrap().is_empty());
         store.close().await;

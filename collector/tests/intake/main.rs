@@ -9,6 +9,7 @@
 mod admission;
 mod backup;
 mod chain;
+mod desk;
 mod enrollment;
 mod fact;
 mod filing;

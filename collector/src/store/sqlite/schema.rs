@@ -6,11 +6,12 @@
 use crate::store::StoreError;
 use sqlx::{Connection, SqlitePool, query, query_scalar, raw_sql};
 
-const SCRIPTS: [&str; 4] = [
+const SCRIPTS: [&str; 5] = [
     include_str!("0001_first.sql"),
     include_str!("0002_delivery.sql"),
     include_str!("0003_heads.sql"),
     include_str!("0004_facts.sql"),
+    include_str!("0005_desk.sql"),
 ];
 
 pub(super) async fn migrate(writer: &SqlitePool) -> Result<(), StoreError> {

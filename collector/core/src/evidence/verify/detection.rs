@@ -6,21 +6,25 @@
 //! that 甲 had approved, that was never in doubt, rejoined nor revoked, and of a check that had been
 //! good for longer than an incident before it could have gone on.
 //!
-//! Does not: know of forecasts, thresholds and silence; nor of the time before the first rules in the
-//! file.
+//! Does not: know of forecasts, thresholds and silence, nor of checks that a rule covers, as they
+//! belong to what that rule found before; nor of the time before the first rules in the file.
 
 use crate::{
     desk::{
+        care::Cares,
         finding::Condition,
         incident::{Incident, Phase},
         rule::{CheckIs, RuleSet, When},
     },
-    evaluation::{CheckInput, DeviceInput, EvaluationInput, evaluate},
+    evaluation::{CheckInput, DeviceInput, EvaluationInput, Identity, evaluate},
     intake::device_state::{Stretch, Uptime, judge},
     sla::heartbeat::HeartbeatRuns,
     stream::{Enrolled, IncidentAction},
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 use tenken_common::{
     batch::Batch,
     id::{DeviceId, HospitalId, Name},
@@ -74,7 +78,9 @@ impl Detector {
         }
         text.clone_into(&mut self.text);
         self.rules = RuleSet::parse(text).ok().map(|mut rules| {
-            rules.rules.retain(|rule| matches!(rule.when, When::Check(_)));
+            let covered: BTreeSet<Name> =
+                rules.rules.iter_mut().flat_map(|rule| std::mem::take(&mut rule.covers)).collect();
+            rules.rules.retain(|rule| matches!(rule.when, When::Check(_)) && !covered.contains(&rule.id));
             rules
         });
         for ward in self.wards.values_mut() {
@@ -224,6 +230,8 @@ impl Ward {
             device: id,
             hospital: self.hospital.clone(),
             label: self.label.clone(),
+            group: None,
+            identity: Identity::default(),
             expected_interval,
             last_received: self.received,
             clock: None,
@@ -239,6 +247,7 @@ impl Ward {
             devices: std::slice::from_ref(&device),
             conditions: &self.conditions,
             incidents: &open,
+            cares: &Cares::new(),
             actions,
         });
         self.conditions = evaluation.conditions;
@@ -262,7 +271,9 @@ fn is_good(probe: &Name, check: &Check, rules: &RuleSet, as_of: Timestamp) -> bo
         | When::Forecast(_)
         | When::Threshold(_)
         | When::ClockSkew(_)
-        | When::SilentDevice(_) => true,
+        | When::SilentDevice(_)
+        | When::SilentHospital(_)
+        | When::IdentityDoubt(_) => true,
     })
 }
 
