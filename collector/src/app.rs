@@ -21,7 +21,7 @@ use crate::{
     },
     pki::Pki,
     store::Store,
-    worker::{dispatch::StoreOutbox, evaluate::Evaluator},
+    worker::{dispatch::StoreOutbox, evaluate::Evaluator, remote_write::RemoteWriter, repeat::Repeater},
 };
 use anyhow::{Context, bail};
 use std::{future::Future, net::SocketAddr, path::Path, sync::Arc, time::Duration};
@@ -151,6 +151,13 @@ pub async fn start_at(config: CollectorConfig, clock: Arc<dyn Clock>) -> anyhow:
     let addresses = bound.addresses()?;
     let store = open_store_at(&config, clock.clone()).await?;
     let metrics = Arc::new(Metrics::new(clock.wall(), DEVICE_SERIES_MAX));
+    let remote_writer = match &config.remote_write {
+        Some(section) => {
+            let seed = clock.wall().as_micros().cast_unsigned();
+            Some(RemoteWriter::new(store.clone(), section, metrics.remote_write(), seed)?)
+        }
+        None => None,
+    };
     let devices = Arc::new(DeviceDirectory::load(&store).await?);
     let (committer, commit_loop) = committer(store.clone(), keys.clone());
     let rooms = Rooms {
@@ -172,19 +179,21 @@ pub async fn start_at(config: CollectorConfig, clock: Arc<dyn Clock>) -> anyhow:
         Evaluator::new(store.clone(), committer, outlets.clone(), metrics.clone(), wake.clone(), holidays);
     let dispatcher = Dispatcher::new(
         Arc::new(StoreOutbox::new(store.clone())),
-        outlets,
+        outlets.clone(),
         clock,
         metrics.clone(),
         DispatchLimits::default(),
     );
+    let repeater = Repeater::new(store.clone(), outlets);
     let interval = config.evaluate.interval.0;
-    let until: [_; 4] = std::array::from_fn(|_| stopping(stopped.clone()));
-    let [until_1, until_2, until_3, until_4] = until;
+    let until: [_; 6] = std::array::from_fn(|_| stopping(stopped.clone()));
+    let [until_1, until_2, until_3, until_4, until_5, until_6] = until;
     let (follow_store, guests) = (store.clone(), devices.watch());
     let (device, open) = (served.device.subscribe(), served.open.subscribe());
-    let workers = vec![
+    let mut workers = vec![
         tokio::spawn(async move { evaluator.run(interval, until_1).await }),
         tokio::spawn(async move { dispatcher.run(&wake, until_2).await }),
+        tokio::spawn(async move { repeater.run(until_5).await }),
         tokio::spawn(async move {
             tokio::select! {
                 () = devices.follow(&follow_store) => {}
@@ -198,6 +207,7 @@ pub async fn start_at(config: CollectorConfig, clock: Arc<dyn Clock>) -> anyhow:
             }
         }),
     ];
+    workers.extend(remote_writer.map(|writer| tokio::spawn(writer.run(until_6))));
     let limits = ListenerLimits::default();
     let serve = |socket, served, name| {
         let (observer, guests) = (metrics.listener(name), guests.clone());

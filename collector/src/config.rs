@@ -1,7 +1,7 @@
 //! The collector's configuration file. What was agreed with a hospital is not in it: contracts
 //! are loaded into the store, version by version.
 
-use crate::notify::NotifyConfig;
+use crate::{notify::NotifyConfig, remote_write::RemoteWriteConfig};
 use serde::Deserialize;
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -30,6 +30,8 @@ pub struct CollectorConfig {
     pub listen: ListenSection,
     pub evaluate: EvaluateSection,
     pub notify: NotifyConfig,
+    /// Without it devices' numbers stay here.
+    pub remote_write: Option<RemoteWriteConfig>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -65,6 +67,7 @@ impl Default for CollectorConfig {
             listen: ListenSection::default(),
             evaluate: EvaluateSection::default(),
             notify: NotifyConfig::default(),
+            remote_write: None,
         }
     }
 }
@@ -139,8 +142,14 @@ impl Check for CollectorConfig {
         }
         let mut notify = Problems::default();
         self.notify.check(&mut notify);
-        for problem in notify.iter() {
-            problems.push(format!("notify.{}", problem.key), problem.text.clone());
+        let mut remote_write = Problems::default();
+        if let Some(section) = &self.remote_write {
+            section.check(&mut remote_write);
+        }
+        for (section, found) in [("notify", notify), ("remote_write", remote_write)] {
+            for problem in found.iter() {
+                problems.push(format!("{section}.{}", problem.key), problem.text.clone());
+            }
         }
     }
 }
@@ -160,7 +169,8 @@ mod tests {
     fn everything_wrong_is_said_at_once() {
         let text = "names = ['rsc example']\npush_url = 'http://x'\nport = 1\n\
                     [listen]\ndevice = '0.0.0.0:1'\nenroll = '0.0.0.0:1'\nmetrics = 'here'\n\
-                    [evaluate]\ninterval = '10ms'\n[[notify.email]]\nname = 'desk'\nserver = ''\nfrom = 'x'\nto = []";
+                    [evaluate]\ninterval = '10ms'\n[[notify.email]]\nname = 'desk'\nserver = ''\nfrom = 'x'\nto = []\n\
+                    [remote_write]\nurl = 'http://example.jp/'";
         let problems = config::parse::<CollectorConfig>(text).unwrap_err();
         let keys: Vec<_> = problems.iter().map(|p| p.key.as_str()).collect();
         for key in [
@@ -171,6 +181,7 @@ mod tests {
             "listen.metrics",
             "evaluate.interval",
             "notify.email.0.server",
+            "remote_write.url",
         ] {
             assert!(keys.contains(&key), "{key} in {keys:?}");
         }
@@ -203,10 +214,12 @@ mod tests {
             .collect();
         let config = config::parse::<CollectorConfig>(&uncommented).unwrap();
         assert_eq!((config.notify.email.len(), config.notify.webhook.len()), (1, 1));
+        assert_eq!(config.notify.alertmanager.len(), 1);
         assert!(
             config.push_url.is_some()
                 && config.evaluate.rules.is_some()
                 && config.evaluate.holidays.is_some()
+                && config.remote_write.is_some()
         );
     }
 }

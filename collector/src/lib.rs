@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod notify;
 pub mod overview;
 pub mod pki;
+pub mod remote_write;
 pub mod seal;
 pub mod store;
 pub mod worker;

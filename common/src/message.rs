@@ -99,6 +99,7 @@ fn filled<V: AsRef<str>>(template: &str, values: &[(&str, V)]) -> String {
 }
 
 mod contract;
+mod desk;
 mod device;
 mod evidence;
 mod predict;
@@ -106,6 +107,7 @@ mod report;
 mod service;
 
 pub use contract::ContractText;
+pub use desk::DeskText;
 pub use device::DeviceText;
 pub use evidence::EvidenceText;
 pub use predict::PredictText;

@@ -4,6 +4,7 @@
 //! To accept a change of a help text on purpose, run the test with `TENKEN_BLESS=1` and read the
 //! difference. The wire's bytes are frozen: a change there is a new version.
 
+mod grafana;
 mod help;
 mod report;
 mod wire;

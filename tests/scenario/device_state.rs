@@ -22,7 +22,7 @@ fn name(text: &str) -> Name {
     Name::new(text).unwrap()
 }
 
-fn patches(state: PatchState, security: Option<u32>, oldest_at: Option<Timestamp>) -> Body {
+pub fn patches(state: PatchState, security: Option<u32>, oldest_at: Option<Timestamp>) -> Body {
     Body::Fact(Fact::PatchStatus(PatchStatus {
         probe: name("patches"),
         source: PatchSource::Apt,
@@ -38,7 +38,7 @@ fn patches(state: PatchState, security: Option<u32>, oldest_at: Option<Timestamp
     }))
 }
 
-fn pattern(defined_at: Timestamp) -> Body {
+pub fn pattern(defined_at: Timestamp) -> Body {
     Body::Fact(Fact::PatternFileStatus(PatternFileStatus {
         probe: name("antivirus"),
         source: PatternSource::ClamAv,

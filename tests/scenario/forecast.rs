@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 use tenken_collector_core::{
-    desk::{incident::Incident, notice::Notice, rule::RuleSet},
-    evaluation::{DeviceInput, Evaluation, EvaluationInput, evaluate},
+    desk::{care::Cares, incident::Incident, notice::Notice, rule::RuleSet},
+    evaluation::{DeviceInput, Evaluation, EvaluationInput, Identity, evaluate},
     intake::device_state::{Stretch, Uptime},
     predict::{
         forecast::{Outcome, Refusal},
@@ -62,6 +62,8 @@ impl Watch {
             device,
             hospital: HospitalId(name("minato")),
             label: name("ct-1"),
+            group: None,
+            identity: Identity::default(),
             expected_interval: MINUTE,
             last_received: Some(at(minute)),
             clock: None,
@@ -79,6 +81,7 @@ impl Watch {
             devices: &devices,
             conditions: &self.last.conditions,
             incidents: &incidents,
+            cares: &Cares::new(),
             actions: &[],
             predictions: &[],
         });

@@ -2,9 +2,11 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod alertmanager;
 mod clock;
 mod config;
 mod consent;
+mod dashboard;
 mod device_state;
 mod enrollment;
 mod evidence;
@@ -19,6 +21,7 @@ mod neighbour;
 mod notice;
 mod office;
 mod outage;
+mod outlets;
 mod peer;
 mod plugin;
 mod points;
@@ -27,7 +30,9 @@ mod probe;
 mod prometheus;
 mod proxy;
 mod rebuild;
+mod remote_write;
 mod service;
 mod silence;
 mod sla;
+mod triage;
 mod trust;

@@ -15,15 +15,13 @@ use tenken_common::{
     envelope::{Envelope, Payload},
     wire::v1::ReceivedBatch,
 };
-use tenken_tests::{Bed, BedPlan, free_port, recorder::Recorder, wait_until};
+use tenken_tests::{Bed, BedPlan, free_port, recorder::Recorder, stdout, wait_until};
 
 const BOUND: Duration = Duration::from_secs(60);
 const WORDS: [&str; 5] = ["山田", "YAMADA", "TARO", "P7654321", "0010,0010"];
 /// What is declared for each input, so that it is known that the input was read and sent.
-const DECLARED: [&str; 11] = [
-    "console", "detector", "tube", "lamp", "product", "scanner", "pacs", "room", "export", "station",
-    "modality",
-];
+const DECLARED: [&str; 10] =
+    ["console", "tube", "lamp", "product", "scanner", "pacs", "room", "export", "station", "modality"];
 /// The probes that read them.
 const PROBES: [&str; 8] =
     ["revisions", "counters", "pattern_files", "services", "plugins", "textfiles", "scrapes", "neighbours"];
@@ -57,10 +55,10 @@ fn a_patients_name_reaches_neither_the_spool_nor_the_wire() {
     }
 }
 
-/// The test finds what it looks for: a name that the configuration declares does leave.
+/// The test finds what it looks for: a name that the configuration declares, label and value, does leave.
 #[test]
 fn a_declared_name_leaves_and_is_found() {
-    let (_, heard) = Ward::open(&["YAMADA"]).live();
+    let (_, heard) = Ward::open(&["patient", "YAMADA"]).live();
     assert!(contains(&heard, "YAMADA"));
 }
 
@@ -90,6 +88,7 @@ impl Ward {
         let _collector = self.bed.start_collector();
         let home = self.bed.enroll("ct-1");
         self.bed.write_agent(&home, &self.config());
+        stdout(&self.bed.agent(&home, &["check-config"]));
         let recorder =
             Recorder::start(port, self.bed.device_port, &self.bed.dir().join("collector/pki"), &home.state);
         recorder.hold(true);
@@ -121,6 +120,7 @@ impl Ward {
         let at = |name: &str| self.inputs.join(name).display().to_string();
         let write = |name: &str, text: &str| fs::write(at(name), text).expect("the folder is ours");
         write("P7654321.txt", "YAMADA^TARO 山田太郎 (0010,0010)\n");
+        write("YAMADA.version", "YAMADA^TARO VERSION 3.2 P7654321\n");
         write("P7654321.json", "{\"YAMADA^TARO\": {\"exposures\": 4711}, \"(0010,0010)\": \"P7654321\"}");
         write("P7654321.csv", "YAMADA,hours\nTARO,815\n");
         write("YAMADA.def", "山田太郎 P7654321 CurDefs=20261124 (0010,0010)\n");
@@ -130,11 +130,12 @@ impl Ward {
         fs::set_permissions(at("YAMADA.sh"), fs::Permissions::from_mode(0o755)).expect("the file is ours");
         let (text, sheet, script) = (at("P7654321.txt"), at("P7654321.csv"), at("YAMADA.sh"));
         let (json, definitions, prom) = (at("P7654321.json"), at("YAMADA.def"), at("*.prom"));
+        let version = at("YAMADA.version");
         let (web, names) = (self.exporter.port, &self.declared);
         format!(
             "[push]\ninterval = '1s'\nreport = '1s'\nretry_first = '100ms'\nretry_max = '1s'\n\
              [probes]\nnames = {names}\n\
-             [[probes.revisions]]\nname = 'console'\nfile = '{text}'\n\
+             [[probes.revisions]]\nname = 'console'\nfile = '{version}'\npattern = 'VERSION ([0-9.]+)'\n\
              [[probes.revisions]]\nname = 'detector'\nfile = '{json}'\njson = '/(0010,0010)'\n\
              [[probes.counters]]\nname = 'tube'\nquantity = 'exposures'\nrated_life = 400000\n\
              file = '{json}'\njson = '/YAMADA^TARO/exposures'\n\
@@ -143,7 +144,7 @@ impl Ward {
              [[probes.counters]]\nname = 'door'\nquantity = 'cycles'\ncommand = ['{script}']\n\
              [[probes.pattern_files]]\nname = 'product'\nfile = '{definitions}'\n\
              pattern = 'CurDefs=(\\d{{8}})'\ndate = '%Y%m%d'\n\
-             [[probes.pattern_files]]\nname = 'scanner'\ncommand = ['{script}']\npattern = '(.*)'\n\
+             [[probes.pattern_files]]\nname = 'scanner'\nfile = '{text}'\npattern = '(.*)'\n\
              [[probes.services]]\nname = 'pacs'\nprocess = 'YAMADA^TARO'\n\
              [[probes.plugins]]\nname = 'room'\ncommand = ['{script}', 'P7654321']\nmetrics = ['load']\n\
              [[probes.textfiles]]\nname = 'export'\nfile = '{prom}'\nmetrics = ['kept']\n\

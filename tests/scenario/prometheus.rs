@@ -2,7 +2,7 @@
 
 use crate::office::metrics;
 use std::{fs, path::PathBuf, time::Duration};
-use tenken_collector::metrics::family::Family;
+use tenken_collector::{metrics::family::Family, remote_write::encode::NAME_PREFIX};
 use tenken_tests::{
     PromSample, Prometheus,
     bed::{Bed, BedPlan, ROUND_THE_CLOCK, stdout},
@@ -11,7 +11,7 @@ use tenken_tests::{
 
 const BOUND: Duration = Duration::from_secs(30);
 
-fn packaged(name: &str) -> PathBuf {
+pub fn packaged(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../packaging/prometheus")
         .join(name)
@@ -29,9 +29,9 @@ fn prometheus_sees_devices_agreements_and_incidents() {
     let _collector = bed.start_collector();
     let home = bed.enroll("ct-1");
     let _agent = bed.start_agent(&home);
-    let rules = packaged("tenken.rules.yml");
+    let (recording, alerts) = (packaged("recording.rules.yml"), packaged("alerts.rules.yml"));
     let target = format!("127.0.0.1:{}", bed.metrics_port);
-    let prometheus = Prometheus::start(bed.dir(), &[target], &[&rules]);
+    let prometheus = Prometheus::start(bed.dir(), &[target], &[&recording, &alerts]);
 
     let ct =
         |family: &str| format!("{family}{{device=\"{}\",hospital=\"minato\",name=\"ct-1\"}}", home.device);
@@ -64,7 +64,7 @@ fn prometheus_sees_devices_agreements_and_incidents() {
         holds(&prometheus, &condition);
     }
     a_closed_contract_has_no_value(&prometheus);
-    every_alert_asks_for_what_exists(&prometheus);
+    every_rule_asks_for_what_exists(&prometheus);
     let checked = promtool(&["check", "metrics"], &metrics(&bed));
     let said = [checked.stdout.as_slice(), &checked.stderr].concat();
     assert!(checked.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
@@ -96,33 +96,88 @@ fn a_closed_contract_has_no_value(prometheus: &Prometheus) {
     holds(prometheus, "tenken_sla_uptime_verdict{contract=\"minato-closed\",verdict=\"unknown\"} == 1");
 }
 
-/// As Prometheus itself read the packaged rules.
-fn every_alert_asks_for_what_exists(prometheus: &Prometheus) {
+/// What a rule is called and what it asks for, as Prometheus itself read it.
+struct Rule {
+    name: String,
+    query: String,
+    is_alert: bool,
+}
+
+fn rules(prometheus: &Prometheus) -> Vec<Rule> {
     let answer = http::get(prometheus.port(), "/api/v1/rules").unwrap();
     let parsed: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
     let groups = parsed["data"]["groups"].as_array().unwrap();
-    let rules: Vec<_> = groups.iter().flat_map(|g| g["rules"].as_array().unwrap()).collect();
-    assert!(rules.len() >= 10, "{parsed}");
-    for rule in rules {
-        let expr = rule["query"].as_str().unwrap();
-        // Panics where Prometheus refuses it.
-        prometheus.query(expr);
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let of = |rule: &serde_json::Value| {
         assert_ne!(rule["health"], "err", "{rule}");
-        let words = expr.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '"');
-        for word in words.filter(|w| w.starts_with("tenken_")) {
-            assert!(Family::ALL.iter().any(|f| f.as_str() == word), "{word} in {expr}");
+        Rule { name: text(&rule["name"]), query: text(&rule["query"]), is_alert: rule["type"] == "alerting" }
+    };
+    groups.iter().flat_map(|g| g["rules"].as_array().unwrap()).map(of).collect()
+}
+
+/// Panics where a query names something that is neither a metric of the collector nor recorded.
+pub fn asks_for_what_exists(prometheus: &Prometheus, query: &str) {
+    let recorded = rules(prometheus).into_iter().filter(|rule| !rule.is_alert);
+    let recorded: Vec<String> = recorded.map(|rule| rule.name).collect();
+    let words = query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '"' && c != ':');
+    for word in words {
+        let of_histogram = word.strip_suffix("_bucket").unwrap_or(word);
+        let exists = if word.contains(':') {
+            recorded.iter().any(|name| name == word)
+        } else if word.starts_with("tenken_") && !word.starts_with(NAME_PREFIX) {
+            Family::ALL.iter().any(|f| f.as_str() == of_histogram)
+        } else {
+            true
+        };
+        assert!(exists, "{word} in {query}");
+    }
+}
+
+fn every_rule_asks_for_what_exists(prometheus: &Prometheus) {
+    let rules = rules(prometheus);
+    let alerts = rules.iter().filter(|rule| rule.is_alert).count();
+    assert!(alerts >= 25 && rules.len() - alerts >= 10, "{alerts} of {}", rules.len());
+    for rule in rules {
+        // Panics where Prometheus refuses it.
+        prometheus.query(&rule.query);
+        asks_for_what_exists(prometheus, &rule.query);
+        if rule.is_alert {
+            has_cases_for_and_against(&rule.name);
+        } else {
+            assert!(rule.name.split(':').count() == 3, "{} is no level:metric:operations", rule.name);
         }
     }
 }
 
+/// In the tests that promtool runs.
+fn has_cases_for_and_against(alert: &str) {
+    let texts = ["alerts.rules.test.yml", "alerts.days.rules.test.yml"]
+        .map(|file| fs::read_to_string(packaged(file)).unwrap());
+    let texts = texts.concat();
+    let blocks = texts.split("  - name: ").filter(|block| block.lines().next() == Some(alert));
+    let block = blocks.collect::<String>();
+    let expected: Vec<&str> = block.lines().filter(|line| line.trim().starts_with("exp_samples: ")).collect();
+    let none = expected.iter().filter(|line| line.ends_with(" []")).count();
+    assert!(
+        none > 0 && expected.len() > none,
+        "{alert} has {} cases, {none} of them against",
+        expected.len()
+    );
+}
+
 #[test]
 fn the_packaged_files_are_clean() {
-    for (command, file) in
-        [("config", "prometheus.yml"), ("rules", "tenken.rules.yml"), ("test", "tenken.rules.test.yml")]
-    {
-        let path = packaged(file).display().to_string();
-        let args = if command == "test" { ["test", "rules", &path] } else { ["check", command, &path] };
-        let output = promtool(&args, "");
-        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let runs = [
+        ["check", "config", "prometheus.yml"],
+        ["check", "rules", "recording.rules.yml"],
+        ["check", "rules", "alerts.rules.yml"],
+        ["test", "rules", "recording.rules.test.yml"],
+        ["test", "rules", "alerts.rules.test.yml"],
+        ["test", "rules", "alerts.days.rules.test.yml"],
+    ];
+    for [command, what, file] in runs {
+        let output = promtool(&[command, what, &packaged(file).display().to_string()], "");
+        let said = [output.stdout.as_slice(), &output.stderr].concat();
+        assert!(output.status.success(), "{command} {file}: {}", String::from_utf8_lossy(&said));
     }
 }

@@ -17,6 +17,8 @@ fn only_a_silence_that_the_collector_heard_is_one() {
     let _service = office.start_service();
     let mut agent = office.bed.start_agent(&home);
     office.wait_for_service(&home);
+    // The gauges are those of a tick.
+    office.wait_for_ticks(1);
     assert_eq!(shown(&office, &home, "fresh"), "1");
 
     agent.kill();

@@ -36,12 +36,12 @@ fn built() -> PathBuf {
     fs::canonicalize(profile_folder).expect("the folder of this very test")
 }
 
-/// One program as it is shipped (the `dist` profile), for what costs are measured of.
+/// One program as it is shipped to devices (the `device` profile), for what costs are measured of.
 pub fn shipped_bin(name: &str) -> PathBuf {
     let folder = workspace_bin(name);
     let target = folder.ancestors().nth(2).expect("target/<profile>/<program>");
-    build(&["--bin", name, "--quiet", "--profile", "dist"], target);
-    target.join("dist").join(name)
+    build(&["--bin", name, "--quiet", "--profile", "device"], target);
+    target.join("device").join(name)
 }
 
 fn build(args: &[&str], target: &Path) {

@@ -1,6 +1,6 @@
 //! What an agent costs its device, beside what peers cost the same machine at the same time.
 //!
-//! Holds: the program is the one that ships (the `dist` profile); a real collector takes the agents' batches over TLS; the agents run with the probes and
+//! Holds: the program is the one that ships (the `device` profile); a real collector takes the agents' batches over TLS; the agents run with the probes and
 //! intervals that ship, on either engine of the spool. Processor time is that of the process and of
 //! the children that it waited for, from the kernel's accounts; memory is its share (PSS). Peers that
 //! are not installed are said to be missing. The costly probes run daily; within the hour they run
@@ -62,7 +62,9 @@ pub fn footprint(minutes: u32) -> FootprintResult {
     ];
     let mut missing = Vec::new();
     let monitrc = bed.path("monitrc");
-    fs::write(&monitrc, "set daemon 60\nset pidfile /dev/null\ncheck system localhost\n  if loadavg (1min) > 90 then exec \"/bin/true\"\ncheck filesystem root with path /\n  if space usage > 99% then exec \"/bin/true\"\n").unwrap();
+    // It removes its pid file when it ends, whatever file that is.
+    let pidfile = bed.path("monit.pid");
+    fs::write(&monitrc, format!("set daemon 60\nset pidfile {pidfile}\ncheck system localhost\n  if loadavg (1min) > 90 then exec \"/bin/true\"\ncheck filesystem root with path /\n  if space usage > 99% then exec \"/bin/true\"\n")).unwrap();
     // monit reads no file that others may read.
     fs::set_permissions(&monitrc, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let collectd = bed.path("collectd.conf");

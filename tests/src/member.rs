@@ -30,7 +30,7 @@ use tenken_common::{
     limit,
     observation::{Body, Observation, Sample},
     statement::{SlotFile, to_armour},
-    time::{Clock, ClockQuality, SystemClock},
+    time::{Clock, ClockQuality, Moment, SystemClock, Timestamp},
     tls::{self, Identity},
     trust::TrustDocument,
     unit::Unit,
@@ -161,6 +161,24 @@ impl Member {
                 Observation { at: self.clock.now(), category: Category::Performance, subject, body }
             })
             .collect();
+        self.spool.append(&observations).expect("memory takes it");
+    }
+
+    /// Records a number of a subject at each of these times: what it saw while it was away.
+    pub fn record_line(
+        &mut self,
+        (category, probe, subject): (Category, &str, &str),
+        (name, unit): (&str, Unit),
+        points: impl IntoIterator<Item = (Timestamp, f64)>,
+    ) {
+        let now = self.clock.now();
+        let observation = |(wall, value)| {
+            let quantities = quantity(name, unit, value).into_iter().collect();
+            let body = Body::Sample(Sample { probe: Name::of_outside(probe), quantities });
+            let at = Moment { wall, ..now };
+            Observation { at, category, subject: Name::of_outside(subject), body }
+        };
+        let observations: Vec<Observation> = points.into_iter().map(observation).collect();
         self.spool.append(&observations).expect("memory takes it");
     }
 

@@ -38,7 +38,7 @@ umount -l /tmp/old
 cd /
 rm -rf /var/lib/tenken-agent /etc/systemd/system/tenken-agent.service*
 export container=other
-exec /lib/systemd/systemd --system --unit=basic.target --log-target=null --show-status=0
+exec /lib/systemd/systemd --system --unit=basic.target --log-target=journal --show-status=0
 "#;
 
 /// What one probe said inside of the unit.
@@ -99,7 +99,13 @@ impl System {
 
     fn must(&self, command: &[&str]) -> String {
         let output = self.run(command);
-        assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let said = || {
+            let status = self.run(&["systemctl", "status", "--no-pager", "--full", UNIT]);
+            let journal = self.run(&["journalctl", "--no-pager", "--lines=20", "--output=cat"]);
+            let err = String::from_utf8_lossy(&output.stderr).into_owned();
+            [err, stdout(&status), stdout(&journal)].join("\n")
+        };
+        assert!(output.status.success(), "{command:?}: {}", said());
         stdout(&output)
     }
 
@@ -122,7 +128,7 @@ impl System {
         let text = fs::read_to_string(self.path("/run/probes.json")).unwrap();
         let shown: Vec<Value> = serde_json::from_str(&text).unwrap();
         let said = |one: &Value| Said {
-            probe: one["probe"].as_str().unwrap_or_default().to_owned(),
+            probe: one["name"].as_str().unwrap_or_default().to_owned(),
             values: one["values"].as_array().map_or(0, Vec::len),
             state: one["state"].as_str().unwrap_or_default().to_owned(),
             reason: one["error"].as_str().unwrap_or_default().to_owned(),
@@ -157,6 +163,7 @@ pub fn unit() -> UnitReport {
         }
     };
     for said in base.iter().chain(&smart) {
+        judge(said.state != "failed", format!("{said:?}"));
         judge(said.values > 0 || !said.reason.is_empty(), format!("neither values nor a reason: {said:?}"));
     }
 

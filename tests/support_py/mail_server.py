@@ -4,6 +4,8 @@ usage: mail_server.py FOLDER FAILURES USER PASSWORD
 
 FOLDER holds server.pem and server.key. The port is written to FOLDER/port, each mail that was
 taken to FOLDER/000001.json and so on. The first FAILURES mails are answered with 451.
+What a recipient's name begins with is how it is treated: `gone` is refused for good, `grey` is told
+to come back later the first time, and for `slow` the server answers no more.
 """
 
 import asyncio
@@ -20,6 +22,18 @@ class Mailbox:
         self.folder = folder
         self.failures_left = failures
         self.taken = 0
+        self.greeted = set()
+
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        if address.startswith("gone"):
+            return "550 5.1.1 nobody of that name"
+        if address.startswith("slow"):
+            await asyncio.sleep(3600)
+        if address.startswith("grey") and address not in self.greeted:
+            self.greeted.add(address)
+            return "451 4.7.1 greylisted, please come back"
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 yes"
 
     async def handle_DATA(self, server, session, envelope):
         if self.failures_left > 0:

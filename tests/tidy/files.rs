@@ -33,9 +33,10 @@ const TOP: [&str; 20] = [
 ];
 
 /// The catalogue of both languages, and the calendar's names of holidays, which are data.
-const JAPANESE: [&str; 8] = [
+const JAPANESE: [&str; 9] = [
     "common/src/message.rs",
     "common/src/message/contract.rs",
+    "common/src/message/desk.rs",
     "common/src/message/device.rs",
     "common/src/message/evidence.rs",
     "common/src/message/predict.rs",

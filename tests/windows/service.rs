@@ -2,11 +2,26 @@
 
 use crate::wine::{Wine, named};
 use std::{fs, time::Duration};
-use tenken_common::{batch::RecRun, id::RecId};
-use tenken_tests::{Account, Bed, BedPlan, Home, wait_until};
+use tenken_agent::{
+    identity,
+    spool::{ChainStart, EngineKind, SpoolConfig},
+};
+use tenken_common::{
+    batch::RecRun,
+    id::RecId,
+    time::{Clock, Moment, Monotonic, SystemClock},
+};
+use tenken_tests::{Account, Bed, BedPlan, Home, month::Month, wait_until};
 
 const BOUND: Duration = Duration::from_secs(60);
 const CONFIG: &str = "C:/tenken/agent.toml";
+const PROGRAM: &str = "C:/tenken/tenken-agent.exe";
+/// In the test of a full spool; a device has 64 MiB.
+const CAP: u64 = 4 * 1024 * 1024;
+/// More hours than fit it.
+const HOURS_MAX: u32 = 24 * 60;
+/// The manager itself waits for 30 s, and then says 1053.
+const RUNNING_WITHIN: Duration = Duration::from_secs(8);
 
 /// A bed, a Windows in it, and the agent there.
 struct Stage {
@@ -24,6 +39,16 @@ impl Stage {
         Self { wine, bed }
     }
 
+    /// A device is enrolled as everywhere; needs a running collector.
+    fn enroll(&self, agent: &str) -> Home {
+        let applicant = self.bed.applicant("ct-1");
+        self.configure(agent);
+        let slot = self.wine.drive("tenken/ct-1.slot");
+        fs::copy(self.bed.path("ct-1.slot"), slot).unwrap();
+        let said = self.done(&["enroll", "--slot", "C:/tenken/ct-1.slot"], "");
+        Home { device: self.bed.approve("ct-1", &said), ..applicant }
+    }
+
     fn configure(&self, more: &str) {
         let text = format!("state_dir = \"C:/tenken/state\"\nlanguage = \"en\"\n{more}");
         fs::write(self.wine.drive("tenken/agent.toml"), text).unwrap();
@@ -32,7 +57,7 @@ impl Stage {
     /// One command of the agent: whether it succeeded, and what it said.
     fn agent(&self, args: &[&str]) -> (bool, String) {
         let all = [&["--config", CONFIG], args].concat();
-        let output = self.wine.run("C:/tenken/tenken-agent.exe", &all);
+        let output = self.wine.run(PROGRAM, &all);
         let said = [output.stdout, output.stderr].concat();
         (output.status.success(), String::from_utf8_lossy(&said).replace('\r', ""))
     }
@@ -70,15 +95,7 @@ fn a_service_keeps_every_record_through_kill_and_absence() {
     let stage = Stage::new();
     let Stage { wine, bed } = &stage;
     let mut collector = bed.start_collector();
-    let agent = BedPlan::default().agent;
-
-    // A device is enrolled as everywhere.
-    let applicant = bed.applicant("ct-1");
-    stage.configure(&agent);
-    let slot = wine.drive("tenken/ct-1.slot");
-    fs::copy(bed.path("ct-1.slot"), slot).unwrap();
-    let said = stage.done(&["enroll", "--slot", "C:/tenken/ct-1.slot"], "");
-    let home = Home { device: bed.approve("ct-1", &said), ..applicant };
+    let home = stage.enroll(&BedPlan::default().agent);
 
     let (success, said) = stage.agent(&["service", "status"]);
     assert!(!success && said.contains("not installed"), "{said}");
@@ -143,6 +160,76 @@ fn a_service_keeps_every_record_through_kill_and_absence() {
     assert!(!success && said.contains("not installed"), "{said}");
     assert!(wine.drive("tenken/state").is_dir(), "records and keys stay");
     println!("{account}; {kept} records before the kill");
+}
+
+/// Fills the spool, up to the first record that had to go, by the product's own `open` and `append`;
+/// an urgent record is the oldest. Gives its id.
+fn fill(stage: &Stage) -> RecId {
+    let state = stage.wine.drive("tenken/state");
+    let enrolled = identity::load(&state).unwrap();
+    let start = ChainStart { device: enrolled.device, epoch: enrolled.epoch, genesis: enrolled.genesis };
+    let config = SpoolConfig { dir: state.join("spool"), engine: EngineKind::default(), room: CAP.into() };
+    let now = SystemClock::new().now();
+    let first = Moment { boot: now.boot, mono: Monotonic(0), wall: now.wall.minus(BOUND * 60 * HOURS_MAX) };
+    let mut month = Month::of_this_machine(1, first);
+    let mut spool = tenken_agent::spool::open(&config, start).unwrap();
+    let alarm = spool.append(&[month.alarm()]).unwrap().expect("one record").to;
+    for _ in 0..HOURS_MAX {
+        if spool.stats().evicted > 0 {
+            break;
+        }
+        let hour: Vec<_> = (0..60).flat_map(|_| month.minute()).collect();
+        spool.append(&hour).unwrap();
+    }
+    assert!(spool.stats().evicted > 0, "the spool is not full: {:?}", spool.stats());
+    spool.close().unwrap();
+    alarm
+}
+
+#[test]
+fn a_full_spool_and_no_network_do_not_keep_the_manager_waiting() {
+    let stage = Stage::new();
+    let Stage { wine, bed } = &stage;
+    let mut collector = bed.start_collector();
+    let home = stage.enroll(&format!("{}[spool]\ncap = \"{}MiB\"\n", BedPlan::default().agent, CAP >> 20));
+    stage.done(&["service", "install"], "is installed");
+    collector.terminate();
+    collector.wait(BOUND);
+    let alarm = fill(&stage);
+
+    // Somebody has the spool open, so that the service cannot have it: the manager is told Running
+    // all the same, at once.
+    let mut other = wine.spawn(PROGRAM, &["--config", CONFIG, "run"]);
+    let before = stage.status_when("the full spool in use", |status| number(status, "waiting") > 1_000);
+    let clock = SystemClock::new();
+    let asked = clock.mono();
+    stage.done(&["service", "start"], "is started");
+    let took = clock.mono().saturating_since(asked);
+    assert!(took < RUNNING_WITHIN, "{took:?}");
+    let unchanged = stage.status_when("a status", |_| true);
+    assert_eq!(unchanged["started"], before["started"], "the service has no spool yet");
+    other.kill();
+    other.wait(BOUND);
+    // On a machine that is busy the service may have given up waiting for it by now.
+    stage.agent(&["service", "start"]);
+
+    // Then it has, and records on; nobody can be reached.
+    let full = stage.status_when("the service with the full spool", |status| {
+        status["started"] != before["started"] && number(status, "waiting") > 1_000
+    });
+    assert_eq!(number(&full, "corrupt"), 0, "{full}");
+
+    // What did not have to go for lack of room is delivered, and what had is declared.
+    let mut collector = bed.start_collector();
+    stage.status_when("an empty spool", |status| number(status, "waiting") < 20);
+    stage.done(&["service", "stop"], "is stopped");
+    collector.terminate();
+    collector.wait(BOUND);
+    let mut account = Account::of(bed.dir(), &bed.database(), &home.device);
+    account.say(RecRun::one(alarm));
+    assert_eq!(account.faults(), 0, "{account}");
+    assert!(account.stored() > 1_000, "{account}; {before}");
+    println!("Running after {took:.1?}; {account}");
 }
 
 #[test]

@@ -53,14 +53,23 @@ impl Wine {
 
     /// Runs a program to its end. Its output goes through files: what it starts keeps pipes open.
     pub fn run(&self, program: &str, args: &[&str]) -> Output {
+        let (mut process, name) = self.begin(program, args);
+        let status = process.wait(BOUND);
+        let text = |end| fs::read(self.logs.join(format!("{name}.{end}"))).unwrap();
+        Output { status, stdout: text("stdout"), stderr: text("stderr") }
+    }
+
+    /// Starts a program that ends when its handle goes.
+    pub fn spawn(&self, program: &str, args: &[&str]) -> Process {
+        self.begin(program, args).0
+    }
+
+    fn begin(&self, program: &str, args: &[&str]) -> (Process, String) {
         self.runs.set(self.runs.get() + 1);
         let name = format!("wine-{:03}", self.runs.get());
         let mut command = Command::new(named("TENKEN_WINE"));
         command.arg(program).args(args);
-        let mut process = Process::start(&self.logs, &name, surroundings(&mut command, &self.prefix));
-        let status = process.wait(BOUND);
-        let text = |end| fs::read(self.logs.join(format!("{name}.{end}"))).unwrap();
-        Output { status, stdout: text("stdout"), stderr: text("stderr") }
+        (Process::start(&self.logs, &name, surroundings(&mut command, &self.prefix)), name)
     }
 }
 

@@ -113,7 +113,9 @@ impl Probe for Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(unix)]
     use crate::probes::testing::run_here;
+    #[cfg(unix)]
     use tenken_common::observation::Body;
 
     fn spec(fields: &str) -> CounterSpec {

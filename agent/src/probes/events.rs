@@ -1,18 +1,26 @@
-//! Errors in the system's log, counted by source: Linux journald (journalctl(1)).
+//! Errors in the system's log, counted by source: journald on Linux, the event log of Windows, which
+//! numbers its kinds of events.
 //!
 //! Holds: a message's text is never read, nor asked for. A source that the configuration does not
-//! declare and that is none of the system's own leaves hidden (see `names`). What was counted once is
-//! not counted again: the next run begins behind the last entry. The first run of an agent counts
-//! the last hour. More entries than fit the output's limit are an error, not a smaller number.
+//! declare and that is none of the system's own leaves hidden (see `names`); blanks in its name are
+//! hyphens. What was counted once is not counted again: the next run begins behind the last entry.
+//! The first run of an agent counts the last hour. More entries than fit the limits are an error,
+//! not a smaller number.
 
-use super::{
-    Reading,
-    command::{Command, Ended},
-    every_minute,
-    names::Names,
-};
-use serde::Deserialize;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+#[cfg(any(windows, test))]
+pub mod event_log;
+#[cfg(target_os = "linux")]
+mod journald;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(target_os = "linux")]
+use journald::{Log, SOURCES};
+#[cfg(windows)]
+use windows::{Log, SOURCES};
+
+use super::{Reading, every_minute, joined, names::Names};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc, time::Duration};
 use tenken_agent_core::{
     probe::{Cost, Probe, ProbeContext, ProbeError, ProbeInfo},
     record::to_f64,
@@ -22,32 +30,17 @@ use tenken_common::{category::Category, observation::Observation, unit::Unit};
 const INTERVAL: Duration = Duration::from_hours(1);
 /// The sources with the most errors; the rest is counted together.
 const SOURCES_MAX: usize = 20;
-/// An entry without its text is some 400 bytes.
-const OUTPUT_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// The system's own, which every distribution has.
-const SOURCES: [&str; 14] = [
-    "NetworkManager",
-    "chronyd",
-    "clamd",
-    "cron",
-    "dbus-daemon",
-    "freshclam",
-    "kernel",
-    "ntpd",
-    "smartd",
-    "sshd",
-    "sudo",
-    "systemd",
-    "systemd-journald",
-    "systemd-timesyncd",
-];
+/// The same for a source's own numbers.
+const NUMBERS_MAX: usize = 20;
+
+/// Entries by source, and within it by the source's own number where the log has one.
+pub type Counts = BTreeMap<String, BTreeMap<Option<u16>, u64>>;
 
 /// See the module's head.
 pub struct Events {
     info: ProbeInfo,
     names: Arc<Names>,
-    /// Behind the last entry that was counted.
-    cursor: Option<String>,
+    log: Log,
 }
 
 impl Events {
@@ -57,31 +50,29 @@ impl Events {
         Self {
             info: ProbeInfo { interval: INTERVAL, cost: Cost::Expensive, timeout, ..info },
             names,
-            cursor: None,
+            log: Log::default(),
         }
     }
-}
 
-/// Of an entry, the fields that are asked for.
-#[derive(Debug, Deserialize)]
-struct Entry {
-    #[serde(rename = "__CURSOR")]
-    cursor: String,
-    #[serde(rename = "SYSLOG_IDENTIFIER")]
-    source: Option<serde_json::Value>,
-}
-
-#[derive(Debug, thiserror::Error)]
-enum EventsError {
-    #[error("journalctl ended with code {0}; may this user read the journal (group systemd-journal)?")]
-    Code(i32),
-    #[error("journalctl printed an entry that is no JSON")]
-    Json(#[source] serde_json::Error),
-}
-
-impl From<EventsError> for ProbeError {
-    fn from(e: EventsError) -> Self {
-        Self::Failed(Box::new(e))
+    /// The total, and each source with the most errors: how many, and of which number.
+    fn told(&self, counts: &Counts, well_known: &[&str], cx: &ProbeContext) -> Vec<Observation> {
+        let mut sources: Vec<_> = counts.iter().map(|(source, of)| (source, of.values().sum(), of)).collect();
+        sources.sort_by_key(|(source, count, _): &(_, u64, _)| (Reverse(*count), *source));
+        let total = sources.iter().map(|(_, count, _)| count).sum();
+        let errors = |count| Reading::default().with("errors", Unit::Count, to_f64(count));
+        let mut seen: Vec<_> = errors(total).of(&self.info, cx, super::DEVICE_SUBJECT).into_iter().collect();
+        for (source, count, by_number) in sources.into_iter().take(SOURCES_MAX) {
+            let mut numbers: Vec<_> =
+                by_number.iter().filter_map(|(number, count)| Some(((*number)?, *count))).collect();
+            numbers.sort_by_key(|(number, count)| (Reverse(*count), *number));
+            let reading =
+                numbers.into_iter().take(NUMBERS_MAX).fold(errors(count), |reading, (number, count)| {
+                    reading.with(&format!("id_{number}"), Unit::Count, to_f64(count))
+                });
+            let name = self.names.among(&joined(source), well_known);
+            seen.extend(reading.about(&self.info, cx, name));
+        }
+        seen
     }
 }
 
@@ -91,75 +82,66 @@ impl Probe for Events {
     }
 
     fn run(&mut self, cx: &ProbeContext) -> Result<Vec<Observation>, ProbeError> {
-        if cfg!(not(target_os = "linux")) {
-            return Err(ProbeError::Unsupported);
-        }
-        let from = match &self.cursor {
-            Some(cursor) => format!("--after-cursor={cursor}"),
-            None => "--since=-1h".to_owned(),
-        };
-        let fields =
-            ["--output=json", "--output-fields=SYSLOG_IDENTIFIER", "--priority=err", "--quiet", "--no-pager"];
-        let command = Command::new("journalctl").args(fields).args([from]).limit(OUTPUT_BYTES_MAX);
-        let Ended { code, stdout } = command.run(self.info.timeout)?;
-        // A journal that was cleaned in between may not have the cursor any more.
-        if code != 0 {
-            self.cursor = None;
-            return Err(EventsError::Code(code).into());
-        }
-        let (counts, last) = counted(&stdout)?;
-        self.cursor = last.or(self.cursor.take());
-        let total = counts.values().sum();
-        let mut most: Vec<(&String, &u64)> = counts.iter().collect();
-        most.sort_by_key(|(source, count)| (std::cmp::Reverse(**count), *source));
-        let reading = Reading::default().with("errors", Unit::Count, to_f64(total));
-        let mut seen: Vec<_> = reading.of(&self.info, cx, super::DEVICE_SUBJECT).into_iter().collect();
-        for (source, count) in most.into_iter().take(SOURCES_MAX) {
-            let name = self.names.among(source, &SOURCES);
-            seen.extend(
-                Reading::default().with("errors", Unit::Count, to_f64(*count)).about(&self.info, cx, name),
-            );
-        }
-        Ok(seen)
+        let counts = self.log.counted(self.info.timeout)?;
+        Ok(self.told(&counts, &SOURCES, cx))
     }
-}
-
-/// Entries by source, and the last one's cursor.
-fn counted(printed: &str) -> Result<(BTreeMap<String, u64>, Option<String>), EventsError> {
-    let mut counts = BTreeMap::new();
-    let mut last = None;
-    for line in printed.lines() {
-        let entry: Entry = serde_json::from_str(line).map_err(EventsError::Json)?;
-        // A source that is no text comes as a list of bytes.
-        let source = entry.source.as_ref().and_then(serde_json::Value::as_str).unwrap_or("unknown");
-        *counts.entry(source.to_owned()).or_insert(0) += 1;
-        last = Some(entry.cursor);
-    }
-    Ok((counts, last))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probes::testing::run_here;
+    use crate::probes::testing::{at_ms, run_here, value, values};
+    use tenken_common::id::Name;
 
-    #[test]
-    fn entries_are_counted_by_source_and_the_last_is_remembered() {
-        let printed = r#"{"__CURSOR":"a","SYSLOG_IDENTIFIER":"kernel"}
-{"__CURSOR":"b","SYSLOG_IDENTIFIER":"pacsd","MESSAGE":"not asked for"}
-{"__CURSOR":"c","SYSLOG_IDENTIFIER":"kernel"}
-{"__CURSOR":"d","SYSLOG_IDENTIFIER":[255,254]}
-"#;
-        let (counts, last) = counted(printed).unwrap();
-        let counts: Vec<_> = counts.iter().map(|(source, n)| (source.as_str(), *n)).collect();
-        assert_eq!(counts, [("kernel", 2), ("pacsd", 1), ("unknown", 1)]);
-        assert_eq!(last.as_deref(), Some("d"));
-        assert_eq!(counted("").unwrap().1, None);
-        assert!(counted("-- No entries --").is_err());
+    fn counts(of: &[(&str, Option<u16>, u64)]) -> Counts {
+        let mut counts = Counts::new();
+        for (source, number, count) in of {
+            counts.entry((*source).to_owned()).or_default().insert(*number, *count);
+        }
+        counts
     }
 
     #[test]
-    fn this_machine_has_a_journal_or_says_why_not() {
+    fn sources_are_told_by_what_everybody_has_or_is_declared() {
+        let events = Events::new(Arc::new(Names::new(&[Name::new("PACS-Gateway").unwrap()], [1; 32])));
+        let counts = counts(&[
+            ("Service Control Manager", Some(7_031), 2),
+            ("Service Control Manager", Some(7_000), 3),
+            ("PACS Gateway", Some(1), 1),
+            ("山田太郎", Some(1), 1),
+            ("kernel", None, 4),
+        ]);
+        let seen = events.told(&counts, &["Service-Control-Manager", "kernel"], &at_ms(0));
+        let subjects: Vec<_> = seen.iter().map(|o| o.subject.as_str()).collect();
+        assert_eq!(subjects[..4], ["device", "Service-Control-Manager", "kernel", "PACS-Gateway"]);
+        assert!(subjects[4].starts_with("h:") && subjects.len() == 5, "{subjects:?}");
+        assert_eq!(value(&seen[0], "errors"), Some(11.0));
+        assert_eq!(values(&seen[1]), [("errors", 5.0), ("id_7000", 3.0), ("id_7031", 2.0)]);
+        assert_eq!(values(&seen[2]), [("errors", 4.0)]);
+    }
+
+    #[test]
+    fn the_least_are_counted_together_only() {
+        let events = Events::new(Arc::new(Names::new(&[], [1; 32])));
+        let many: Counts = (0u16..30)
+            .map(|i| {
+                (format!("source-{i}"), (0..40).map(|number| (Some(number), 1 + u64::from(i))).collect())
+            })
+            .collect();
+        let seen = events.told(&many, &[], &at_ms(0));
+        assert_eq!((seen.len(), value(&seen[0], "errors")), (1 + SOURCES_MAX, Some(40.0 * 465.0)));
+        assert_eq!(values(&seen[1]).len(), 1 + NUMBERS_MAX);
+        assert_eq!(values(&seen[1])[0], ("errors", 40.0 * 30.0));
+        let none = events.told(&Counts::new(), &[], &at_ms(0));
+        assert_eq!(
+            none.iter().map(|o| value(o, "errors")).collect::<Vec<_>>(),
+            [Some(0.0)],
+            "a zero is said"
+        );
+    }
+
+    #[test]
+    fn this_machine_has_a_log_or_says_why_not() {
         let names = Arc::new(Names::new(&[], [1; 32]));
         let mut events = Events::new(names);
         for _ in 0..2 {

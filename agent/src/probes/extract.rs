@@ -270,6 +270,7 @@ mod tests {
         toml::from_str(fields).unwrap()
     }
 
+    #[cfg(unix)]
     fn in_file(text: &str, how: &str) -> Result<String, ExtractError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("status");

@@ -5,7 +5,7 @@
 //! the configuration says wins over what the system says, for a device whose own number stands on
 //! its plate only.
 
-use super::{DEVICE_SUBJECT, every_day, fact, version};
+use super::{DEVICE_SUBJECT, every_day, fact, joined, version};
 use serde::{Deserialize, Serialize};
 use tenken_agent_core::probe::{Cost, Probe, ProbeContext, ProbeError, ProbeInfo};
 use tenken_common::{
@@ -89,11 +89,6 @@ fn plate(item: &str) -> Option<String> {
     super::extract::Extract { registry, ..Default::default() }.text().ok()
 }
 
-/// Blanks do not fit an identifier: `HP ProDesk 400` becomes `HP-ProDesk-400`.
-fn joined(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join("-")
-}
-
 /// What makers leave where they should have written something.
 fn is_placeholder(text: &str) -> bool {
     let text = text.trim().to_ascii_lowercase();
@@ -131,6 +126,5 @@ mod tests {
                 && is_placeholder("Default string")
         );
         assert!(!is_placeholder("CT-80"));
-        assert_eq!(joined("HP ProDesk  400\n"), "HP-ProDesk-400");
     }
 }

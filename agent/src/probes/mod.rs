@@ -8,7 +8,11 @@
 //!
 //! Does not: know spool or transport, keep time, or run itself; `runner` does.
 
+#[cfg(any(windows, test))]
+mod aside;
 mod clock;
+#[cfg(any(windows, test))]
+mod com;
 pub mod command;
 pub mod conformance;
 mod counters;
@@ -111,6 +115,11 @@ fn version(text: &str) -> Option<Name> {
 }
 
 const VERSION_CHARS_MAX: usize = 48;
+
+/// Blanks do not fit an identifier: `HP ProDesk 400` becomes `HP-ProDesk-400`.
+fn joined(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join("-")
+}
 
 /// What a probe says of a subject.
 fn fact(info: &ProbeInfo, cx: &ProbeContext, subject: Name, fact: Fact) -> Observation {
@@ -231,6 +240,11 @@ mod testing {
         for text in ["", "YAMADA", "vTARO", "4.2 TARO", "\u{5c71}\u{7530}", "4.2/1", &"1".repeat(49)] {
             assert_eq!(version(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn blanks_become_hyphens() {
+        assert_eq!(joined("HP ProDesk  400\n"), "HP-ProDesk-400");
     }
 
     #[test]

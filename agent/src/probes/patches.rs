@@ -16,13 +16,17 @@ mod dnf;
 #[cfg(target_os = "linux")]
 mod linux;
 mod memory;
+#[cfg(windows)]
+mod windows;
+#[cfg(any(windows, test))]
+pub mod wua;
 #[cfg(target_os = "linux")]
 mod zypper;
 
 #[cfg(target_os = "linux")]
 use linux::look;
-#[cfg(not(target_os = "linux"))]
-use unsupported::look;
+#[cfg(windows)]
+use windows::look;
 
 #[cfg(target_os = "linux")]
 pub use apt::read as apt_counts;
@@ -72,6 +76,8 @@ pub struct Seen {
     pub pending: Option<Vec<Pending>>,
     /// Other than by the age of the index.
     pub state: PatchState,
+    /// What it is called where the index is too old: `stale_index`, or why nobody renews it.
+    pub stale_as: PatchState,
     pub index_at: Option<Timestamp>,
     pub applied_at: Option<Timestamp>,
     pub reboot_needed: Option<bool>,
@@ -95,7 +101,9 @@ impl Patches {
     fn status(&mut self, seen: Seen, now: Timestamp) -> PatchStatus {
         let stale = seen.index_at.is_none_or(|at| now.saturating_since(at) > self.spec.index_max_age.0);
         let worth = match seen.state {
-            PatchState::Known if seen.index_at.is_none() || seen.pending.is_none() => PatchState::Unknown,
+            PatchState::Known if seen.pending.is_none() => PatchState::Unknown,
+            PatchState::Known if stale && seen.stale_as != PatchState::StaleIndex => seen.stale_as,
+            PatchState::Known if seen.index_at.is_none() => PatchState::Unknown,
             PatchState::Known if stale => PatchState::StaleIndex,
             other @ (PatchState::Known
             | PatchState::StaleIndex
@@ -104,17 +112,21 @@ impl Patches {
             | PatchState::Unreachable
             | PatchState::Unknown) => other,
         };
-        let pending = seen.pending.unwrap_or_default();
-        let security: Vec<&Pending> = pending.iter().filter(|one| one.security).collect();
         let first_seen = seen.index_at.map_or(now, |at| at.min(now));
-        let oldest_at = self.memory.oldest(&security, first_seen);
-        let told = worth != PatchState::Unknown && worth != PatchState::Disabled;
+        let told =
+            seen.pending.as_ref().filter(|_| !matches!(worth, PatchState::Unknown | PatchState::Disabled));
+        let security = |pending: &[Pending]| count(pending.iter().filter(|one| one.security).count());
+        // What could not be read is remembered as it was.
+        let oldest_at = seen.pending.as_ref().and_then(|pending| {
+            let security: Vec<&Pending> = pending.iter().filter(|one| one.security).collect();
+            self.memory.oldest(&security, first_seen)
+        });
         PatchStatus {
             probe: Name::of_outside(self.info.name),
             source: seen.source,
             state: worth,
-            pending: told.then(|| count(pending.len())),
-            security: told.then(|| count(security.len())),
+            pending: told.map(|pending| count(pending.len())),
+            security: told.map(|pending| security(pending)),
             oldest_at,
             index_at: seen.index_at,
             applied_at: seen.applied_at,
@@ -131,7 +143,7 @@ impl Probe for Patches {
     }
 
     fn run(&mut self, cx: &ProbeContext) -> Result<Vec<Observation>, ProbeError> {
-        let seen = look(self.info.timeout)?;
+        let seen = look(self.info.timeout, cx.at.wall)?;
         let status = self.status(seen, cx.at.wall);
         Ok(vec![fact(&self.info, cx, Name::of_outside("os"), Fact::PatchStatus(status))])
     }
@@ -139,16 +151,6 @@ impl Probe for Patches {
 
 fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
-}
-
-#[cfg(not(target_os = "linux"))]
-mod unsupported {
-    use super::{ProbeError, Seen};
-    use std::time::Duration;
-
-    pub fn look(_: Duration) -> Result<Seen, ProbeError> {
-        Err(ProbeError::Unsupported)
-    }
 }
 
 #[cfg(test)]
@@ -169,6 +171,7 @@ mod tests {
             build: None,
             pending,
             state: PatchState::Known,
+            stale_as: PatchState::StaleIndex,
             index_at,
             applied_at: None,
             reboot_needed: None,
@@ -204,7 +207,13 @@ mod tests {
         assert_eq!(oldest(&mut patches, &["openssl 3.1", "bash 5.3"], 2), Some(day(0)));
         assert_eq!(oldest(&mut patches, &["bash 5.3"], 4), Some(day(2)), "openssl was installed");
         assert_eq!(oldest(&mut patches, &["bash 5.4"], 6), Some(day(6)), "another version is another patch");
-        assert_eq!(oldest(&mut patches, &[], 7), None);
+        assert_eq!(patches.status(seen(None, Some(day(7))), day(7)).oldest_at, None);
+        assert_eq!(
+            oldest(&mut patches, &["bash 5.4"], 8),
+            Some(day(6)),
+            "what was not read is not forgotten"
+        );
+        assert_eq!(oldest(&mut patches, &[], 9), None);
         let published = Pending { published_at: Some(day(1)), ..pending("KB5", true) };
         let status = patches.status(seen(Some(vec![published]), Some(day(9))), day(9));
         assert_eq!(status.oldest_at, Some(day(1)), "the source knows better");

@@ -1,7 +1,7 @@
 //! Antivirus pattern files: which product, which definitions, from when (SLA A7.1(1)①).
 //!
 //! Holds: ClamAV is found by itself, by the headers of its databases, which `freshclam` replaces
-//! with each update; any other product is described in the configuration (a file's date, a pattern
+//! with each update, and on Windows Defender, which is asked through WMI; any other product is described in the configuration (a file's date, a pattern
 //! in a file, the output of a command, a registry value). A date in the future is no date. Where
 //! nothing is found there is no data, and nobody takes that for good (不明).
 //!
@@ -9,16 +9,26 @@
 //! is `services`' to watch.
 
 mod clamav;
+#[cfg(any(windows, test))]
+mod defender;
+#[cfg(any(windows, test))]
+mod security_center;
+#[cfg(any(windows, test))]
+mod standing;
+#[cfg(windows)]
+mod windows;
 
 pub use clamav::read_header as clamav_header;
 
 use super::{
     every_six_hours,
     extract::{Extract, ExtractError},
-    fact, version,
+    fact,
+    names::Names,
+    version,
 };
 use serde::{Deserialize, Serialize};
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 use tenken_agent_core::probe::{Probe, ProbeContext, ProbeError, ProbeInfo};
 use tenken_common::{
     category::Category,
@@ -91,11 +101,19 @@ impl PatternFileSpec {
 pub struct PatternFiles {
     info: ProbeInfo,
     specs: Vec<PatternFileSpec>,
+    #[cfg(windows)]
+    system: windows::System,
 }
 
 impl PatternFiles {
-    pub fn new(specs: Vec<PatternFileSpec>) -> Self {
-        Self { info: every_six_hours("pattern_files", Category::PatternFile), specs }
+    #[cfg_attr(not(windows), expect(unused_variables, reason = "only Windows names products by itself"))]
+    pub fn new(specs: Vec<PatternFileSpec>, names: &Arc<Names>) -> Self {
+        Self {
+            info: every_six_hours("pattern_files", Category::PatternFile),
+            #[cfg(windows)]
+            system: windows::System::new(names.clone(), !specs.is_empty()),
+            specs,
+        }
     }
 }
 
@@ -111,6 +129,8 @@ impl Probe for PatternFiles {
         let clamav =
             CLAMAV_FOLDERS.iter().find_map(|folder| clamav::look(Path::new(folder), &self.info, now));
         seen.extend(clamav.map(|status| (Name::of_outside("clamav"), status)));
+        #[cfg(windows)]
+        seen.extend(self.system.look(&self.info, now));
         for spec in &self.specs {
             let status = spec.read(&self.info, now).unwrap_or_else(|e| {
                 tracing::debug!(product = %spec.name, reason = %e, "pattern file not read");
@@ -141,7 +161,7 @@ mod tests {
         let mut problems = Problems::default();
         spec.check("probes.pattern_files.0", &mut problems);
         assert!(problems.is_empty(), "{problems:?}");
-        let seen = run_here(&mut PatternFiles::new(vec![spec])).unwrap();
+        let seen = run_here(&mut PatternFiles::new(vec![spec], &Arc::new(Names::new(&[], [1; 32])))).unwrap();
         let found = seen.into_iter().find(|o| o.subject.as_str() == "product").unwrap();
         let Body::Fact(Fact::PatternFileStatus(status)) = found.body else { panic!("{found:?}") };
         status

@@ -225,7 +225,7 @@ const TABLE: [(&str, &str, Make); 22] = [
     ("disk", "space and inodes of each mount, and whether it is read-only", |_, around| {
         Box::new(Disk::new(around.names.clone()))
     }),
-    ("events", "errors in the system's log, counted by source (journald)", |_, around| {
+    ("events", "errors in the system's log, counted by source (journald, Windows event log)", |_, around| {
         Box::new(Events::new(around.names.clone()))
     }),
     ("inventory", "what the device is: model, serial, system", |options, _| {
@@ -240,12 +240,14 @@ const TABLE: [(&str, &str, Make); 22] = [
     ("network", "traffic, errors and link of each interface", |_, around| {
         Box::new(Network::new(around.names.clone()))
     }),
-    ("patches", "security patches that are pending (apt, dnf, zypper)", |options, around| {
+    ("patches", "security patches that are pending (apt, dnf, zypper, Windows Update)", |options, around| {
         Box::new(Patches::new(options.patches.clone(), around.memory_dir.clone()))
     }),
-    ("pattern_files", "antivirus definitions: ClamAV, and other products as configured", |options, _| {
-        Box::new(PatternFiles::new(options.pattern_files.clone()))
-    }),
+    (
+        "pattern_files",
+        "antivirus definitions: ClamAV, Windows Defender, and other products as configured",
+        |options, around| Box::new(PatternFiles::new(options.pattern_files.clone(), &around.names)),
+    ),
     ("plugins", "whatever a Nagios plugin looks at, as configured", |options, around| {
         Box::new(Plugins::new(options.plugins.clone(), around.names.clone()))
     }),

@@ -70,11 +70,11 @@ impl Probe for Revisions {
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use crate::probes::testing::run_here;
 
-    #[cfg(unix)]
     #[test]
     fn a_version_or_a_reason() {
         let spec = |name: &str, printed: &str| -> RevisionSpec {

@@ -217,8 +217,12 @@ impl Probe for Textfiles {
         let mut troubles = BTreeSet::new();
         let looks = self.specs.iter().map(|spec| spec.look(&self.names, &self.info, cx, &mut troubles));
         let seen = looks.flatten().collect();
-        for trouble in troubles.difference(&self.told) {
-            tracing::warn!("a text file gives no values: {trouble}");
+        let news: Vec<&String> = troubles.difference(&self.told).collect();
+        if !news.is_empty() {
+            tracing::warn!(files = news.len(), "text files give no values; which ones and why, at debug");
+        }
+        for trouble in news {
+            tracing::debug!("a text file gives no values: {trouble}");
         }
         self.told = troubles;
         Ok(seen)

@@ -11,20 +11,30 @@
 
 use crate::{
     desk::{
+        alert,
+        care::{Care, Cares},
+        cause::{self, Outage, Scene},
         finding::{Condition, ConditionKey, Finding, Holds, Progress, Verdict, advance},
         incident::Incident,
         judgement::{Bench, Judgement},
-        notice::{self, IncidentId, Notice},
+        notice::{IncidentId, Notice},
         rule::{Rule, RuleSet},
         scorecard::Prediction,
     },
-    intake::device_state::{DeviceState, Uptime, judge},
+    intake::{
+        device_state::{DeviceState, Uptime, judge},
+        ledger::QuarantineReason,
+    },
     predict::{forecast::Outcome, series::Series, watch::Noted},
     sla::calendar::ServiceCalendar,
     stream::IncidentAction,
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 use tenken_common::{
     fact::WearCounter,
     id::{DeviceId, HospitalId, Name},
@@ -44,6 +54,8 @@ pub struct EvaluationInput<'a> {
     pub conditions: &'a [Condition],
     /// All that are not closed.
     pub incidents: &'a [Incident],
+    /// What was agreed with the hospitals.
+    pub cares: &'a Cares,
     /// What people did since the last evaluation.
     pub actions: &'a [IncidentAction],
     /// Those that are not judged yet.
@@ -57,6 +69,8 @@ pub struct DeviceInput {
     pub hospital: HospitalId,
     /// What people call it.
     pub label: Name,
+    pub group: Option<Name>,
+    pub identity: Identity,
     pub expected_interval: Duration,
     /// Commit time of its newest envelope.
     pub last_received: Option<Timestamp>,
@@ -70,6 +84,22 @@ pub struct DeviceInput {
     pub wear: Vec<WearInput>,
     /// The hospital's working days.
     pub calendar: Arc<ServiceCalendar>,
+}
+
+/// Whether it is the device that the hospital approved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Identity {
+    /// Since when nothing more is taken from it, and why.
+    pub quarantined: Option<(Timestamp, QuarantineReason)>,
+    /// Since when somebody else seems to have its identity.
+    pub clone_suspected: Option<Timestamp>,
+}
+
+impl Identity {
+    /// Whether what comes from it is taken.
+    pub fn is_sure(&self) -> bool {
+        self.quarantined.is_none()
+    }
 }
 
 /// Server time minus the device's wall time.
@@ -146,13 +176,23 @@ pub fn evaluate(input: &EvaluationInput) -> Evaluation {
         incidents.entry(incident.device).or_default().push(incident.clone());
     }
     let devices: BTreeMap<DeviceId, &DeviceInput> = input.devices.iter().map(|d| (d.device, d)).collect();
-    let mut out = Evaluation::default();
+    let state = |d: &DeviceInput| judge(d.last_received, d.expected_interval, input.as_of, input.uptime);
+    let states = devices.iter().map(|(id, device)| (*id, state(device))).collect();
+    let outages = cause::outages(Scene {
+        rules: input.rules,
+        devices: &devices,
+        states: &states,
+        conditions: input.conditions,
+        incidents: input.incidents,
+    });
+    let mut out = Evaluation { device_states: states, ..Evaluation::default() };
     for (id, device) in devices {
         let before = incidents.remove(&id).unwrap_or_default();
         let ward = Ward {
             input,
             device,
-            state: judge(device.last_received, device.expected_interval, input.as_of, input.uptime),
+            state: state(device),
+            outage: outages.get(&device.hospital),
             conditions: conditions.remove(&id).unwrap_or_default(),
             incidents: before.clone(),
         };
@@ -166,6 +206,7 @@ struct Ward<'a> {
     input: &'a EvaluationInput<'a>,
     device: &'a DeviceInput,
     state: DeviceState,
+    outage: Option<&'a Outage>,
     /// Of the last evaluation; taken out as they are judged.
     conditions: BTreeMap<ConditionKey, Condition>,
     incidents: Vec<Incident>,
@@ -173,7 +214,6 @@ struct Ward<'a> {
 
 impl Ward<'_> {
     fn evaluate(mut self, before: &[Incident], out: &mut Evaluation) {
-        out.device_states.insert(self.device.device, self.state);
         self.apply_actions();
         for rule in &self.input.rules.rules {
             for judgement in self.judgements(rule, out) {
@@ -185,9 +225,11 @@ impl Ward<'_> {
         }
         self.incidents.sort_by_key(|i| i.id);
         self.keep_score(before, out);
-        for after in self.incidents {
+        let cares = self.input.cares.get(&self.device.hospital).map_or(&[][..], Vec::as_slice);
+        let care = Care::for_device(cares, &self.device.label, self.device.group.as_ref());
+        for mut after in self.incidents {
             let before = before.iter().find(|b| b.id == after.id);
-            out.notices.extend(notice::decide(before, &after, self.input.as_of));
+            out.notices.extend(alert::decide(&mut after, self.input.rules, care, self.input.as_of));
             if before != Some(&after) {
                 out.incidents.push(after);
             }
@@ -234,27 +276,30 @@ impl Ward<'_> {
                 continue;
             };
             if incident.apply(action) {
-                let key = ConditionKey {
-                    device: incident.device,
-                    rule: incident.rule.clone(),
-                    subject: incident.subject.clone(),
-                };
-                // Whatever is still there begins anew now, and not with its old evidence.
-                let anew = Condition {
-                    key: key.clone(),
-                    since: self.input.as_of,
-                    pending_from: self.input.as_of,
-                    active: false,
-                    gone_from: None,
-                };
-                self.conditions.insert(key, anew);
+                for rule in [&incident.rule].into_iter().chain(&incident.joined) {
+                    let key = ConditionKey {
+                        device: incident.device,
+                        rule: rule.clone(),
+                        subject: incident.subject.clone(),
+                    };
+                    // Whatever is still there begins anew now, and not with its old evidence.
+                    let anew = Condition {
+                        key: key.clone(),
+                        since: self.input.as_of,
+                        pending_from: self.input.as_of,
+                        active: false,
+                        gone_from: None,
+                    };
+                    self.conditions.insert(key, anew);
+                }
             }
         }
     }
 
     /// One for each subject that is seen now or has a condition.
     fn judgements(&self, rule: &Rule, out: &mut Evaluation) -> Vec<Judgement> {
-        let bench = Bench { rule, device: self.device, state: self.state, as_of: self.input.as_of };
+        let (device, state, outage) = (self.device, self.state, self.outage);
+        let bench = Bench { rule, device, state, outage, as_of: self.input.as_of };
         let mut of_subject: BTreeMap<Name, Judgement> = BTreeMap::new();
         for key in self.conditions.keys().filter(|k| k.rule == rule.id) {
             of_subject.insert(key.subject.clone(), bench.unseen(&key.subject));
@@ -272,11 +317,10 @@ impl Ward<'_> {
             rule: rule.id.clone(),
             subject: judgement.subject.clone(),
         };
-        let open = self.incidents.iter().position(|i| i.is_open() && is_about(i, &key));
-        let open = open.and_then(|i| self.incidents.get_mut(i));
+        let open = self.incidents.iter().find(|i| i.is_open() && is_about(i, &key));
         // An open incident whose condition was lost is as good as its condition.
         let before = self.conditions.remove(&key).or_else(|| {
-            open.as_ref().map(|incident| Condition {
+            open.map(|incident| Condition {
                 key: key.clone(),
                 since: incident.first_seen,
                 pending_from: incident.first_seen,
@@ -284,21 +328,29 @@ impl Ward<'_> {
                 gone_from: None,
             })
         });
-        let flapping = open.as_ref().is_some_and(|i| i.is_flapping());
+        let kin = cause::kin(&self.input.rules.rules, rule);
+        let is_kin = |i: &Incident| i.is_open() && i.subject == key.subject && kin.contains(&i.rule);
+        let flapping = self.incidents.iter().any(|i| is_kin(i) && i.is_flapping());
         let resolve = if flapping { rule.resolve_hold.0.max(flap_window) } else { rule.resolve_hold.0 };
         let verdict = judgement.verdict;
         match advance(before, &key, verdict, as_of, Holds { hold: rule.hold.0, resolve }) {
             Progress::Absent => {}
             Progress::Pending(condition) => out.conditions.push(condition),
             Progress::Over { gone_from } => {
-                if let Some(incident) = open {
+                // It is over when no rule finds it any more.
+                let holds =
+                    |c: &&Condition| c.active && c.key.subject == key.subject && kin.contains(&c.key.rule);
+                let here = out.conditions.iter().filter(|c| c.key.device == key.device);
+                if !self.conditions.values().chain(here).any(|c| holds(&c))
+                    && let Some(incident) = self.incidents.iter_mut().find(|i| is_kin(i))
+                {
                     incident.recover(gone_from);
                 }
             }
             Progress::Active(condition) => {
                 if matches!(verdict, Verdict::True { .. } | Verdict::Between) {
                     let finding = self.finding(rule, judgement, &condition);
-                    self.report(&finding);
+                    self.report(&finding, &kin);
                     out.findings.push(finding);
                 }
                 out.conditions.push(condition);
@@ -318,6 +370,7 @@ impl Ward<'_> {
             severity: judgement.severity,
             since: condition.since,
             last: self.input.as_of,
+            affected: judgement.affected,
             numbers: judgement.numbers,
             finding: values.fill(&rule.summary),
             action: values.fill(&rule.action),
@@ -326,9 +379,9 @@ impl Ward<'_> {
     }
 
     /// Updates the open incident, or continues the one that has just recovered, or opens one.
-    fn report(&mut self, finding: &Finding) {
+    fn report(&mut self, finding: &Finding, kin: &BTreeSet<&Name>) {
         let (as_of, flap_window) = (self.input.as_of, self.input.rules.flap_window.0);
-        let same = |i: &&mut Incident| i.rule == finding.rule && i.subject == finding.subject;
+        let same = |i: &&mut Incident| kin.contains(&i.rule) && i.subject == finding.subject;
         if let Some(open) = self.incidents.iter_mut().filter(same).find(|i| i.is_open()) {
             open.update(finding, as_of);
         } else if let Some(back) =

@@ -8,6 +8,7 @@ mod contract;
 mod detect;
 mod device;
 mod forecast;
+mod incident;
 mod plan;
 mod points;
 mod report;
@@ -15,11 +16,14 @@ mod rules;
 mod scorecard;
 pub mod show;
 mod sla;
+mod triage;
 
 use crate::{
     app, backup,
     config::CollectorConfig,
-    desk, ingest, overview,
+    desk, ingest,
+    notify::Outlets,
+    overview,
     pki::{Pki, Renewed},
     store::Store,
     worker,
@@ -31,20 +35,13 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
 };
-use tenken_collector_core::{
-    desk::{
-        incident::{Incident, Phase},
-        notice::IncidentId,
-    },
-    stream::IncidentStep,
-};
 use tenken_common::{
     config,
     file::{self, Access},
     id::{DeviceId, Name},
     message::{Language, Message},
     statement, telemetry,
-    time::{Clock, SystemClock, Timestamp, jst_minute},
+    time::{Clock, SystemClock, jst_minute},
 };
 
 /// リモートサービスセンターの収集サーバー / the collector at the remote service centre
@@ -55,7 +52,7 @@ pub struct Cli {
     #[arg(long, short, global = true, value_name = "FILE", env = "TENKEN_COLLECTOR_CONFIG")]
     config: Option<PathBuf>,
     /// Language of what is shown: ja or en (default: the configuration's)
-    #[arg(long, global = true, env = "TENKEN_LANG")]
+    #[arg(long, alias = "lang", global = true, env = "TENKEN_LANG")]
     language: Option<Language>,
     #[command(subcommand)]
     command: Command,
@@ -93,7 +90,9 @@ enum Command {
     Rules(rules::RulesCommand),
     /// Incidents, and what people did about them
     #[command(subcommand)]
-    Incident(IncidentCommand),
+    Incident(incident::IncidentCommand),
+    /// What is known of an incident on one page, to look at first
+    Triage(triage::TriageArgs),
     /// Take in a device's export from removable media; works beside a serving collector
     Import {
         file: PathBuf,
@@ -174,43 +173,6 @@ enum TrustCommand {
     },
 }
 
-#[derive(Debug, Subcommand)]
-enum IncidentCommand {
-    /// Incidents that are not closed, or all of them
-    List {
-        /// Closed ones too
-        #[arg(long)]
-        all: bool,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// One incident with its events
-    Show {
-        incident: IncidentId,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Somebody looks after it (does not stop the response clock)
-    Ack(Step),
-    /// The cause was investigated and reported to the hospital: stops the response clock
-    Report(Step),
-    /// It is settled
-    Close(Step),
-}
-
-#[derive(Debug, clap::Args)]
-struct Step {
-    incident: IncidentId,
-    /// Who did it, as the hospital's register names them
-    #[arg(long)]
-    worker: Name,
-    /// When, if not now: 2026-11-23T09:30:00+09:00
-    #[arg(long)]
-    at: Option<Timestamp>,
-}
-
 /// Runs one command.
 pub fn main(cli: Cli) -> anyhow::Result<()> {
     let config: CollectorConfig = match &cli.config {
@@ -271,8 +233,14 @@ async fn run(command: Command, config: CollectorConfig, language: Language) -> a
             with_store(&config, async |store| scorecard::run(&args, store, language).await).await
         }
         Command::Rules(command) => rules::run(command, &config, language),
+        Command::Triage(args) => {
+            let (_, rules) = app::rules(&config)?;
+            let now = SystemClock::new().wall();
+            with_store(&config, async |store| triage::run(&args, store, &rules, now, language).await).await
+        }
         Command::Incident(command) => {
-            with_store(&config, async |store| incident(command, store, language).await).await
+            let outlets = Outlets::new(&config.notify)?;
+            with_store(&config, async |store| incident::run(command, store, &outlets, language).await).await
         }
     }
 }
@@ -345,14 +313,16 @@ fn terminated() -> impl Future<Output = ()> {
 
 async fn rebuild(config: &CollectorConfig, language: Language) -> anyhow::Result<()> {
     let (_, _) = app::rules(config)?;
-    let outlets = crate::notify::Outlets::new(&config.notify)?;
+    let outlets = Outlets::new(&config.notify)?;
+    let holidays = app::holidays(config)?;
     with_store(config, async |store| {
         // What came after the last tick is not derived yet, which is no difference.
-        worker::evaluate::advance(store, &outlets).await?;
+        worker::evaluate::advance(store, &outlets, &holidays).await?;
         store.project_all().await?;
         let before = store.digest().await?;
         store.reset_derived().await?;
-        worker::evaluate::advance(store, &outlets).await?;
+        // Its notices are decided already; what this version would decide otherwise is not sent anew.
+        worker::evaluate::advance(store, &Outlets::default(), &holidays).await?;
         store.project_all().await?;
         let position = store.position().await?.to_string();
         let same = before == store.digest().await?;
@@ -426,32 +396,6 @@ async fn device(command: DeviceCommand, store: &Store, language: Language) -> an
             say(&Message::DeviceRevoked.fill(language, &[("device", &device.to_string())]))
         }
     }
-}
-
-async fn incident(command: IncidentCommand, store: &Store, language: Language) -> anyhow::Result<()> {
-    let (step, kind) = match command {
-        IncidentCommand::List { all, json } => {
-            let mut incidents = incidents(store).await?;
-            incidents.retain(|i| all || i.phase != Phase::Closed);
-            return if json { print_json(&incidents) } else { say(&show::incidents(&incidents, language)) };
-        }
-        IncidentCommand::Show { incident, json } => {
-            let found = incidents(store).await?.into_iter().find(|i| i.id == incident);
-            let found = found.ok_or(desk::DeskError::NoIncident(incident))?;
-            return if json { print_json(&found) } else { say(&show::incident(&found, language)) };
-        }
-        IncidentCommand::Ack(step) => (step, IncidentStep::Acknowledged),
-        IncidentCommand::Report(step) => (step, IncidentStep::FirstResponseReported),
-        IncidentCommand::Close(step) => (step, IncidentStep::Closed),
-    };
-    let at = step.at.unwrap_or_else(|| SystemClock::new().wall());
-    desk::step_incident(store, step.incident, kind, step.worker, at).await?;
-    say(&Message::IncidentStepped.fill(language, &[("incident", &step.incident.to_string())]))
-}
-
-async fn incidents(store: &Store) -> anyhow::Result<Vec<Incident>> {
-    let rows = store.incidents().await?;
-    rows.iter().map(|row| serde_json::from_str(&row.json).context("an incident in the store")).collect()
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {

@@ -2,6 +2,7 @@
 
 pub mod contract;
 pub mod device;
+pub mod incident;
 pub mod seal;
 pub mod sla;
 
@@ -14,7 +15,7 @@ use crate::{
 use serde::Serialize;
 use std::fmt::Write as _;
 use tenken_collector_core::{
-    desk::incident::{Incident, Phase, Step},
+    desk::incident::Incident,
     intake::device_state::Liveness,
     sla::{
         calendar::BusinessDuration,
@@ -312,44 +313,13 @@ pub fn incidents(incidents: &[Incident], language: Language) -> String {
             "{}  {}  {}  {}  {}  {}",
             i.id,
             i.severity.message().text(language),
-            phase(i.phase).text(language),
+            i.phase.message().text(language),
             jst_minute(i.first_seen),
             i.label,
             i.finding.text(language),
         );
     }
     out
-}
-
-pub fn incident(i: &Incident, language: Language) -> String {
-    let mut out = incidents(std::slice::from_ref(i), language);
-    let _ = writeln!(out, "{}", i.action.text(language));
-    for event in &i.events {
-        let worker = event.worker.as_ref().map_or("", |w| w.as_str());
-        let step = step(event.step).text(language);
-        let _ = writeln!(out, "{}", format!("  {}  {step}  {worker}", jst_minute(event.at)).trim_end());
-    }
-    out
-}
-
-fn step(step: Step) -> Message {
-    match step {
-        Step::Detected => Message::StepDetected,
-        Step::Escalated => Message::StepEscalated,
-        Step::Acknowledged => Message::StepAcknowledged,
-        Step::FirstResponseReported => Message::StepReported,
-        Step::Recovered => Message::StepRecovered,
-        Step::Reopened => Message::StepReopened,
-        Step::Closed => Message::StepClosed,
-    }
-}
-
-fn phase(p: Phase) -> Message {
-    match p {
-        Phase::Open => Message::PhaseOpen,
-        Phase::Recovered => Message::PhaseRecovered,
-        Phase::Closed => Message::PhaseClosed,
-    }
 }
 
 /// Trust versions, oldest first.

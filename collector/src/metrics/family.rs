@@ -65,6 +65,12 @@ families! {
     EvaluationSeconds Histogram "tenken_evaluation_duration_seconds" [] "Duration of evaluations."
     EvaluationLast Gauge "tenken_evaluation_last_timestamp_seconds" [] "When the last evaluation ended."
 
+    RemoteWriteSamples Counter "tenken_remote_write_samples_total" [] "Samples that the receiver of remote write took."
+    RemoteWriteDropped Counter "tenken_remote_write_dropped_total" ["reason"] "Samples that were not handed over: refused by the receiver, older than configured, ahead of the collector's clock, or of a hospital that is left out."
+    RemoteWriteRequests Counter "tenken_remote_write_requests_total" ["result"] "Requests of remote write: taken, deferred (they go again), refused for good."
+    RemoteWritePosition Gauge "tenken_remote_write_position" [] "Position in the collector's log up to which remote write handed everything over."
+    RemoteWriteOldest Gauge "tenken_remote_write_oldest_timestamp_seconds" [] "When the oldest numbers that wait for remote write were committed; absent where none wait."
+
     // What the collector knows, replaced as a whole at each evaluation.
     CollectorLost Counter "tenken_collector_lost_batches_total" [] "Batches that were acknowledged and lost here, as devices proved after a restore."
     Devices Gauge "tenken_devices" ["hospital", "state"] "Devices by state."

@@ -8,6 +8,7 @@
 
 pub mod family;
 mod process;
+pub mod remote_write;
 pub mod snapshot;
 
 pub use snapshot::{
@@ -191,6 +192,11 @@ impl Metrics {
             self.handshakes_refused.with_label_values(&[name, reason.as_str()]).inc_by(0);
         }
         Arc::new(ListenerMetrics { metrics: Arc::clone(self), name })
+    }
+
+    /// Called once, where remote write is configured.
+    pub fn remote_write(&self) -> remote_write::RemoteWriteMetrics {
+        remote_write::RemoteWriteMetrics::register(&self.registry)
     }
 
     /// All of it in Prometheus' text format.

@@ -129,6 +129,12 @@ fn filled() -> Arc<Metrics> {
     metrics.set_outbox(3, Some(at(1_794_999_000)));
     metrics.evaluated(Duration::from_millis(80), at(1_795_000_010));
     metrics.attempted(&name("desk"), DeliveryResult::Delivered);
+    let remote_write = metrics.remote_write();
+    remote_write.sent(2_000);
+    remote_write.dropped(remote_write::Dropped::Refused, 1);
+    remote_write.requested(remote_write::RequestResult::Taken);
+    remote_write.set_position(11);
+    remote_write.set_oldest(Some(at(1_794_999_500)));
     let listener = metrics.listener("devices");
     listener.connected();
     listener.connected();

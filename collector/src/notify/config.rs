@@ -1,11 +1,11 @@
-//! Configuration of the outlets: `[[notify.email]]` and `[[notify.webhook]]`.
+//! Configuration of the outlets: `[[notify.email]]`, `[[notify.webhook]]`, `[[notify.alertmanager]]`.
 //!
 //! Holds: what leaves this machine is encrypted; plain SMTP and plain HTTP are taken for
 //! loopback only. Secrets are paths to files.
 
 use serde::Deserialize;
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
-use tenken_collector_core::desk::notice::Severity;
+use tenken_collector_core::desk::{notice::Severity, route::Only};
 use tenken_common::{
     config::{Check, HumanDuration, Problems, SecretFile},
     id::Name,
@@ -18,6 +18,7 @@ use tenken_common::{
 pub struct NotifyConfig {
     pub email: Vec<EmailConfig>,
     pub webhook: Vec<WebhookConfig>,
+    pub alertmanager: Vec<AlertmanagerConfig>,
 }
 
 /// How mail travels.
@@ -49,11 +50,17 @@ pub struct EmailConfig {
     pub username: Option<String>,
     pub password_file: Option<SecretFile>,
     pub from: String,
+    #[serde(default)]
     pub to: Vec<String>,
+    /// Also to whom the contract names for the hours (SLA A4.4).
+    #[serde(default)]
+    pub to_contacts: bool,
     #[serde(default)]
     pub language: Language,
     #[serde(default = "least_severity")]
     pub min_severity: Severity,
+    #[serde(default)]
+    pub only: Only,
     #[serde(default = "timeout")]
     pub timeout: HumanDuration,
 }
@@ -72,8 +79,38 @@ pub struct WebhookConfig {
     pub language: Language,
     #[serde(default = "least_severity")]
     pub min_severity: Severity,
+    #[serde(default)]
+    pub only: Only,
     #[serde(default = "timeout")]
     pub timeout: HumanDuration,
+}
+
+/// An Alertmanager, by its API of version 2.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AlertmanagerConfig {
+    pub name: Name,
+    /// Where it is, without `/api/v2`.
+    pub url: String,
+    pub username: Option<String>,
+    pub password_file: Option<SecretFile>,
+    /// PEM; the only authorities that are trusted, instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    #[serde(default)]
+    pub language: Language,
+    #[serde(default = "least_severity")]
+    pub min_severity: Severity,
+    #[serde(default)]
+    pub only: Only,
+    /// How often it is told again what is open: it keeps that in memory only.
+    #[serde(default = "a_minute")]
+    pub repeat: HumanDuration,
+    #[serde(default = "timeout")]
+    pub timeout: HumanDuration,
+}
+
+fn a_minute() -> HumanDuration {
+    HumanDuration(REPEAT_MAX)
 }
 
 fn least_severity() -> Severity {
@@ -84,6 +121,8 @@ fn timeout() -> HumanDuration {
     HumanDuration(Duration::from_secs(20))
 }
 
+/// Alertmanager's own clients repeat once a minute.
+const REPEAT_MAX: Duration = Duration::from_mins(1);
 const TIMEOUT_MAX: Duration = Duration::from_mins(5);
 
 impl Check for NotifyConfig {
@@ -99,6 +138,12 @@ impl Check for NotifyConfig {
             c.check(&format!("webhook.{i}"), problems);
             if !names.insert(&c.name) {
                 problems.push(format!("webhook.{i}.name"), "is the name of another outlet too");
+            }
+        }
+        for (i, c) in self.alertmanager.iter().enumerate() {
+            c.check(&format!("alertmanager.{i}"), problems);
+            if !names.insert(&c.name) {
+                problems.push(format!("alertmanager.{i}.name"), "is the name of another outlet too");
             }
         }
     }
@@ -119,8 +164,9 @@ impl EmailConfig {
         if self.from.parse::<lettre::Address>().is_err() {
             problems.push(format!("{at}.from"), "is no mail address (write it like rsc@example.jp)");
         }
-        if self.to.is_empty() {
-            problems.push(format!("{at}.to"), "names no recipient");
+        if self.to.is_empty() && !self.to_contacts {
+            problems
+                .push(format!("{at}.to"), "names no recipient, nor does to_contacts ask for the contract's");
         }
         let mut seen = BTreeSet::new();
         for (i, to) in self.to.iter().enumerate() {
@@ -138,14 +184,31 @@ impl EmailConfig {
 
 impl WebhookConfig {
     fn check(&self, at: &str, problems: &mut Problems) {
-        let key = format!("{at}.url");
-        match reqwest::Url::parse(&self.url) {
-            Ok(url) if url.scheme() == "https" => {}
-            Ok(url) if url.scheme() == "http" && url.host_str().is_some_and(is_loopback) => {}
-            Ok(_) => problems.push(key, "is not https (plain http is taken for this machine only)"),
-            Err(e) => problems.push(key, format!("is no URL: {e}")),
+        check_url(&self.url, at, problems);
+        check_timeout(self.timeout, at, problems);
+    }
+}
+
+impl AlertmanagerConfig {
+    fn check(&self, at: &str, problems: &mut Problems) {
+        check_url(&self.url, at, problems);
+        if self.username.is_some() != self.password_file.is_some() {
+            problems.push(format!("{at}.username"), "and password_file go together");
+        }
+        if self.repeat.0 < Duration::from_secs(1) || self.repeat.0 > REPEAT_MAX {
+            problems.push(format!("{at}.repeat"), "is not between 1s and 1m");
         }
         check_timeout(self.timeout, at, problems);
+    }
+}
+
+fn check_url(url: &str, at: &str, problems: &mut Problems) {
+    let key = format!("{at}.url");
+    match reqwest::Url::parse(url) {
+        Ok(url) if url.scheme() == "https" => {}
+        Ok(url) if url.scheme() == "http" && url.host_str().is_some_and(is_loopback) => {}
+        Ok(_) => problems.push(key, "is not https (plain http is taken for this machine only)"),
+        Err(e) => problems.push(key, format!("is no URL: {e}")),
     }
 }
 
@@ -155,7 +218,7 @@ fn check_timeout(timeout: HumanDuration, at: &str, problems: &mut Problems) {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
+pub(crate) fn is_loopback(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
@@ -197,7 +260,11 @@ mod tests {
             [[webhook]]
             name = 'a'
             url = 'http://example.jp/'
-            secret_file = 's'";
+            secret_file = 's'
+            [[alertmanager]]
+            name = 'a'
+            url = 'http://example.jp:9093'
+            username = 'u'";
         let problems = parse::<NotifyConfig>(text).unwrap_err();
         let keys: Vec<_> = problems.iter().map(|p| p.key.as_str()).collect();
         let expected = [
@@ -209,6 +276,9 @@ mod tests {
             "email.0.timeout",
             "webhook.0.url",
             "webhook.0.name",
+            "alertmanager.0.url",
+            "alertmanager.0.username",
+            "alertmanager.0.name",
         ];
         assert_eq!(keys, expected);
         assert!(parse::<NotifyConfig>("[[email]]\nnam = 'a'").is_err());

@@ -2,8 +2,8 @@
 //!
 //! Holds: a row is marked delivered only after the server said yes; a crash between the two
 //! means a repeat with the same identity, never a loss. One notice at a time goes through an
-//! outlet, at most [`DispatchLimits::concurrent`] through all; a slow outlet does not hold the
-//! others up within a round.
+//! outlet, at most [`DispatchLimits::concurrent`] through all; an outlet that is slow or hangs does
+//! not hold the others up.
 
 use super::{DeliveryError, Outlets};
 use std::{collections::BTreeMap, future::Future, pin::pin, sync::Arc, time::Duration};
@@ -13,7 +13,10 @@ use tenken_common::{
     retry::Backoff,
     time::{Clock, Timestamp},
 };
-use tokio::{sync::Semaphore, task::JoinSet};
+use tokio::{
+    sync::Semaphore,
+    task::{AbortHandle, JoinError, JoinSet},
+};
 
 /// A row of the outbox: one notice for one outlet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,6 +129,31 @@ impl Round {
     }
 }
 
+/// Outlets at work; dropping it cuts them off.
+struct Work<E> {
+    tasks: JoinSet<(Round, Result<(), E>)>,
+    busy: BTreeMap<Name, AbortHandle>,
+    places: Arc<Semaphore>,
+}
+
+impl<E: Send + 'static> Work<E> {
+    fn new(concurrent: usize) -> Self {
+        let places = Arc::new(Semaphore::new(concurrent.max(1)));
+        Self { tasks: JoinSet::new(), busy: BTreeMap::new(), places }
+    }
+}
+
+/// What an outlet's task came to.
+fn sums<E>(ended: Result<(Round, Result<(), E>), JoinError>) -> (Round, Option<E>) {
+    match ended {
+        Ok((sums, result)) => (sums, result.err()),
+        Err(error) => {
+            tracing::error!(%error, "an outlet's task broke off");
+            (Round::default(), None)
+        }
+    }
+}
+
 /// See the module's head.
 pub struct Dispatcher<O> {
     outbox: Arc<O>,
@@ -159,17 +187,23 @@ impl<O: Outbox> Dispatcher<O> {
     }
 
     /// Rounds until `shutdown` is ready: at least every [`DispatchLimits::poll`], at once when
-    /// `wake` is notified. What is being sent when the shutdown comes is cut off, and repeated
-    /// after the next start.
+    /// `wake` is notified. An outlet that is still at work is left out of a round. What is being sent
+    /// when the shutdown comes is cut off, and repeated after the next start.
     pub async fn run(&self, wake: &tokio::sync::Notify, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
+        let mut work = Work::new(self.limits.concurrent);
         loop {
             let round = async {
-                if let Err(error) = self.round().await {
+                if let Err(error) = self.begin(&mut work).await {
                     tracing::error!(%error, "the outbox cannot be read or written");
                 }
                 // Ready at once or late: either way the next round begins.
                 let _ = tokio::time::timeout(self.limits.poll, wake.notified()).await;
+                while let Some(ended) = work.tasks.try_join_next() {
+                    if let Some(error) = sums(ended).1 {
+                        tracing::error!(%error, "the outbox cannot be read or written");
+                    }
+                }
             };
             tokio::select! {
                 () = &mut shutdown => return,
@@ -178,37 +212,39 @@ impl<O: Outbox> Dispatcher<O> {
         }
     }
 
-    /// Sends what is due now, once.
+    /// Sends what is due now, once, and waits for all of it.
     pub async fn round(&self) -> Result<Round, O::Error> {
+        let mut work = Work::new(self.limits.concurrent);
+        self.begin(&mut work).await?;
+        let (mut round, mut broken) = (Round::default(), None);
+        while let Some(ended) = work.tasks.join_next().await {
+            let (sums, error) = sums(ended);
+            round.delivered += sums.delivered;
+            round.deferred += sums.deferred;
+            round.given_up += sums.given_up;
+            broken = broken.or(error);
+        }
+        broken.map_or(Ok(round), Err)
+    }
+
+    /// Sets every outlet to work that has something due and is not at work.
+    async fn begin(&self, work: &mut Work<O::Error>) -> Result<(), O::Error> {
+        work.busy.retain(|_, task| !task.is_finished());
         let due = self.outbox.due(self.clock.wall(), self.limits.rows).await?;
         let mut by_outlet: BTreeMap<Name, Vec<Due>> = BTreeMap::new();
-        for row in due {
+        for row in due.into_iter().filter(|row| !work.busy.contains_key(&row.outlet)) {
             by_outlet.entry(row.outlet.clone()).or_default().push(row);
         }
-        let places = Arc::new(Semaphore::new(self.limits.concurrent.max(1)));
-        let mut outlets = JoinSet::new();
-        for rows in by_outlet.into_values() {
-            let (dispatcher, places) = (self.clone(), Arc::clone(&places));
-            outlets.spawn(async move {
-                // Closed never: the semaphore lives as long as the round.
+        for (outlet, rows) in by_outlet {
+            let (dispatcher, places) = (self.clone(), Arc::clone(&work.places));
+            let task = work.tasks.spawn(async move {
+                // Closed never: the semaphore lives as long as its holders.
                 let _place = places.acquire_owned().await;
                 dispatcher.drain(rows).await
             });
+            work.busy.insert(outlet, task);
         }
-        let mut round = Round::default();
-        let mut broken = None;
-        while let Some(ended) = outlets.join_next().await {
-            match ended {
-                Ok((sums, result)) => {
-                    round.delivered += sums.delivered;
-                    round.deferred += sums.deferred;
-                    round.given_up += sums.given_up;
-                    broken = broken.or(result.err());
-                }
-                Err(error) => tracing::error!(%error, "an outlet's task broke off"),
-            }
-        }
-        broken.map_or(Ok(round), Err)
+        Ok(())
     }
 
     /// One outlet's rows, in order.
@@ -237,7 +273,7 @@ impl<O: Outbox> Dispatcher<O> {
             self.observer.attempted(&row.outlet, DeliveryResult::GivenUp);
             return Ok((DeliveryResult::GivenUp, true));
         };
-        let sent = outlet.deliver(&row.notice, self.clock.wall()).await;
+        let sent = outlet.deliver(&row.outlet, &row.notice, self.clock.wall()).await;
         let now = self.clock.wall();
         let (result, may_go_on) = match sent {
             Ok(()) => {

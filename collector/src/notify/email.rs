@@ -1,4 +1,4 @@
-//! Mail to one recipient over SMTP.
+//! Mail to one recipient over SMTP, whom the configuration names, or the contract.
 //!
 //! Holds: with `starttls`, nothing is said before TLS stands. A repeat carries the same
 //! Message-ID and date. Mail is marked as sent by a machine, so that no holiday reply comes back.
@@ -21,12 +21,13 @@ use lettre::{
 };
 use std::time::{Duration, SystemTime};
 use tenken_collector_core::desk::notice::Notice;
-use tenken_common::{message::Language, time::Timestamp};
+use tenken_common::message::Language;
 
 pub struct EmailOutlet {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Address,
-    to: Address,
+    /// None: whom the contract names at the time.
+    to: Option<Address>,
     language: Language,
     /// For the whole exchange with the server.
     timeout: Duration,
@@ -39,7 +40,7 @@ impl std::fmt::Debug for EmailOutlet {
 }
 
 impl EmailOutlet {
-    pub fn new(config: &EmailConfig, to: &str) -> Result<Self, OutletError> {
+    pub fn new(config: &EmailConfig, to: Option<&str>) -> Result<Self, OutletError> {
         let (tls, port) = match config.encryption {
             Encryption::Starttls => (Tls::Required(tls(config)?), 587),
             Encryption::Tls => (Tls::Wrapper(tls(config)?), 465),
@@ -63,14 +64,20 @@ impl EmailOutlet {
         Ok(Self {
             transport: builder.build(),
             from: address(&config.from)?,
-            to: address(to)?,
+            to: to.map(address).transpose()?,
             language: config.language,
             timeout: config.timeout.0,
         })
     }
 
-    pub async fn deliver(&self, notice: &Notice, _now: Timestamp) -> Result<(), DeliveryError> {
-        let message = self.message(notice)?;
+    pub async fn deliver(&self, notice: &Notice, contact: Option<&str>) -> Result<(), DeliveryError> {
+        let to = if let Some(to) = &self.to {
+            to.clone()
+        } else {
+            let parsed = contact.unwrap_or_default().parse();
+            parsed.map_err(|e: lettre::address::AddressError| DeliveryError::Unusable(Box::new(e)))?
+        };
+        let message = self.message(notice, to)?;
         match tokio::time::timeout(self.timeout, self.transport.send(message)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(judge(error)),
@@ -78,12 +85,12 @@ impl EmailOutlet {
         }
     }
 
-    fn message(&self, notice: &Notice) -> Result<Message, DeliveryError> {
+    fn message(&self, notice: &Notice, to: Address) -> Result<Message, DeliveryError> {
         let rendered = text::render(notice, self.language);
         let age = u64::try_from(notice.decided_at.as_secs()).unwrap_or(0);
         Message::builder()
             .from(Mailbox::new(None, self.from.clone()))
-            .to(Mailbox::new(None, self.to.clone()))
+            .to(Mailbox::new(None, to))
             .date(SystemTime::UNIX_EPOCH + Duration::from_secs(age))
             .message_id(Some(format!("<{}@{}>", notice.id(), self.from.domain())))
             .subject(rendered.subject)

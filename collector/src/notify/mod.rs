@@ -1,13 +1,14 @@
-//! Notices on their way to people: outlets (mail, webhooks), their texts, and the dispatcher
-//! that empties the outbox.
+//! Notices on their way to people: outlets (mail, webhooks, Alertmanager), their texts, and the
+//! dispatcher that empties the outbox.
 //!
 //! Holds: a notice counts as delivered only after the server at the other end said yes. Every
 //! repeat carries the same identity (Message-ID, `Tenken-Idempotency-Id`), so a receiver can
 //! tell it from a new one. Each recipient is an outlet of its own: one that refuses neither
 //! hides the others nor makes them hear twice.
 //!
-//! Does not: decide who must hear of what beyond an outlet's least severity, or store anything.
+//! Does not: decide what is worth telling, or store anything.
 
+mod alertmanager;
 pub mod config;
 pub mod dispatch;
 mod email;
@@ -21,7 +22,10 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-use tenken_collector_core::desk::notice::{Notice, Severity};
+use tenken_collector_core::desk::{
+    notice::{Notice, Severity},
+    route::{Only, Route, Unwanted},
+};
 use tenken_common::{
     config::{ConfigError, SecretFile},
     id::Name,
@@ -43,6 +47,8 @@ pub enum OutletError {
     Mail { outlet: Name, source: lettre::transport::smtp::Error },
     #[error("the webhook of outlet `{outlet}` cannot be set up")]
     Webhook { outlet: Name, source: reqwest::Error },
+    #[error("the Alertmanager of outlet `{outlet}` cannot be set up")]
+    Alertmanager { outlet: Name, source: reqwest::Error },
 }
 
 /// Why a notice did not get through one outlet this time.
@@ -96,7 +102,7 @@ impl DeliveryError {
 pub struct Outlet {
     /// The configured name: the metric's label.
     pub name: Name,
-    min_severity: Severity,
+    route: Route,
     channel: Channel,
 }
 
@@ -104,54 +110,109 @@ pub struct Outlet {
 enum Channel {
     Email(Box<email::EmailOutlet>),
     Webhook(webhook::WebhookOutlet),
+    Alertmanager(alertmanager::AlertmanagerOutlet),
 }
 
 impl Outlet {
     /// Ready when the server at the other end took it.
-    pub async fn deliver(&self, notice: &Notice, now: Timestamp) -> Result<(), DeliveryError> {
+    ///
+    /// `key` says to whom, where the contract does and not the configuration.
+    pub async fn deliver(&self, key: &Name, notice: &Notice, now: Timestamp) -> Result<(), DeliveryError> {
         match &self.channel {
-            Channel::Email(email) => email.deliver(notice, now).await,
+            Channel::Email(email) => {
+                let contact = notice.contacts.iter().find(|to| email_key(&self.name, to) == *key);
+                email.deliver(notice, contact.map(String::as_str)).await
+            }
             Channel::Webhook(webhook) => webhook.deliver(notice, now).await,
+            Channel::Alertmanager(alertmanager) => alertmanager.deliver(notice).await,
         }
     }
 }
 
-/// All outlets by their key, which names outlet and recipient and is what the outbox stores.
+/// All outlets.
 #[derive(Debug, Default)]
-pub struct Outlets(BTreeMap<Name, Outlet>);
+pub struct Outlets {
+    /// By their key, which names outlet and recipient and is what the outbox stores.
+    by_key: BTreeMap<Name, Outlet>,
+    /// Of those that send to whom the contract names, by their name.
+    to_contacts: BTreeMap<Name, Outlet>,
+    /// How often those that keep what is open in memory are told again.
+    repeat_every: Option<Duration>,
+}
 
 impl Outlets {
     /// Reads secrets and CA files; connects to nothing.
     pub fn new(config: &NotifyConfig) -> Result<Self, OutletError> {
-        let mut outlets = BTreeMap::new();
+        let mut outlets = Self::default();
         for c in &config.email {
-            for to in &c.to {
+            let outlet = |to: Option<&str>| -> Result<Outlet, OutletError> {
                 let channel = Channel::Email(Box::new(email::EmailOutlet::new(c, to)?));
-                let outlet = Outlet { name: c.name.clone(), min_severity: c.min_severity, channel };
-                outlets.insert(email_key(&c.name, to), outlet);
+                Ok(Outlet { name: c.name.clone(), route: route(c.min_severity, &c.only, false), channel })
+            };
+            for to in &c.to {
+                outlets.by_key.insert(email_key(&c.name, to), outlet(Some(to))?);
+            }
+            if c.to_contacts {
+                outlets.to_contacts.insert(c.name.clone(), outlet(None)?);
             }
         }
         for c in &config.webhook {
             let channel = Channel::Webhook(webhook::WebhookOutlet::new(c)?);
-            let outlet = Outlet { name: c.name.clone(), min_severity: c.min_severity, channel };
-            outlets.insert(c.name.clone(), outlet);
+            let outlet =
+                Outlet { name: c.name.clone(), route: route(c.min_severity, &c.only, false), channel };
+            outlets.by_key.insert(c.name.clone(), outlet);
         }
-        Ok(Self(outlets))
+        for c in &config.alertmanager {
+            let channel = Channel::Alertmanager(alertmanager::AlertmanagerOutlet::new(c)?);
+            let route = route(c.min_severity, &c.only, true);
+            outlets.by_key.insert(c.name.clone(), Outlet { name: c.name.clone(), route, channel });
+        }
+        outlets.repeat_every = config.alertmanager.iter().map(|c| c.repeat.0).min();
+        Ok(outlets)
+    }
+
+    /// Each outlet's key, and why it does not want this notice where it does not.
+    pub fn judge(&self, notice: &Notice) -> BTreeMap<Name, Result<(), Unwanted>> {
+        let own = self.by_key.iter().map(|(key, outlet)| (key.clone(), outlet.route.judge(notice)));
+        let contacts = self.to_contacts.iter().flat_map(|(name, outlet)| {
+            let judged = outlet.route.judge(notice);
+            notice.contacts.iter().map(move |to| (email_key(name, to), judged))
+        });
+        own.chain(contacts).collect()
     }
 
     /// The keys of those that are to hear of this notice: an outbox row each.
-    pub fn wanting(&self, notice: &Notice) -> impl Iterator<Item = &Name> {
-        let severity = notice.severity;
-        self.0.iter().filter(move |(_, o)| severity >= o.min_severity).map(|(key, _)| key)
+    pub fn wanting(&self, notice: &Notice) -> impl Iterator<Item = Name> {
+        self.judge(notice).into_iter().filter(|(_, judged)| judged.is_ok()).map(|(key, _)| key)
+    }
+
+    pub fn repeat_every(&self) -> Option<Duration> {
+        self.repeat_every
+    }
+
+    /// Tells those that keep it in memory how these incidents stand. What fails now is told the next
+    /// time.
+    pub async fn repeat(&self, notices: &[Notice], now: Timestamp) {
+        for outlet in self.by_key.values() {
+            let Channel::Alertmanager(alertmanager) = &outlet.channel else { continue };
+            let wanted: Vec<&Notice> = notices.iter().filter(|n| outlet.route.judge(n).is_ok()).collect();
+            if let Err(error) = alertmanager.repeat(&wanted, now).await {
+                tracing::debug!(outlet = %outlet.name, error = error.describe(), "a repeat did not get through");
+            }
+        }
     }
 
     pub fn find(&self, key: &Name) -> Option<&Outlet> {
-        self.0.get(key)
+        let of_contact = || {
+            let (name, _) = key.as_str().split_once('/')?;
+            self.to_contacts.get(&Name::of_outside(name))
+        };
+        self.by_key.get(key).or_else(of_contact)
     }
+}
 
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
+fn route(min_severity: Severity, only: &Only, keeps_state: bool) -> Route {
+    Route { min_severity, only: only.clone(), keeps_state }
 }
 
 /// Stays the same when other recipients come and go.
@@ -193,6 +254,9 @@ pub(crate) mod example {
             subject: Name::new("/var").unwrap(),
             first_seen: "2026-11-22T23:05:00Z".parse().unwrap(),
             decided_at: "2026-11-22T23:05:30Z".parse().unwrap(),
+            hours: std::collections::BTreeSet::new(),
+            contacts: std::collections::BTreeSet::new(),
+            unacknowledged: false,
             finding: Bilingual {
                 ja: "ディスク /var は 12/03 に満杯の見込み".to_owned(),
                 en: "disk /var is predicted to be full on 12/03".to_owned(),
@@ -224,7 +288,7 @@ mod tests {
         let outlets = Outlets::new(&config).unwrap();
         let keys = |severity| {
             let notice = Notice { severity, ..example::notice() };
-            outlets.wanting(&notice).map(ToString::to_string).collect::<Vec<_>>()
+            outlets.wanting(&notice).map(|key| key.to_string()).collect::<Vec<_>>()
         };
         assert_eq!(keys(Severity::Critical), ["chat", "desk/a@example.jp", "desk/b@example.jp"]);
         assert_eq!(keys(Severity::Warning), ["chat"]);

@@ -5,7 +5,7 @@
 
 use tenken_collector_core::desk::notice::{Notice, NotifyReason};
 use tenken_common::{
-    message::{Language, Message},
+    message::{DeskText, Language, Message},
     time::{Timestamp, jst_minute},
 };
 
@@ -27,12 +27,15 @@ pub fn render(notice: &Notice, language: Language) -> Rendered {
 
 fn subject(notice: &Notice, language: Language) -> String {
     let severity = notice.severity.message().text(language);
+    let values = [("severity", severity)];
     let mark = match notice.reason {
-        NotifyReason::Opened => Message::NoticeMarkOpened,
-        NotifyReason::Escalated => Message::NoticeMarkEscalated,
-        NotifyReason::Recovered => Message::NoticeMarkRecovered,
+        NotifyReason::Opened => Message::NoticeMarkOpened.fill(language, &values),
+        NotifyReason::Escalated => Message::NoticeMarkEscalated.fill(language, &values),
+        NotifyReason::Flapping => DeskText::MarkFlapping.fill(language, &values),
+        NotifyReason::Unacknowledged => DeskText::MarkUnacknowledged.fill(language, &values),
+        NotifyReason::Recovered => Message::NoticeMarkRecovered.fill(language, &values),
+        NotifyReason::Closed => DeskText::MarkClosed.fill(language, &values),
     };
-    let mark = mark.fill(language, &[("severity", severity)]);
     let subject = Message::NoticeSubject.fill(
         language,
         &[
@@ -47,9 +50,12 @@ fn subject(notice: &Notice, language: Language) -> String {
 
 fn body(notice: &Notice, language: Language) -> String {
     let lead = match notice.reason {
-        NotifyReason::Opened => Message::NoticeLeadOpened,
-        NotifyReason::Escalated => Message::NoticeLeadEscalated,
-        NotifyReason::Recovered => Message::NoticeLeadRecovered,
+        NotifyReason::Opened => Message::NoticeLeadOpened.text(language),
+        NotifyReason::Escalated => Message::NoticeLeadEscalated.text(language),
+        NotifyReason::Flapping => DeskText::LeadFlapping.text(language),
+        NotifyReason::Unacknowledged => DeskText::LeadUnacknowledged.text(language),
+        NotifyReason::Recovered => Message::NoticeLeadRecovered.text(language),
+        NotifyReason::Closed => DeskText::LeadClosed.text(language),
     };
     let device = match notice.device {
         Some(id) => id.to_string(),
@@ -69,13 +75,10 @@ fn body(notice: &Notice, language: Language) -> String {
             ("finding", notice.finding.text(language)),
         ],
     );
-    let mut parts = vec![lead.text(language).to_owned(), facts];
-    match notice.reason {
-        NotifyReason::Opened | NotifyReason::Escalated => {
-            parts.push(Message::NoticeAction.fill(language, &[("action", notice.action.text(language))]));
-            parts.push(Message::NoticeAcknowledge.fill(language, &[("incident", &incident)]));
-        }
-        NotifyReason::Recovered => {}
+    let mut parts = vec![lead.to_owned(), facts];
+    if !notice.reason.is_end() {
+        parts.push(Message::NoticeAction.fill(language, &[("action", notice.action.text(language))]));
+        parts.push(Message::NoticeAcknowledge.fill(language, &[("incident", &incident)]));
     }
     parts.push(Message::NoticeFooter.fill(language, &[("notice", &notice.id().to_string())]));
     parts.join("\n\n") + "\n"
@@ -145,6 +148,10 @@ mod tests {
     fn each_reason_reads_differently_and_a_recovery_asks_for_nothing() {
         let of = |reason| render(&Notice { reason, ..example::notice() }, Language::Ja);
         assert!(of(NotifyReason::Escalated).subject.starts_with("【点検】[悪化→重大] minato"));
+        assert!(of(NotifyReason::Flapping).subject.starts_with("【点検】[断続→重大] minato"));
+        let unheard = of(NotifyReason::Unacknowledged);
+        assert!(unheard.subject.starts_with("【点検】[受付なし→重大] minato"), "{}", unheard.subject);
+        assert!(unheard.body.contains("受け付けられていません") && unheard.body.contains("incident ack"));
         let recovered = of(NotifyReason::Recovered);
         assert!(recovered.subject.starts_with("【点検】[復旧] minato"));
         assert!(!recovered.body.contains("incident ack") && !recovered.body.contains("推奨する対応"));

@@ -146,7 +146,8 @@ const WORTH_ANOTHER_TRY: [StatusCode; 6] = [
     StatusCode::TOO_MANY_REQUESTS,
 ];
 
-async fn judge(mut response: Response) -> DeliveryError {
+/// What an answer that is no success means.
+pub(crate) async fn judge(mut response: Response) -> DeliveryError {
     let code = response.status();
     let status = code.as_u16();
     let retry_after = response

@@ -13,6 +13,7 @@
 mod error;
 pub mod model;
 pub mod project;
+mod reading;
 mod sqlite;
 mod statement;
 

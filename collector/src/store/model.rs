@@ -181,6 +181,29 @@ pub struct SeriesRow {
     pub unit: Unit,
 }
 
+/// One number as a device reported it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading {
+    pub device: DeviceId,
+    pub subject: Name,
+    pub probe: Name,
+    pub name: Name,
+    pub unit: Unit,
+    /// The device's time, corrected.
+    pub at: Timestamp,
+    pub value: f64,
+}
+
+/// The numbers of a stretch of the stream, in its order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Readings {
+    /// The last entry that was looked at.
+    pub until: u64,
+    /// When the first of them was committed.
+    pub oldest: Option<Timestamp>,
+    pub readings: Vec<Reading>,
+}
+
 /// The newest result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckRow {
@@ -268,6 +291,8 @@ pub struct DetectorRow {
 /// What one evaluation wants kept, all or nothing.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct EvaluationRows {
+    /// Where in the stream it began.
+    pub after: u64,
     /// The stream position up to which it looked.
     pub position: u64,
     /// Parts of its state, replaced by name.

@@ -126,24 +126,19 @@ impl Page {
     ) -> Result<(), StoreError> {
         let o = &record.observation;
         let at = batch.corrected(o);
+        if let Some((probe, quantities)) = numbers(&o.body) {
+            self.take_quantities(c, (batch.device, o, &probe), at, quantities).await?;
+        }
         match &o.body {
-            Body::Sample(sample) => {
-                self.take_quantities(c, (batch.device, o, &sample.probe), at, &sample.quantities).await
-            }
+            Body::Sample(_) => Ok(()),
             Body::CheckResult(check) => take_check(c, (batch.device, o, at), check, false).await,
             Body::SelfReport(report) => {
                 for run in &report.runs {
                     take_run(c, batch.device, at, run).await?;
                 }
-                let probe = Name::of_outside("agent");
-                self.take_quantities(c, (batch.device, o, &probe), at, &report.quantities).await
+                Ok(())
             }
             Body::Fact(said) => {
-                // A counter is a line of numbers too, so that it can be forecast.
-                if let Fact::WearCounter(wear) = said {
-                    let value = std::slice::from_ref(&wear.value);
-                    self.take_quantities(c, (batch.device, o, &wear.probe), at, value).await?;
-                }
                 let at = history::instant(batch, o, committed);
                 fact::take_fact(c, (batch.device, &o.subject, at), said).await
             }
@@ -174,6 +169,17 @@ impl Page {
             b.push_bind(row.0).push_bind(row.1).push_bind(row.2);
         })
         .await
+    }
+}
+
+/// The numbers that a record carries, and the probe that saw them.
+pub(super) fn numbers(body: &Body) -> Option<(Name, &[Quantity])> {
+    match body {
+        Body::Sample(sample) => Some((sample.probe.clone(), &sample.quantities)),
+        Body::SelfReport(report) => Some((Name::of_outside("agent"), &report.quantities)),
+        // A counter is a line of numbers too, so that it can be forecast.
+        Body::Fact(Fact::WearCounter(wear)) => Some((wear.probe.clone(), std::slice::from_ref(&wear.value))),
+        Body::Fact(_) | Body::CheckResult(_) => None,
     }
 }
 

@@ -9,6 +9,7 @@
 //! their conditions stand as they are.
 
 use super::{
+    agreed::Agreed,
     load::{give_anomalies, load_devices},
     watch::{Standing, Watcher},
 };
@@ -26,6 +27,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::{future::Future, ops::Range, pin::pin, sync::Arc, time::Duration};
 use tenken_collector_core::{
     desk::{
+        care::Cares,
         finding::Condition,
         incident::{Incident, Phase},
         rule::{Need, RuleSet},
@@ -110,7 +112,7 @@ impl Evaluator {
         self.committer.journal(Entry::Heartbeat).await?;
         let clock = self.store.clock().clone();
         let started = clock.mono();
-        let outgoing = advance_with(&self.store, &self.outlets, watcher).await?;
+        let outgoing = advance_with((&self.store, &self.outlets), &self.holidays, watcher).await?;
         if outgoing > 0 {
             self.wake.notify_one();
         }
@@ -134,29 +136,45 @@ pub enum TickError {
     Store(#[from] StoreError),
 }
 
-/// Evaluates every tick that was not yet; answers how many notices were queued.
-pub async fn advance(store: &Store, outlets: &Outlets) -> Result<usize, StoreError> {
-    advance_with(store, outlets, &mut Watcher::default()).await
+/// Evaluates every tick that was not yet; answers how many notices were queued. Where another worker
+/// does the same, each tick is kept once.
+pub async fn advance(
+    store: &Store,
+    outlets: &Outlets,
+    holidays: &Arc<HolidayList>,
+) -> Result<usize, StoreError> {
+    advance_with((store, outlets), holidays, &mut Watcher::default()).await
 }
 
 /// The same with the detectors that were fed before.
 pub async fn advance_with(
-    store: &Store,
-    outlets: &Outlets,
+    (store, outlets): (&Store, &Outlets),
+    holidays: &Arc<HolidayList>,
     watcher: &mut Watcher,
 ) -> Result<usize, StoreError> {
+    let mut agreed = Agreed::default();
     let mut state = State::load(store).await?;
     let mut position = store.checkpoint("evaluate").await?;
     let mut queued = 0;
     loop {
         let steps = store.tick_after(position).await?;
         let Some(tick) = steps.last() else { return Ok(queued) };
-        let span = position..tick.position;
-        position = tick.position;
         let actions = state.take(&steps);
-        store.project_until(position).await?;
-        queued += evaluate_tick((store, outlets), (&mut state, watcher), (tick, span), &actions).await?;
-        watcher.saved(position);
+        store.project_until(tick.position).await?;
+        let cares = agreed.cares(store, holidays, tick.committed).await?;
+        let span = position..tick.position;
+        let parts = ((store, outlets), (&mut state, &mut *watcher));
+        let mut rows = evaluate_tick(parts, (tick, span), (&actions, &cares)).await?;
+        (rows.after, rows.position) = (position, tick.position);
+        if store.save_evaluation(&rows).await? {
+            position = tick.position;
+            queued += rows.outbox.len();
+            watcher.saved(position);
+        } else {
+            // Another worker was faster.
+            state = State::load(store).await?;
+            position = store.checkpoint("evaluate").await?;
+        }
     }
 }
 
@@ -234,11 +252,10 @@ impl State {
 }
 
 async fn evaluate_tick(
-    (store, outlets): (&Store, &Outlets),
-    (state, watcher): (&mut State, &mut Watcher),
+    ((store, outlets), (state, watcher)): ((&Store, &Outlets), (&mut State, &mut Watcher)),
     (tick, span): (&Stored, Range<u64>),
-    actions: &[IncidentAction],
-) -> Result<usize, StoreError> {
+    (actions, cares): (&[IncidentAction], &Cares),
+) -> Result<EvaluationRows, StoreError> {
     let as_of = tick.committed;
     let minute = |t: Timestamp| t.as_secs().div_euclid(FORECAST_EVERY_S);
     let forecast_tick = minute(as_of) != minute(state.last_tick);
@@ -246,14 +263,8 @@ async fn evaluate_tick(
     let fed = (state.rules.as_ref(), span);
     let followed = watcher.follow(store, &mut state.standing, fed, forecast_tick).await?;
     let Some(rules) = &state.rules else {
-        let rows = EvaluationRows {
-            position: tick.position,
-            state: state.rows(),
-            forget_detectors: followed.forget,
-            ..EvaluationRows::default()
-        };
-        store.save_evaluation(&rows).await?;
-        return Ok(0);
+        let (state, forget_detectors) = (state.rows(), followed.forget);
+        return Ok(EvaluationRows { state, forget_detectors, ..EvaluationRows::default() });
     };
     let needs: Vec<Need> =
         rules.needs().into_iter().filter(|n| forecast_tick || n.history <= SHORT_HISTORY).collect();
@@ -269,12 +280,12 @@ async fn evaluate_tick(
         devices: &devices,
         conditions: &state.conditions,
         incidents: &incidents,
+        cares,
         actions,
         predictions: &predictions,
     });
     state.conditions.clone_from(&evaluation.conditions);
     let mut rows = rows_of(&evaluation, outlets, as_of);
-    rows.position = tick.position;
     rows.state = state.rows();
     rows.anomalies = followed.noted;
     rows.detectors = followed.detectors;
@@ -286,9 +297,7 @@ async fn evaluate_tick(
     } else {
         rows.forecasts.clear();
     }
-    let queued = rows.outbox.len();
-    store.save_evaluation(&rows).await?;
-    Ok(queued)
+    Ok(rows)
 }
 
 fn rows_of(evaluation: &Evaluation, outlets: &Outlets, as_of: Timestamp) -> EvaluationRows {
@@ -303,7 +312,7 @@ fn rows_of(evaluation: &Evaluation, outlets: &Outlets, as_of: Timestamp) -> Eval
         .iter()
         .map(|forecast| NamedJson { name: forecast_name(forecast), json: write(forecast) });
     let outbox = evaluation.notices.iter().flat_map(|notice| {
-        outlets.wanting(notice).map(|channel| Outgoing { notice: notice.clone(), channel: channel.clone() })
+        outlets.wanting(notice).map(|channel| Outgoing { notice: notice.clone(), channel })
     });
     EvaluationRows {
         incidents: incidents.collect(),
@@ -364,14 +373,14 @@ mod tests {
         for entry in entries {
             store.append(vec![entry]).await.unwrap();
         }
-        assert_eq!(advance(&store, &outlets).await.unwrap(), 0);
+        assert_eq!(advance(&store, &outlets, &Arc::default()).await.unwrap(), 0);
         let position = store.checkpoint("evaluate").await.unwrap();
         assert_eq!(position, store.position().await.unwrap());
         let state = State::load(&store).await.unwrap();
         assert!(state.rules.is_some() && state.last_tick > Timestamp::MIN);
 
         let before = store.digest().await.unwrap();
-        assert_eq!(advance(&store, &outlets).await.unwrap(), 0);
+        assert_eq!(advance(&store, &outlets, &Arc::default()).await.unwrap(), 0);
         assert_eq!(store.digest().await.unwrap(), before);
         store.close().await;
     }
@@ -381,7 +390,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = store(dir.path()).await;
         store.append(vec![Entry::Heartbeat]).await.unwrap();
-        assert_eq!(advance(&store, &Outlets::default()).await.unwrap(), 0);
+        assert_eq!(advance(&store, &Outlets::default(), &Arc::default()).await.unwrap(), 0);
         assert_eq!(store.checkpoint("evaluate").await.unwrap(), store.position().await.unwrap());
         assert!(store.incidents().await.unwrap().is_empty() && store.forecasts().await.unwrap().is_empty());
         store.close().await;

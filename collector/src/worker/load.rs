@@ -37,6 +37,7 @@ pub async fn load_devices(
     let mut wear =
         if needs.iter().any(|n| n.quantity.is_none()) { wear(store).await? } else { BTreeMap::new() };
     let calendars = if wear.is_empty() { BTreeMap::new() } else { calendars(store, as_of, position).await? };
+    let identities = store.identities(as_of).await?;
     let mut devices = Vec::new();
     for device in store.devices().await?.into_iter().filter(|d| d.approved.is_some() && d.revoked.is_none()) {
         let all = store.series(device.id).await?;
@@ -46,6 +47,8 @@ pub async fn load_devices(
             device: device.id,
             hospital: device.hospital,
             label: device.label,
+            group: device.group,
+            identity: identities.get(&device.id).copied().unwrap_or_default(),
             expected_interval: expected_interval(store, &all).await?,
             last_received: seen.map(|s| s.received),
             clock: seen.and_then(|s| match s.clock.source {

@@ -9,12 +9,14 @@
 mod admission;
 mod backup;
 mod chain;
+mod desk;
 mod enrollment;
 mod fact;
 mod filing;
 mod overload;
 mod rebuild;
 mod rejoin;
+mod remote_write;
 mod renewal;
 mod resume;
 mod support;

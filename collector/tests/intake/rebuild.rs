@@ -291,6 +291,9 @@ async fn a_notice_is_sent_once_whatever_is_rebuilt() {
         subject: name("/"),
         first_seen: START,
         decided_at: START,
+        hours: std::collections::BTreeSet::new(),
+        contacts: std::collections::BTreeSet::new(),
+        unacknowledged: false,
         finding: text.clone(),
         action: text,
     };

@@ -5,7 +5,7 @@ use crate::{
     fact::message,
     support::{Device, Rig, name},
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tenken_collector::{
     notify::Outlets,
     store::model::DetectorRow,
@@ -100,9 +100,9 @@ async fn run(how: Run) -> Outcome {
             deliver(&rig, &mut device, first..=h).await;
         }
         if how.starts {
-            advance(&rig.store, &outlets).await.unwrap();
+            advance(&rig.store, &outlets, &Arc::default()).await.unwrap();
         } else {
-            advance_with(&rig.store, &outlets, &mut watcher).await.unwrap();
+            advance_with((&rig.store, &outlets), &Arc::default(), &mut watcher).await.unwrap();
         }
     }
     // Until every state was kept once more.
@@ -110,7 +110,7 @@ async fn run(how: Run) -> Outcome {
         rig.clock.advance(Duration::from_mins(1));
         rig.store.append(vec![Entry::Heartbeat]).await.unwrap();
     }
-    advance_with(&rig.store, &outlets, &mut watcher).await.unwrap();
+    advance_with((&rig.store, &outlets), &Arc::default(), &mut watcher).await.unwrap();
     let incidents = rig.store.incidents().await.unwrap();
     let incidents = incidents.iter().map(|row| serde_json::from_str(&row.json).unwrap());
     let incidents = incidents.filter(|i: &Incident| i.rule.as_str() == "unusual").collect();
@@ -161,7 +161,7 @@ async fn a_start_goes_on_where_it_stopped_and_a_rebuild_comes_out_the_same() {
     let before = store.digest().await.unwrap();
     store.reset_derived().await.unwrap();
     assert!(store.detectors().await.unwrap().is_empty(), "it really is gone");
-    advance(store, &Outlets::default()).await.unwrap();
+    advance(store, &Outlets::default(), &Arc::default()).await.unwrap();
     store.project_all().await.unwrap();
     assert_eq!(store.digest().await.unwrap(), before);
 }
@@ -177,7 +177,7 @@ async fn what_no_rule_watches_any_more_is_forgotten() {
         line.collect::<Vec<_>>().join("\n")
     };
     store.append(vec![Entry::Rules { text: without("sensors") }, Entry::Heartbeat]).await.unwrap();
-    advance(store, &Outlets::default()).await.unwrap();
+    advance(store, &Outlets::default(), &Arc::default()).await.unwrap();
     let left = store.detectors().await.unwrap();
     assert_eq!(left.iter().map(|d| d.key.probe.as_str()).collect::<Vec<_>>(), ["cpu"]);
     assert_eq!(store.episodes(&name("unusual"), Timestamp::EPOCH).await.unwrap(), run.noted);

@@ -18,7 +18,7 @@ fn both_languages_say_the_same_things() {
             $(all.extend($part::ALL.iter().map(|m| (format!("{m:?}"), both.map(|l| m.template(l))))));*
         };
     }
-    take!(Message, ReportText, EvidenceText, ContractText, DeviceText, PredictText, ServiceText);
+    take!(Message, ReportText, EvidenceText, ContractText, DeskText, DeviceText, PredictText, ServiceText);
     for (name, [ja, en]) in all {
         assert!(!ja.is_empty() && !en.is_empty(), "{name} is empty");
         assert_eq!(placeholders(ja), placeholders(en), "{name}");

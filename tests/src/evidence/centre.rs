@@ -187,7 +187,7 @@ impl Centre {
                     }
                 }
             }
-            evaluate::advance(&self.store, &Outlets::default()).await.unwrap();
+            evaluate::advance(&self.store, &Outlets::default(), &Arc::default()).await.unwrap();
             self.answer(dice).await;
         }
         let stop = format!("stop-{month}");
@@ -229,7 +229,7 @@ impl Centre {
             }
         }
         self.store.append(vec![Entry::Heartbeat]).await.unwrap();
-        evaluate::advance(&self.store, &Outlets::default()).await.unwrap();
+        evaluate::advance(&self.store, &Outlets::default(), &Arc::default()).await.unwrap();
     }
 
     /// Enters a record; the hospital agrees where its word is wanted.
@@ -248,7 +248,7 @@ impl Centre {
     pub(super) async fn seal(&mut self, month: &str, next: &str, pki: &Pki, path: &Path) -> PathBuf {
         self.clock.jump_to(day(next, 1, 9));
         self.store.append(vec![Entry::Heartbeat]).await.unwrap();
-        evaluate::advance(&self.store, &Outlets::default()).await.unwrap();
+        evaluate::advance(&self.store, &Outlets::default(), &Arc::default()).await.unwrap();
         let month: Month = month.parse().unwrap();
         if let Err(SealMonthError::Seal(SealError::Unexplained { items, .. })) =
             seal::seal(&self.store, &Arc::default(), &self.contract, month).await

@@ -15,7 +15,7 @@ use tenken_common::{
 };
 
 /// Asks the first package manager that is there.
-pub fn look(timeout: Duration) -> Result<Seen, ProbeError> {
+pub fn look(timeout: Duration, _: Timestamp) -> Result<Seen, ProbeError> {
     let release = Release::read();
     let there = |program: &str| {
         ["/usr/bin", "/bin", "/usr/local/bin"].iter().any(|folder| Path::new(folder).join(program).exists())
@@ -73,6 +73,7 @@ impl Seen {
             build: release.build.clone(),
             pending: None,
             state: PatchState::Known,
+            stale_as: PatchState::StaleIndex,
             index_at: None,
             applied_at: None,
             reboot_needed: None,

@@ -23,6 +23,9 @@ pub struct Finding {
     pub since: Timestamp,
     /// When it was last judged.
     pub last: Timestamp,
+    /// The devices that it speaks for, where it is not its own only.
+    #[serde(default)]
+    pub affected: BTreeMap<DeviceId, Name>,
     pub numbers: BTreeMap<String, f64>,
     pub finding: Bilingual,
     pub action: Bilingual,

@@ -2,7 +2,8 @@
 //! recovered, closed; each step with its time and who did it, as the response clock of the SLA
 //! (A4.1(2)②) is read from them.
 //!
-//! Holds: of one device, rule and subject at most one incident is open at a time. A problem that
+//! Holds: of one device, cause and subject at most one incident is open at a time; what another rule
+//! finds of the same cause joins it. A problem that
 //! comes back within the flap window continues its incident ([`Step::Reopened`]). Severity never
 //! falls while it is open. A closed incident does not change.
 //!
@@ -12,14 +13,19 @@
 //! clock goes on, and only people stop it.
 
 use super::{
+    alert::{Decision, Outcome},
     finding::Finding,
     notice::{Bilingual, IncidentId, Severity},
 };
 use crate::stream::{IncidentAction, IncidentStep};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 use tenken_common::{
     id::{DeviceId, Hash, HospitalId, Name},
+    message::Message,
     time::Timestamp,
 };
 
@@ -43,6 +49,15 @@ pub struct Incident {
     pub last_seen: Timestamp,
     /// In the order in which they became known.
     pub events: Vec<IncidentEvent>,
+    /// The devices that it speaks for, by what people call them; none: its own only.
+    #[serde(default)]
+    pub affected: BTreeMap<DeviceId, Name>,
+    /// Other rules that found the same.
+    #[serde(default)]
+    pub joined: BTreeSet<Name>,
+    /// What people were told, and what not, and why.
+    #[serde(default)]
+    pub decisions: Vec<Decision>,
     pub numbers: BTreeMap<String, f64>,
     pub finding: Bilingual,
     pub action: Bilingual,
@@ -82,6 +97,30 @@ pub enum Step {
     Closed,
 }
 
+impl Phase {
+    pub fn message(self) -> Message {
+        match self {
+            Self::Open => Message::PhaseOpen,
+            Self::Recovered => Message::PhaseRecovered,
+            Self::Closed => Message::PhaseClosed,
+        }
+    }
+}
+
+impl Step {
+    pub fn message(self) -> Message {
+        match self {
+            Self::Detected => Message::StepDetected,
+            Self::Escalated => Message::StepEscalated,
+            Self::Acknowledged => Message::StepAcknowledged,
+            Self::FirstResponseReported => Message::StepReported,
+            Self::Recovered => Message::StepRecovered,
+            Self::Reopened => Message::StepReopened,
+            Self::Closed => Message::StepClosed,
+        }
+    }
+}
+
 impl IncidentId {
     /// The first 53 bits (which JSON numbers carry exactly) of a hash of what it is about.
     pub fn derive(device: DeviceId, rule: &Name, subject: &Name, first_seen: Timestamp) -> Self {
@@ -107,6 +146,9 @@ impl Incident {
             first_seen: finding.since,
             last_seen: finding.last,
             events: vec![IncidentEvent { at: as_of, step: Step::Detected, worker: None }],
+            affected: finding.affected.clone(),
+            joined: BTreeSet::new(),
+            decisions: Vec::new(),
             numbers: finding.numbers.clone(),
             finding: finding.finding.clone(),
             action: finding.action.clone(),
@@ -127,17 +169,40 @@ impl Incident {
         self.events.iter().rev().find(|e| e.step == step).map(|e| e.at)
     }
 
-    /// The same problem, seen again.
+    /// What was decided since the problem was there, or there again.
+    pub fn episode(&self) -> impl Iterator<Item = &Decision> {
+        self.decisions.iter().filter(|d| d.first_seen == self.first_seen)
+    }
+
+    /// The worst that people were told of the present episode.
+    pub fn told(&self) -> Option<Severity> {
+        let told = self.episode().filter(|d| d.outcome == Outcome::Sent && !d.news.is_end());
+        told.map(|d| d.severity).max()
+    }
+
+    /// Whether the end of the present episode was told, or found not worth telling.
+    pub fn is_end_decided(&self) -> bool {
+        self.episode().any(|d| d.news.is_end())
+    }
+
+    /// The same problem, seen again. What another rule says of it counts where it is worse.
     pub fn update(&mut self, finding: &Finding, as_of: Timestamp) {
-        if finding.severity > self.severity {
+        let is_worse = finding.severity > self.severity;
+        if is_worse {
             self.severity = finding.severity;
             self.note(as_of, Step::Escalated);
         }
         self.worst = self.worst.max(finding.severity);
         self.last_seen = self.last_seen.max(finding.last);
-        self.numbers.clone_from(&finding.numbers);
-        self.finding.clone_from(&finding.finding);
-        self.action.clone_from(&finding.action);
+        self.affected.extend(finding.affected.iter().map(|(id, label)| (*id, label.clone())));
+        if finding.rule != self.rule {
+            self.joined.insert(finding.rule.clone());
+        }
+        if finding.rule == self.rule || is_worse {
+            self.numbers.clone_from(&finding.numbers);
+            self.finding.clone_from(&finding.finding);
+            self.action.clone_from(&finding.action);
+        }
     }
 
     /// Whether a problem first seen at `since` continues this incident.
@@ -218,6 +283,7 @@ mod tests {
             severity,
             since: at(minute),
             last: at(minute),
+            affected: BTreeMap::new(),
             numbers: BTreeMap::new(),
             finding: both.clone(),
             action: both,

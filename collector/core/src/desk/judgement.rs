@@ -4,6 +4,7 @@
 //! state. Numbers and checks older than the rule allows say nothing.
 
 use super::{
+    cause::Outage,
     finding::Verdict,
     notice::Severity,
     rule::{AnomalyIs, CheckIs, ClockSkew, Limit, Rule, Threshold, When},
@@ -11,7 +12,10 @@ use super::{
 };
 use crate::{
     evaluation::{CheckInput, DeviceInput, ForecastResult},
-    intake::device_state::{DeviceState, Liveness},
+    intake::{
+        device_state::{DeviceState, Liveness},
+        ledger::QuarantineReason,
+    },
     predict::{
         anomaly::{ALERT, reason::number},
         series::{Series, SeriesKey},
@@ -20,8 +24,8 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use tenken_common::{
-    id::Name,
-    message::Language,
+    id::{DeviceId, Name},
+    message::{DeskText, Language},
     observation::CheckState,
     time::{Timestamp, jst_minute},
 };
@@ -37,12 +41,14 @@ pub struct Judgement {
     pub severity: Severity,
     pub numbers: BTreeMap<String, f64>,
     pub values: Values,
+    /// The devices that it speaks for, where it is not its own only.
+    pub affected: BTreeMap<DeviceId, Name>,
 }
 
 impl Judgement {
     pub fn unknown(subject: Name, severity: Severity) -> Self {
-        let (numbers, values) = (BTreeMap::new(), Values::default());
-        Self { subject, verdict: Verdict::Unknown, severity, numbers, values }
+        let (numbers, values, affected) = (BTreeMap::new(), Values::default(), BTreeMap::new());
+        Self { subject, verdict: Verdict::Unknown, severity, numbers, values, affected }
     }
 
     pub(super) fn number(&mut self, name: &str, value: f64) {
@@ -55,6 +61,8 @@ pub struct Bench<'a> {
     pub rule: &'a Rule,
     pub device: &'a DeviceInput,
     pub state: DeviceState,
+    /// Of its hospital.
+    pub outage: Option<&'a Outage>,
     pub as_of: Timestamp,
 }
 
@@ -64,6 +72,8 @@ impl Bench<'_> {
         let heard = self.state.liveness.is_heard();
         match &self.rule.when {
             When::SilentDevice(_) => vec![self.silent()],
+            When::SilentHospital(_) => vec![self.silent_hospital()],
+            When::IdentityDoubt(_) => self.identity().into(),
             When::Forecast(when) if heard => self
                 .series(&when.probe, &when.quantity)
                 .filter_map(|series| {
@@ -239,6 +249,11 @@ impl Bench<'_> {
     fn silent(&self) -> Judgement {
         let mut j = self.blank(&whole_device());
         let Some(last) = self.device.last_received else { return j };
+        let is_of_link = self.outage.is_some_and(|outage| outage.affected.contains_key(&self.device.device));
+        if is_of_link || !self.device.identity.is_sure() {
+            // Another incident speaks of it.
+            return j;
+        }
         j.verdict = match self.state.liveness {
             Liveness::Fresh => Verdict::False,
             Liveness::Stale => Verdict::Between,
@@ -251,6 +266,51 @@ impl Bench<'_> {
         j.values.time_span("interval", self.device.expected_interval.as_secs_f64());
         j
     }
+
+    fn silent_hospital(&self) -> Judgement {
+        let mut j = self.blank(&link());
+        let outage = self.outage.filter(|outage| outage.lead == self.device.device && outage.stands);
+        let Some(outage) = outage else {
+            j.verdict = Verdict::False;
+            return j;
+        };
+        j.verdict = Verdict::True { seen: outage.last };
+        let silence = self.as_of.saturating_since(outage.last).as_secs_f64();
+        let labels: Vec<&str> = outage.affected.values().map(Name::as_str).collect();
+        j.number("silence_s", silence);
+        j.values.same("count", labels.len());
+        let list = |language| labels.join(DeskText::Comma.text(language));
+        j.values.set("devices", list(Language::Ja), list(Language::En));
+        j.values.minute("last_received", outage.last);
+        j.values.time_span("silence", silence);
+        j.affected.clone_from(&outage.affected);
+        j
+    }
+
+    fn identity(&self) -> [Judgement; 2] {
+        let identity = self.device.identity;
+        let quarantined = identity.quarantined.map(|(at, reason)| {
+            let what = match reason {
+                QuarantineReason::Fork => DeskText::DoubtFork,
+                QuarantineReason::Hole => DeskText::DoubtHole,
+            };
+            (at, what)
+        });
+        let clone = identity.clone_suspected.map(|at| (at, DeskText::DoubtClone));
+        [("quarantine", quarantined), ("clone", clone)].map(|(subject, doubt)| {
+            let mut j = self.blank(&Name::of_outside(subject));
+            j.verdict = doubt.map_or(Verdict::False, |(seen, _)| Verdict::True { seen });
+            if let Some((_, what)) = doubt {
+                j.values.set("what", what.text(Language::Ja), what.text(Language::En));
+            }
+            j
+        })
+    }
+}
+
+/// The subject of what concerns a whole hospital.
+fn link() -> Name {
+    Name::of_outside("link")
 }
 
 /// The subject of what concerns the device as a whole.

@@ -3,11 +3,12 @@
 //! Holds: its identity is derived from the incident and the reason, so that deciding twice (after
 //! a crash, on a second worker) gives the same notice, and a repeat carries the same Message-ID.
 
-use super::incident::{Incident, Phase};
+use super::care::Hours;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use tenken_common::{
     id::{DeviceId, Hash, HospitalId, Name},
-    message::{Language, Message},
+    message::{DeskText, Language, Message},
     time::Timestamp,
 };
 
@@ -71,7 +72,13 @@ pub enum NotifyReason {
     Opened,
     /// It got worse.
     Escalated,
+    /// It came back soon after it had gone; nothing more is told until it has been gone for long.
+    Flapping,
+    /// Nobody took it on in time.
+    Unacknowledged,
     Recovered,
+    /// A person closed it while it was there.
+    Closed,
 }
 
 impl NotifyReason {
@@ -79,7 +86,29 @@ impl NotifyReason {
         match self {
             Self::Opened => "opened",
             Self::Escalated => "escalated",
+            Self::Flapping => "flapping",
+            Self::Unacknowledged => "unacknowledged",
             Self::Recovered => "recovered",
+            Self::Closed => "closed",
+        }
+    }
+
+    pub fn is_end(self) -> bool {
+        match self {
+            Self::Recovered | Self::Closed => true,
+            Self::Opened | Self::Escalated | Self::Flapping | Self::Unacknowledged => false,
+        }
+    }
+
+    /// Why it is news.
+    pub fn why(self) -> DeskText {
+        match self {
+            Self::Opened => DeskText::WhyOpened,
+            Self::Escalated => DeskText::WhyEscalated,
+            Self::Flapping => DeskText::WhyFlapping,
+            Self::Unacknowledged => DeskText::WhyUnacknowledged,
+            Self::Recovered => DeskText::WhyRecovered,
+            Self::Closed => DeskText::WhyClosed,
         }
     }
 }
@@ -116,6 +145,16 @@ pub struct Notice {
     pub subject: Name,
     pub first_seen: Timestamp,
     pub decided_at: Timestamp,
+    /// The contract's hours in which it is told, of an end also those in which the beginning was.
+    /// None where no contract says.
+    #[serde(default)]
+    pub hours: BTreeSet<Hours>,
+    /// Where the contract says that 乙 is reached in these hours.
+    #[serde(default)]
+    pub contacts: BTreeSet<String>,
+    /// It was told before that nobody took it on.
+    #[serde(default)]
+    pub unacknowledged: bool,
     /// What was found, with the numbers.
     pub finding: Bilingual,
     /// What to do first.
@@ -134,31 +173,4 @@ impl Notice {
         );
         Hash::of(key.as_bytes())
     }
-}
-
-/// What the desk is told when an incident goes from `before` to `after`: opened (or back) once,
-/// worse once a severity, recovered once. A person's own closing is no news to people.
-pub fn decide(before: Option<&Incident>, after: &Incident, as_of: Timestamp) -> Option<Notice> {
-    let was_open = before.is_some_and(Incident::is_open);
-    let worse = before.is_some_and(|b| after.severity > b.severity);
-    let reason = match after.phase {
-        Phase::Open if !was_open => NotifyReason::Opened,
-        Phase::Open if worse => NotifyReason::Escalated,
-        Phase::Recovered if was_open => NotifyReason::Recovered,
-        Phase::Open | Phase::Recovered | Phase::Closed => return None,
-    };
-    Some(Notice {
-        incident: after.id,
-        reason,
-        severity: after.severity,
-        hospital: after.hospital.clone(),
-        device: Some(after.device),
-        label: after.label.clone(),
-        rule: after.rule.clone(),
-        subject: after.subject.clone(),
-        first_seen: after.first_seen,
-        decided_at: as_of,
-        finding: after.finding.clone(),
-        action: after.action.clone(),
-    })
 }

@@ -27,8 +27,33 @@ pub struct RuleSet {
     /// as gone only after being away as long.
     #[serde(default = "an_hour")]
     pub flap_window: HumanDuration,
+    /// When what nobody takes on is told again; without it never.
+    #[serde(default)]
+    pub unacknowledged: Option<Unacknowledged>,
     #[serde(default, rename = "rule")]
     pub rules: Vec<Rule>,
+}
+
+/// See [`RuleSet::unacknowledged`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unacknowledged {
+    pub within: HumanDuration,
+    #[serde(default)]
+    pub hours: AckHours,
+    /// From this severity on.
+    #[serde(default = "critical")]
+    pub severity: Severity,
+}
+
+/// Which time counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AckHours {
+    #[default]
+    All,
+    /// The contract's normal hours only (A4.4(2)).
+    Normal,
 }
 
 /// See the module's head.
@@ -44,6 +69,9 @@ pub struct Rule {
     /// Older numbers and checks say nothing of today.
     #[serde(default = "three_hours")]
     pub age_max: HumanDuration,
+    /// Rules that may find the same problem of the same subject: one incident for all of them.
+    #[serde(default)]
+    pub covers: BTreeSet<Name>,
     pub when: When,
     pub summary: Bilingual,
     pub action: Bilingual,
@@ -60,6 +88,8 @@ pub enum When {
     ClockSkew(ClockSkew),
     SilentDevice(SilentDevice),
     Anomaly(AnomalyIs),
+    SilentHospital(SilentHospital),
+    IdentityDoubt(IdentityDoubt),
 }
 
 /// A number will reach its limit soon.
@@ -163,6 +193,20 @@ pub struct AnomalyIs {
     pub lasts: HumanDuration,
 }
 
+/// Nothing is heard from any device of a hospital, which is the link and not as many devices.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SilentHospital {
+    /// Fewer that are late at once say nothing of the link.
+    #[serde(default = "two")]
+    pub devices_min: usize,
+}
+
+/// Somebody else may have the device's identity.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityDoubt {}
+
 /// A series that the shell has to load.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Need {
@@ -194,6 +238,14 @@ fn a_year() -> HumanDuration {
 
 fn thirty_days() -> HumanDuration {
     HumanDuration(Duration::from_hours(30 * 24))
+}
+
+fn critical() -> Severity {
+    Severity::Critical
+}
+
+fn two() -> usize {
+    2
 }
 
 fn one() -> f64 {
@@ -229,6 +281,24 @@ impl RuleSet {
     }
 }
 
+impl RuleSet {
+    /// What is covered is there, and covers nothing itself: so every rule has one head.
+    fn check_covers(&self, problems: &mut Problems) {
+        let mut covered = BTreeSet::new();
+        for (i, rule) in self.rules.iter().enumerate() {
+            for id in &rule.covers {
+                let problem = match self.rules.iter().find(|other| other.id == *id) {
+                    None => "is no rule of this file",
+                    Some(other) if !other.covers.is_empty() => "covers rules itself",
+                    Some(_) if !covered.insert(id) => "is covered by two rules",
+                    Some(_) => continue,
+                };
+                problems.push(format!("rule.{i}.covers"), format!("`{id}` {problem}"));
+            }
+        }
+    }
+}
+
 impl Rule {
     fn needs(&self) -> Vec<Need> {
         let (probe, quantity, history, limits) = match &self.when {
@@ -240,9 +310,12 @@ impl Rule {
                 let limits = [Some(&t.limit), t.clear_at.as_ref(), t.critical_limit.as_ref()];
                 (&t.probe, &t.quantity, self.age_max.0, limits.into_iter().flatten().collect())
             }
-            When::Check(_) | When::ClockSkew(_) | When::SilentDevice(_) | When::Anomaly(_) => {
-                return Vec::new();
-            }
+            When::Check(_)
+            | When::ClockSkew(_)
+            | When::SilentDevice(_)
+            | When::SilentHospital(_)
+            | When::IdentityDoubt(_)
+            | When::Anomaly(_) => return Vec::new(),
         };
         let others = limits.into_iter().filter_map(|limit| match limit {
             Limit::Of(share) => Some((&share.quantity, self.age_max.0)),
@@ -269,7 +342,9 @@ impl When {
             | Self::Threshold(_)
             | Self::Check(_)
             | Self::ClockSkew(_)
-            | Self::SilentDevice(_) => None,
+            | Self::SilentDevice(_)
+            | Self::SilentHospital(_)
+            | Self::IdentityDoubt(_) => None,
         }
     }
 
@@ -293,6 +368,8 @@ impl When {
             Self::ClockSkew(_) => &["offset", "limit"],
             Self::SilentDevice(_) => &["last_received", "silence", "interval"],
             Self::Anomaly(_) => &["series", "why", "score", "from", "others"],
+            Self::SilentHospital(_) => &["count", "devices", "last_received", "silence"],
+            Self::IdentityDoubt(_) => &["what"],
         }
     }
 
@@ -355,7 +432,15 @@ impl When {
             Self::Anomaly(a) if a.lasts.0.is_zero() => {
                 problems.push(format!("{key}.anomaly.lasts"), "must be longer than nothing");
             }
-            Self::Check(_) | Self::ClockSkew(_) | Self::SilentDevice(_) | Self::Anomaly(_) => {}
+            Self::SilentHospital(s) if s.devices_min < 2 => {
+                problems.push(format!("{key}.silent_hospital.devices_min"), "must be 2 or more");
+            }
+            Self::Check(_)
+            | Self::ClockSkew(_)
+            | Self::SilentDevice(_)
+            | Self::SilentHospital(_)
+            | Self::IdentityDoubt(_)
+            | Self::Anomaly(_) => {}
         }
     }
 }
@@ -374,6 +459,10 @@ impl Limit {
 
 impl Check for RuleSet {
     fn check(&self, problems: &mut Problems) {
+        if self.unacknowledged.as_ref().is_some_and(|u| u.within.0.is_zero()) {
+            problems.push("unacknowledged.within", "must be longer than nothing");
+        }
+        self.check_covers(problems);
         let mut seen = BTreeSet::new();
         for (i, rule) in self.rules.iter().enumerate() {
             if !seen.insert(&rule.id) {
@@ -407,6 +496,8 @@ mod tests {
             [
                 "disk-filling",
                 "inodes-filling",
+                "disk-full",
+                "inodes-full",
                 "service-down",
                 "sensor-over-limit",
                 "clock-skew",
@@ -415,7 +506,9 @@ mod tests {
                 "wear-part",
                 "ssd-wear",
                 "ssd-spare",
-                "certificate"
+                "certificate",
+                "silent-hospital",
+                "identity-doubt"
             ]
         );
         let needs = rules.needs();
@@ -433,7 +526,9 @@ mod tests {
             .replace("{days_left}", "{dayz_left}")
             .replace("critical_within = \"3d\"", "critical_within = \"40d\"")
             .replace("probe = \"services\"", "probe = \"services\"\nprobes = 1")
-            .replace("id = \"inodes-filling\"", "id = \"disk-filling\"");
+            .replace("id = \"inodes-filling\"", "id = \"disk-filling\"")
+            .replace("covers = [\"disk-full\"]", "covers = [\"disk-ful\"]")
+            .replace("within = \"30m\"", "within = \"0s\"");
         let problems = RuleSet::parse(&text).unwrap_err();
         let keys: Vec<&str> = problems.iter().map(|p| p.key.as_str()).collect();
         for key in [
@@ -441,7 +536,9 @@ mod tests {
             "rule.0.summary.en",
             "rule.0.when.forecast.critical_within",
             "rule.1.id",
-            "rule.2.when.check.probes",
+            "rule.4.when.check.probes",
+            "rule.0.covers",
+            "unacknowledged.within",
         ] {
             assert!(keys.contains(&key), "{key} in {keys:?}");
         }

@@ -6,10 +6,13 @@
 //!
 //! Does not: test how incidents go on, or whom a notice reaches.
 
-use super::{finding::Finding, notice::Severity, rule::RuleSet};
+use super::{care::Cares, finding::Finding, notice::Severity, rule::RuleSet};
 use crate::{
-    evaluation::{CheckInput, ClockReading, DeviceInput, EvaluationInput, WearInput, evaluate},
-    intake::device_state::{Stretch, Uptime},
+    evaluation::{CheckInput, ClockReading, DeviceInput, EvaluationInput, Identity, WearInput, evaluate},
+    intake::{
+        device_state::{Stretch, Uptime},
+        ledger::QuarantineReason,
+    },
     predict::{
         series::{Point, Series, SeriesKey},
         watch::{Noted, Watch},
@@ -59,6 +62,12 @@ pub struct RuleCase {
     /// How long nothing was heard of it.
     #[serde(default)]
     pub silent_for: HumanDuration,
+    /// Other devices of its hospital that were heard last when it was.
+    #[serde(default)]
+    pub companions: u8,
+    /// Whether it is in quarantine for a second chain.
+    #[serde(default)]
+    pub quarantined: bool,
     /// All that is found, in any order; nothing where it is empty.
     #[serde(default)]
     pub expect: Vec<Expected>,
@@ -193,13 +202,14 @@ impl Check for RuleCases {
 
 impl RuleCase {
     fn run(&self, rules: &RuleSet) -> Vec<String> {
-        let device = self.device(rules);
+        let devices = self.devices(rules);
         let uptime = Uptime::new([Stretch { from: AS_OF.minus(Duration::from_hours(24 * 400)), to: AS_OF }]);
         let found = evaluate(&EvaluationInput {
             as_of: AS_OF,
             rules,
             uptime: &uptime,
-            devices: std::slice::from_ref(&device),
+            devices: &devices,
+            cares: &Cares::new(),
             conditions: &[],
             incidents: &[],
             actions: &[],
@@ -223,6 +233,24 @@ impl RuleCase {
         problems
     }
 
+    /// The device that is shown, and its companions.
+    fn devices(&self, rules: &RuleSet) -> Vec<DeviceInput> {
+        let shown = self.device(rules);
+        let companions = (0..self.companions).map(|n| DeviceInput {
+            device: DeviceId([n.saturating_add(2); 16]),
+            label: Name::of_outside(&format!("companion-{n}")),
+            series: Vec::new(),
+            checks: Vec::new(),
+            anomalies: Vec::new(),
+            wear: Vec::new(),
+            clock: None,
+            identity: Identity::default(),
+            ..shown.clone()
+        });
+        let companions: Vec<DeviceInput> = companions.collect();
+        [shown].into_iter().chain(companions).collect()
+    }
+
     fn device(&self, rules: &RuleSet) -> DeviceInput {
         let series: Vec<Series> = self.series.iter().map(ShownSeries::series).collect();
         let anomalies = self.anomalies(rules, &series);
@@ -234,6 +262,11 @@ impl RuleCase {
             device: DEVICE,
             hospital: HospitalId(Name::of_outside("hospital")),
             label: device(),
+            group: None,
+            identity: Identity {
+                quarantined: self.quarantined.then_some((AS_OF, QuarantineReason::Fork)),
+                clone_suspected: None,
+            },
             expected_interval: Duration::from_mins(1),
             last_received: Some(AS_OF.minus(self.silent_for.0)),
             clock: Some(ClockReading { offset_s: self.clock_off.0.as_secs_f64(), uncertainty_s: 0.0 }),

@@ -137,6 +137,11 @@ impl Values {
         self.same(name, jst_minute(at));
     }
 
+    /// One value as it stands; empty where it was not set.
+    pub fn text(&self, name: &str, language: Language) -> &str {
+        self.0.get(name).map_or("", |value| value.text(language))
+    }
+
     pub fn fill(&self, text: &Bilingual) -> Bilingual {
         Bilingual {
             ja: Template(&text.ja).fill(|name| self.0.get(name).map(|v| v.ja.as_str())),

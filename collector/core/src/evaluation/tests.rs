@@ -16,6 +16,9 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 use tenken_common::{id::Hash, unit::Unit};
 
+mod cause;
+mod told;
+
 const GIB: f64 = 1_073_741_824.0;
 
 fn name(text: &str) -> Name {
@@ -33,6 +36,7 @@ fn rules() -> RuleSet {
 /// What a shell does between evaluations, without the shell.
 struct Desk {
     rules: RuleSet,
+    cares: Cares,
     uptime: Uptime,
     conditions: Vec<Condition>,
     incidents: BTreeMap<u64, Incident>,
@@ -43,7 +47,9 @@ struct Desk {
 impl Desk {
     fn new() -> Self {
         Self {
-            rules: rules(),
+            // Nobody acknowledges anything here; see `told`.
+            rules: RuleSet { unacknowledged: None, ..rules() },
+            cares: Cares::new(),
             uptime: Uptime::new([Stretch { from: at(-60 * 24 * 40), to: at(1_000_000) }]),
             conditions: vec![],
             incidents: BTreeMap::new(),
@@ -64,6 +70,7 @@ impl Desk {
             devices,
             conditions: &self.conditions,
             incidents: &open,
+            cares: &self.cares,
             actions,
             predictions: &pending,
         });
@@ -91,7 +98,9 @@ fn device(id: u8, minute: i64) -> DeviceInput {
     DeviceInput {
         device: DeviceId([id; 16]),
         hospital: HospitalId(name(if id < 100 { "hospital-a" } else { "hospital-b" })),
-        label: name("ct-1"),
+        label: name(&format!("ct-{}", id % 100)),
+        group: None,
+        identity: Identity::default(),
         expected_interval: Duration::from_mins(1),
         last_received: Some(at(minute)),
         clock: None,
@@ -254,12 +263,13 @@ fn a_flapping_problem_is_told_twice_at_most_within_its_hour() {
         let state = if minute % 10 < 2 { CheckState::Critical } else { CheckState::Ok };
         desk.run(minute, &[checked(1, minute, state)], &[]);
     }
-    assert_eq!(desk.reasons(), [NotifyReason::Opened, NotifyReason::Recovered, NotifyReason::Opened]);
+    assert_eq!(desk.reasons(), [NotifyReason::Opened, NotifyReason::Recovered, NotifyReason::Flapping]);
     assert!(desk.only().is_open());
     for minute in 100..200 {
         desk.run(minute, &[checked(1, minute, CheckState::Ok)], &[]);
     }
     assert_eq!(desk.reasons().len(), 4);
+    assert_eq!(desk.reasons().last(), Some(&NotifyReason::Recovered));
 }
 
 #[test]
@@ -275,9 +285,9 @@ fn what_people_do_is_kept_and_a_problem_closed_too_early_comes_back() {
     // The check's time is still that of the first run: the new incident must be another one.
     desk.run(2, &bad(0), &[act(IncidentStep::Closed, 2)]);
     assert_eq!(desk.incidents.len(), 2);
-    assert_eq!(desk.reasons(), [NotifyReason::Opened, NotifyReason::Opened]);
+    assert_eq!(desk.reasons(), [NotifyReason::Opened, NotifyReason::Closed, NotifyReason::Opened]);
     desk.run(3, &bad(0), &[act(IncidentStep::Closed, 2)]);
-    assert_eq!((desk.incidents.len(), desk.notices.len()), (2, 2));
+    assert_eq!((desk.incidents.len(), desk.notices.len()), (2, 3));
 }
 
 #[test]
@@ -367,7 +377,8 @@ proptest! {
         }
         let ids: BTreeSet<Hash> = desk.notices.iter().map(Notice::id).collect();
         prop_assert_eq!(ids.len(), desk.notices.len());
-        let opened = desk.notices.iter().filter(|n| n.reason == NotifyReason::Opened).count();
+        let begun = [NotifyReason::Opened, NotifyReason::Flapping];
+        let opened = desk.notices.iter().filter(|n| begun.contains(&n.reason)).count();
         let recovered = desk.notices.iter().filter(|n| n.reason == NotifyReason::Recovered).count();
         prop_assert!(recovered <= opened);
         prop_assert!(opened >= desk.incidents.len());

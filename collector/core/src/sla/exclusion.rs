@@ -97,14 +97,20 @@ impl Exclusion {
 /// The planned stop (A6.5(3)①) that goes on at `as_of`, or else the next one: agreed to, and announced
 /// in time.
 pub fn planned_stop(exclusions: &[Exclusion], contracts: &ContractHistory, as_of: Timestamp) -> Option<Span> {
-    let planned = exclusions.iter().filter(|x| {
+    planned_stops(exclusions, contracts, as_of).filter(|span| as_of < span.to).min_by_key(|span| span.from)
+}
+
+/// All planned stops that 甲 agreed to and was told of in time, as far as is known at `as_of`.
+pub fn planned_stops(
+    exclusions: &[Exclusion],
+    contracts: &ContractHistory,
+    as_of: Timestamp,
+) -> impl Iterator<Item = Span> {
+    let planned = exclusions.iter().filter(move |x| {
         x.rule(contracts).is_some_and(|rule| rule.class == ExclusionClass::PreAgreed)
             && x.state(contracts, as_of) == ExclusionState::InForce
     });
-    planned
-        .map(Exclusion::span)
-        .filter(|span| as_of < span.to && !span.is_empty())
-        .min_by_key(|span| span.from)
+    planned.map(Exclusion::span).filter(|span| !span.is_empty())
 }
 
 #[cfg(test)]

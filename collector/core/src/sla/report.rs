@@ -8,6 +8,7 @@
 
 pub mod annual;
 pub mod change;
+pub mod chart;
 pub mod contract;
 pub mod csv;
 pub mod document;

@@ -199,7 +199,7 @@ impl MonthSealed {
         let sections = document.iter().flat_map(|document| &document.sections);
         let table = sections.take(1).flat_map(|section| &section.blocks).find_map(|block| match block {
             Block::Table(table) => Some(table),
-            Block::Text(_) | Block::Heading(_) | Block::Facts(_) | Block::Boxes(_) => None,
+            Block::Text(_) | Block::Heading(_) | Block::Facts(_) | Block::Chart(_) | Block::Boxes(_) => None,
         });
         let row = |cells: &Vec<Cell>| {
             let (name, rest) = cells.split_first()?;

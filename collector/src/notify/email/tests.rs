@@ -50,12 +50,12 @@ fn outlet(port: u16, encryption: &str) -> EmailOutlet {
          from = 'rsc@example.jp'\nto = ['desk@example.jp']\ntimeout = '5s'"
     );
     let config: NotifyConfig = tenken_common::config::parse(&text).unwrap();
-    EmailOutlet::new(&config.email[0], "desk@example.jp").unwrap()
+    EmailOutlet::new(&config.email[0], Some("desk@example.jp")).unwrap()
 }
 
 fn deliver(outlet: &EmailOutlet) -> impl Future<Output = Result<(), DeliveryError>> {
     let notice = example::notice();
-    async move { outlet.deliver(&notice, Timestamp::EPOCH).await }
+    async move { outlet.deliver(&notice, None).await }
 }
 
 #[tokio::test]
@@ -130,13 +130,13 @@ async fn a_private_server_is_trusted_by_its_own_authority_only() {
         home.path().join("pki/000001/root.pem").display()
     );
     let mut config: NotifyConfig = tenken_common::config::parse(&text).unwrap();
-    let trusting = EmailOutlet::new(&config.email[0], "desk@example.jp").unwrap();
+    let trusting = EmailOutlet::new(&config.email[0], Some("desk@example.jp")).unwrap();
     deliver(&trusting).await.unwrap();
     // RFC 4616: base64 of NUL "rsc" NUL "hush".
     assert!(lines.lock().unwrap().iter().any(|l| l == "AUTH PLAIN AHJzYwBodXNo"));
 
     config.email[0].ca_file = None;
-    let distrusting = EmailOutlet::new(&config.email[0], "desk@example.jp").unwrap();
+    let distrusting = EmailOutlet::new(&config.email[0], Some("desk@example.jp")).unwrap();
     let error = deliver(&distrusting).await.unwrap_err();
     assert!(matches!(error, DeliveryError::Unreachable(_)), "{error}");
 }

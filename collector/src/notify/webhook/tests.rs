@@ -125,6 +125,7 @@ async fn a_private_receiver_is_trusted_by_its_own_authority_only() {
         ca_file: Some(dir.join("000001/root.pem")),
         language: Language::En,
         min_severity: tenken_collector_core::desk::notice::Severity::Info,
+        only: tenken_collector_core::desk::route::Only::default(),
         timeout: tenken_common::config::HumanDuration(Duration::from_secs(5)),
     };
     {

@@ -12,7 +12,9 @@ use super::{
 };
 use crate::store::StoreError;
 use sqlx::{query, query_scalar};
+use std::collections::BTreeMap;
 use tenken_collector_core::{
+    evaluation::Identity,
     intake::ledger::QuarantineReason,
     stream::{CollectorLost, Rejoined},
 };
@@ -105,9 +107,10 @@ impl Tx<'_> {
     ) -> Result<(), StoreError> {
         self.book.held.drop_device(device);
         self.book.change(device)?.ledger.quarantine = Some(reason);
-        query("INSERT OR IGNORE INTO quarantine (device, from_us) VALUES (?, ?)")
+        query("INSERT OR IGNORE INTO quarantine (device, from_us, reason) VALUES (?, ?, ?)")
             .bind(device.as_bytes())
             .bind(at.as_micros())
+            .bind(i64::from(reason.code()))
             .execute(&mut *self.inner)
             .await?;
         Ok(())
@@ -195,14 +198,15 @@ impl Tx<'_> {
         let tail = Gap { run: RecRun::one(top.next()), reason: GapReason::Unknown };
         self.book.note_gap(device, ledger.epoch, tail, position);
         query(
-            "INSERT INTO closed_epoch (device, epoch, key, seq, hash, top_record, closed_us)
-             SELECT id, ?, key, ?, ?, ?, ? FROM device WHERE id = ?",
+            "INSERT INTO closed_epoch (device, epoch, key, seq, hash, top_record, closed_us, clone_suspected_us)
+             SELECT id, ?, key, ?, ?, ?, ?, ? FROM device WHERE id = ?",
         )
         .bind(i64::from(ledger.epoch.0))
         .bind(int(ledger.committed_seq.0))
         .bind(ledger.committed_hash.as_bytes())
         .bind(int(top.0))
         .bind(at.as_micros())
+        .bind(ended.clone_suspected.map(Timestamp::as_micros))
         .bind(device.as_bytes())
         .execute(&mut *self.inner)
         .await?;
@@ -254,6 +258,35 @@ impl Tx<'_> {
 }
 
 impl super::Store {
+    /// What was known of each device's identity at an instant; nothing where it was sure.
+    pub async fn identities(&self, as_of: Timestamp) -> Result<BTreeMap<DeviceId, Identity>, StoreError> {
+        let mut identities: BTreeMap<DeviceId, Identity> = BTreeMap::new();
+        let rows = query(
+            "SELECT device, from_us AS at_us, reason FROM quarantine
+             WHERE from_us <= ?1 AND (to_us IS NULL OR to_us > ?1)
+             UNION ALL
+             SELECT device, clone_suspected_us AS at_us, 0 FROM closed_epoch
+             WHERE clone_suspected_us <= ?1 AND closed_us > ?1
+             UNION ALL
+             SELECT device, clone_suspected_us AS at_us, 0 FROM ledger WHERE clone_suspected_us <= ?1",
+        )
+        .bind(as_of.as_micros())
+        .fetch_all(self.reader())
+        .await?;
+        for r in &rows {
+            let identity = identities.entry(DeviceId(r.bytes("device")?)).or_default();
+            let (at, reason): (Timestamp, u8) = (r.time("at_us")?, r.small("reason")?);
+            match reason {
+                0 => identity.clone_suspected = Some(at),
+                code => {
+                    let reason = QuarantineReason::from_code(code).ok_or(StoreError::Value("quarantine"))?;
+                    identity.quarantined = Some((at, reason));
+                }
+            }
+        }
+        Ok(identities)
+    }
+
     /// The keys of closed epochs, each with the last epoch that it speaks for.
     pub async fn retired_keys(&self) -> Result<Vec<(DeviceId, PublicKey, Epoch)>, StoreError> {
         let rows = query("SELECT device, key, epoch FROM closed_epoch ORDER BY device, epoch")

@@ -1,13 +1,14 @@
 //! What the evaluation keeps, and the outbox of what is to be sent.
 //!
 //! Holds: an evaluation's rows, its notices and its place in the stream commit together, so that a
-//! crash decides neither twice nor not at all. A notice that is decided again is not sent again:
+//! crash decides neither twice nor not at all; and only from the place that it began at, so that of two
+//! workers one goes on and the other begins anew. A notice that is decided again is not sent again:
 //! `(notice, channel)` is unique, and survives a rebuild.
 
 use super::{
     Store,
     convert::{Columns, int},
-    read::set_checkpoint,
+    read::{checkpoint, set_checkpoint},
     watch,
 };
 use crate::store::{
@@ -23,8 +24,12 @@ use tenken_common::{
 
 impl Store {
     /// Keeps an evaluation, all or nothing, and notes how far it looked (checkpoint `evaluate`).
-    pub async fn save_evaluation(&self, rows: &EvaluationRows) -> Result<(), StoreError> {
+    /// `false`, and nothing kept, where another worker was there meanwhile.
+    pub async fn save_evaluation(&self, rows: &EvaluationRows) -> Result<bool, StoreError> {
         let mut tx = self.writer().begin_with("BEGIN IMMEDIATE").await?;
+        if checkpoint(&mut *tx, "evaluate").await? != rows.after {
+            return Ok(false);
+        }
         for part in &rows.state {
             query("INSERT OR REPLACE INTO evaluation (name, json) VALUES (?, ?)")
                 .bind(part.name.as_str())
@@ -56,18 +61,20 @@ impl Store {
         for o in &rows.outbox {
             let notice = serde_json::to_string(&o.notice).map_err(|_| StoreError::Value("notice"))?;
             query(
-                "INSERT OR IGNORE INTO outbox (notice_id, channel, notice, next_attempt_us) VALUES (?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO outbox (notice_id, channel, notice, next_attempt_us, incident)
+                 VALUES (?, ?, ?, ?, ?)",
             )
             .bind(o.notice.id().0.to_vec())
             .bind(o.channel.as_str())
             .bind(notice)
             .bind(o.notice.decided_at.as_micros())
+            .bind(int(o.notice.incident.0))
             .execute(&mut *tx)
             .await?;
         }
         set_checkpoint(&mut *tx, "evaluate", rows.position).await?;
         tx.commit().await?;
-        Ok(())
+        Ok(true)
     }
 
     /// The evaluation's own state, by name.
@@ -92,14 +99,28 @@ impl Store {
         rows.iter().map(incident_row).collect()
     }
 
-    /// At most `n` notices whose next attempt is due, the longest waiting first.
+    /// At most `n` notices whose next attempt is due, the longest waiting first; none before an
+    /// earlier one of its incident, so that an end is never sent before its beginning.
     pub async fn due_notices(&self, now: Timestamp, n: u32) -> Result<Vec<OutboxRow>, StoreError> {
-        let rows =
-            query("SELECT * FROM outbox WHERE state = 0 AND next_attempt_us <= ? ORDER BY next_attempt_us, id LIMIT ?")
-                .bind(now.as_micros())
-                .bind(i64::from(n))
-                .fetch_all(self.reader())
-                .await?;
+        let rows = query(
+            "SELECT * FROM outbox o WHERE state = 0 AND next_attempt_us <= ?1 AND NOT EXISTS
+                 (SELECT 1 FROM outbox e WHERE e.state = 0 AND e.channel = o.channel
+                  AND e.incident = o.incident AND e.id < o.id)
+             ORDER BY next_attempt_us, id LIMIT ?2",
+        )
+        .bind(now.as_micros())
+        .bind(i64::from(n))
+        .fetch_all(self.reader())
+        .await?;
+        rows.iter().map(outbox_row).collect()
+    }
+
+    /// Every notice of an incident, oldest first.
+    pub async fn notices_of(&self, incident: IncidentId) -> Result<Vec<OutboxRow>, StoreError> {
+        let rows = query("SELECT * FROM outbox WHERE incident = ? ORDER BY id")
+            .bind(int(incident.0))
+            .fetch_all(self.reader())
+            .await?;
         rows.iter().map(outbox_row).collect()
     }
 

@@ -6,6 +6,7 @@ use super::{
     Store, Tx,
     book::read_coverage,
     convert::{Columns, int, uint},
+    rebuild::HANDED_OVER,
 };
 use crate::store::{
     StoreError,
@@ -193,11 +194,16 @@ impl Store {
 
     /// How far a consumer of the stream is; zero where it never was.
     pub async fn checkpoint(&self, name: &str) -> Result<u64, StoreError> {
-        let at: Option<i64> = query_scalar("SELECT position FROM checkpoint WHERE name = ?")
-            .bind(name)
-            .fetch_optional(self.reader())
-            .await?;
-        Ok(at.map_or(0, uint))
+        checkpoint(self.reader(), name).await
+    }
+
+    /// How far the receiver at `url` has the stream; survives a rebuild.
+    pub async fn handed_over(&self, url: &str) -> Result<u64, StoreError> {
+        self.checkpoint(&format!("{HANDED_OVER}{url}")).await
+    }
+
+    pub async fn set_handed_over(&self, url: &str, position: u64) -> Result<(), StoreError> {
+        self.set_checkpoint(&format!("{HANDED_OVER}{url}"), position).await
     }
 
     pub async fn set_checkpoint(&self, name: &str, position: u64) -> Result<(), StoreError> {
@@ -261,6 +267,12 @@ impl Tx<'_> {
                 .await?;
         Ok(version.map(uint))
     }
+}
+
+pub(in crate::store) async fn checkpoint(e: impl SqliteExecutor<'_>, name: &str) -> Result<u64, StoreError> {
+    let at: Option<i64> =
+        query_scalar("SELECT position FROM checkpoint WHERE name = ?").bind(name).fetch_optional(e).await?;
+    Ok(at.map_or(0, uint))
 }
 
 pub(in crate::store) async fn set_checkpoint(

@@ -1,7 +1,7 @@
 //! Throwing away what is derived and deriving it again; and a digest by which two derivations are
 //! compared.
 //!
-//! Holds: the stream and the outbox are not touched. An interrupted rebuild goes on at the next
+//! Holds: the stream, the outbox and what was handed over are not touched. An interrupted rebuild goes on at the next
 //! `open`; until it is done nothing is appended.
 
 use super::{Store, book::Book, convert::Columns, read::entries_after};
@@ -47,6 +47,8 @@ const DERIVED: [&str; 35] = [
     "hospital",
     "checkpoint",
 ];
+/// How the checkpoints begin that say how far a receiver outside has the stream.
+pub const HANDED_OVER: &str = "remote_write ";
 /// Entries in one transaction of a rebuild; at 260 KiB each they take at most 52 MiB.
 const PAGE: u32 = 200;
 
@@ -57,7 +59,8 @@ impl Store {
         let mut tx = self.writer().begin_with("BEGIN IMMEDIATE").await?;
         for table in DERIVED {
             let sql = if table == "checkpoint" {
-                "UPDATE checkpoint SET position = 0".to_owned()
+                // What was handed over to a receiver stays handed over.
+                format!("UPDATE checkpoint SET position = 0 WHERE name NOT LIKE '{HANDED_OVER}%'")
             } else {
                 format!("DELETE FROM {table}")
             };

@@ -6,12 +6,13 @@
 use crate::store::StoreError;
 use sqlx::{Connection, SqlitePool, query, query_scalar, raw_sql};
 
-const SCRIPTS: [&str; 5] = [
+const SCRIPTS: [&str; 6] = [
     include_str!("0001_first.sql"),
     include_str!("0002_delivery.sql"),
     include_str!("0003_heads.sql"),
     include_str!("0004_facts.sql"),
-    include_str!("0005_watch.sql"),
+    include_str!("0005_desk.sql"),
+    include_str!("0006_watch.sql"),
 ];
 
 pub(super) async fn migrate(writer: &SqlitePool) -> Result<(), StoreError> {

@@ -64,6 +64,8 @@ fn part(points: Vec<Point>, rated_life: Option<f64>, direction: WearDirection) -
         device,
         hospital: HospitalId(name("minato")),
         label: name("ct-1"),
+        group: None,
+        identity: crate::evaluation::Identity::default(),
         expected_interval: Duration::from_mins(1),
         last_received: points.last().map(|(at, _)| *at),
         clock: None,
@@ -88,6 +90,7 @@ fn asked(device: &DeviceInput, as_of: Timestamp) -> (Evaluation, Vec<Incident>) 
             devices: std::slice::from_ref(&device),
             conditions: &last.conditions,
             incidents: &[],
+            cares: &crate::desk::care::Cares::new(),
             actions: &[],
             predictions: &[],
         });

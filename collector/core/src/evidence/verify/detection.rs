@@ -6,21 +6,26 @@
 //! that 甲 had approved, that was never in doubt, rejoined nor revoked, and of a check that had been
 //! good for longer than an incident before it could have gone on.
 //!
-//! Does not: know of forecasts, thresholds and silence; nor of the time before the first rules in the
-//! file.
+//! Does not: know of forecasts, thresholds and silence, nor of checks that a rule covers, as they
+//! belong to what that rule found before; nor of the time before the first rules in the file.
 
 use crate::{
     desk::{
+        care::Cares,
         finding::Condition,
         incident::{Incident, Phase},
         rule::{CheckIs, RuleSet, When},
     },
-    evaluation::{CheckInput, DeviceInput, EvaluationInput, evaluate},
+    evaluation::{CheckInput, DeviceInput, EvaluationInput, Identity, evaluate},
     intake::device_state::{Stretch, Uptime, judge},
     sla::heartbeat::HeartbeatRuns,
     stream::{Enrolled, IncidentAction},
 };
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 use tenken_common::{
     batch::Batch,
     id::{DeviceId, HospitalId, Name},
@@ -74,7 +79,9 @@ impl Detector {
         }
         text.clone_into(&mut self.text);
         self.rules = RuleSet::parse(text).ok().map(|mut rules| {
-            rules.rules.retain(|rule| matches!(rule.when, When::Check(_)));
+            let covered: BTreeSet<Name> =
+                rules.rules.iter_mut().flat_map(|rule| std::mem::take(&mut rule.covers)).collect();
+            rules.rules.retain(|rule| matches!(rule.when, When::Check(_)) && !covered.contains(&rule.id));
             rules
         });
         for ward in self.wards.values_mut() {
@@ -224,6 +231,8 @@ impl Ward {
             device: id,
             hospital: self.hospital.clone(),
             label: self.label.clone(),
+            group: None,
+            identity: Identity::default(),
             expected_interval,
             last_received: self.received,
             clock: None,
@@ -242,6 +251,7 @@ impl Ward {
             devices: std::slice::from_ref(&device),
             conditions: &self.conditions,
             incidents: &open,
+            cares: &Cares::new(),
             actions,
             predictions: &[],
         });
@@ -268,6 +278,8 @@ fn is_good(probe: &Name, check: &Check, rules: &RuleSet, as_of: Timestamp) -> bo
         | When::Threshold(_)
         | When::ClockSkew(_)
         | When::SilentDevice(_)
+        | When::SilentHospital(_)
+        | When::IdentityDoubt(_)
         | When::Anomaly(_) => true,
     })
 }

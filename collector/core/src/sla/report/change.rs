@@ -113,7 +113,7 @@ fn rows(document: &Document) -> Vec<Row> {
                         rows.push(row(format!("{under}: {}", first.text), cells));
                     }
                 }
-                Block::Boxes(_) => {}
+                Block::Chart(_) | Block::Boxes(_) => {}
             }
         }
     }

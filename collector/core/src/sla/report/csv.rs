@@ -28,7 +28,7 @@ pub fn csv(document: &Document) -> String {
                 Block::Heading(text) => out.row([text.as_str()]),
                 Block::Facts(facts) => out.facts(facts),
                 Block::Table(table) => out.table(table),
-                Block::Boxes(_) => {}
+                Block::Chart(_) | Block::Boxes(_) => {}
             }
         }
     }

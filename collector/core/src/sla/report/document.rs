@@ -3,11 +3,12 @@
 //!
 //! Does not: know how any of them is written down.
 
+use super::chart::Chart;
 use serde::{Deserialize, Serialize};
 use tenken_common::message::Language;
 
 /// See the module's head.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Document {
     pub language: Language,
     pub title: String,
@@ -21,19 +22,20 @@ pub struct Document {
     pub foot: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Section {
     pub title: String,
     pub blocks: Vec<Block>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Block {
     Text(Cell),
     /// Above a table within a section.
     Heading(String),
     Facts(Vec<(String, Cell)>),
     Table(Table),
+    Chart(Chart),
     /// Empty boxes to sign or stamp, with what each is for.
     Boxes(Vec<String>),
 }

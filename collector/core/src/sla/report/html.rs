@@ -3,10 +3,15 @@
 //! Holds: nothing is loaded from anywhere and nothing runs: no script, no link, the style inside,
 //! and a policy that forbids the rest. Every text is escaped. The same document gives the same bytes.
 
-use super::document::{Block, Cell, ColumnKind, Document, Section, Table, Tone};
+use super::{
+    chart::Chart,
+    document::{Block, Cell, ColumnKind, Document, Section, Table, Tone},
+};
 use tenken_common::message::Language;
 
 const STYLE: &str = include_str!("report.css");
+/// Of pages with drawings.
+const CHART_STYLE: &str = include_str!("chart.css");
 
 /// A table of this many rows is not parted by the end of a page.
 const ROWS_TOGETHER: usize = 14;
@@ -22,7 +27,9 @@ pub fn html(document: &Document) -> String {
     out.raw("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n");
     out.raw("<meta name=\"viewport\" content=\"width=device-width\">\n<title>");
     out.text(&document.title).raw(" ").text(&document.subtitle);
-    out.raw("</title>\n<style>\n").raw(STYLE).raw("</style>\n</head>\n");
+    let has_chart = document.sections.iter().flat_map(|s| &s.blocks).any(|b| matches!(b, Block::Chart(_)));
+    out.raw("</title>\n<style>\n").raw(STYLE).raw(if has_chart { CHART_STYLE } else { "" });
+    out.raw("</style>\n</head>\n");
     out.open("body", if document.large { "large" } else { "" }).raw("\n");
     if let Some(mark) = &document.mark {
         out.element("div", "mark", mark);
@@ -134,6 +141,7 @@ impl Html {
                 Block::Heading(text) => self.element("h3", "", text),
                 Block::Facts(facts) => self.facts(facts),
                 Block::Table(table) => self.table(table),
+                Block::Chart(chart) => self.chart(chart),
                 Block::Boxes(names) => self.boxes(names),
             };
         }
@@ -174,6 +182,15 @@ impl Html {
             self.cell("td", class(column.kind), cell);
         }
         self.raw("</tr>\n");
+    }
+
+    fn chart(&mut self, chart: &Chart) -> &mut Self {
+        let escaped = |text: &str| {
+            let mut out = Html(String::new());
+            out.text(text);
+            out.0
+        };
+        self.element("h3", "", &chart.title).raw(&chart.svg(escaped))
     }
 
     fn boxes(&mut self, names: &[String]) -> &mut Self {

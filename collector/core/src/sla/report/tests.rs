@@ -96,7 +96,7 @@ fn tables(document: &Document) -> impl Iterator<Item = &Table> {
     let blocks = document.sections.iter().flat_map(|section| &section.blocks);
     blocks.filter_map(|block| match block {
         Block::Table(table) => Some(table),
-        Block::Text(_) | Block::Heading(_) | Block::Facts(_) | Block::Boxes(_) => None,
+        Block::Text(_) | Block::Heading(_) | Block::Facts(_) | Block::Chart(_) | Block::Boxes(_) => None,
     })
 }
 
@@ -108,7 +108,7 @@ fn table(document: &Document, title: ReportText) -> &Table {
         .iter()
         .find_map(|block| match block {
             Block::Table(table) => Some(table),
-            Block::Text(_) | Block::Heading(_) | Block::Facts(_) | Block::Boxes(_) => None,
+            Block::Text(_) | Block::Heading(_) | Block::Facts(_) | Block::Chart(_) | Block::Boxes(_) => None,
         })
         .expect("it has a table")
 }

@@ -1,12 +1,18 @@
 //! What the agent asks of Windows by its own interface, as safe functions.
 //!
-//! Holds: this is the only file that calls past the compiler's guard. Every call is given its own
-//! buffers, whose size it knows, and what it returned is copied before anything else happens.
+//! Holds: this is the only folder that calls past the compiler's guard. Every call is given its own
+//! buffers, whose size it knows, and what it returned is copied before anything else happens. COM
+//! and WMI wake other processes and are for what is asked a few times a day.
 //!
-//! Does not: judge what it read. Performance counters (PDH), WMI and COM are not used: they start
-//! other processes and cost more than all probes together.
+//! Does not: judge what it read. Performance counters (PDH) are not used: they cost more than all
+//! probes together.
 
 #![expect(unsafe_code, reason = "the system's interface is declared in C")]
+
+pub mod com;
+pub mod event_log;
+pub mod update_agent;
+pub mod wmi;
 
 use std::{io, ptr};
 use windows_sys::Win32::{
