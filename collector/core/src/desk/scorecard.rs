@@ -96,9 +96,8 @@ impl Prediction {
         let is_over = as_of > self.high.plus(self.slack());
         match now.outcome {
             Outcome::AlreadyReached => Some(self.reached(as_of, calendar)),
-            Outcome::Refused(Refusal::Stale { .. } | Refusal::TooFew { .. } | Refusal::TooShort { .. }) => {
-                None
-            }
+            // Any other refusal has looked at a fresh number, which is not at the limit.
+            Outcome::Refused(Refusal::Stale { .. } | Refusal::TooFew { have: 0, .. }) => None,
             Outcome::Crossing(_) | Outcome::Refused(_) if is_over => {
                 let score = if self.acted.is_some() { Score::Averted } else { Score::False };
                 Some(Judged { score, at: as_of, lead_days: None })
