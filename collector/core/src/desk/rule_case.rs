@@ -253,7 +253,7 @@ impl RuleCase {
 
     fn device(&self, rules: &RuleSet) -> DeviceInput {
         let series: Vec<Series> = self.series.iter().map(ShownSeries::series).collect();
-        let anomalies = self.anomalies(rules, &series);
+        let anomalies = anomalies(rules, &series);
         let check = |c: &ShownCheck| {
             let (probe, subject, at) = (c.probe.clone(), c.subject.clone(), AS_OF.minus(c.age.0));
             CheckInput { probe, subject, state: c.state, at }
@@ -277,46 +277,46 @@ impl RuleCase {
             anomalies,
         }
     }
+}
 
-    /// What the detectors say of all that is shown.
-    fn anomalies(&self, rules: &RuleSet, series: &[Series]) -> Vec<Noted> {
-        let watched = rules.watched();
-        let (boot, mut records) = (BootId([1; 16]), Vec::new());
-        for one in series {
-            for (wall, value) in one.points() {
-                let quantity = Quantity { name: one.key.quantity.clone(), unit: one.unit, value: *value };
-                let body = Body::Sample(Sample { probe: one.key.probe.clone(), quantities: vec![quantity] });
-                let at = Moment { boot, mono: Monotonic(0), wall: *wall };
-                let subject = one.key.subject.clone();
-                let observation = Observation { at, category: Category::Performance, subject, body };
-                records.push(Record { id: RecId(0), observation });
-            }
+/// What the detectors say of all that is shown.
+fn anomalies(rules: &RuleSet, series: &[Series]) -> Vec<Noted> {
+    let watched = rules.watched();
+    let (boot, mut records) = (BootId([1; 16]), Vec::new());
+    for one in series {
+        for (wall, value) in one.points() {
+            let quantity = Quantity { name: one.key.quantity.clone(), unit: one.unit, value: *value };
+            let body = Body::Sample(Sample { probe: one.key.probe.clone(), quantities: vec![quantity] });
+            let at = Moment { boot, mono: Monotonic(0), wall: *wall };
+            let subject = one.key.subject.clone();
+            let observation = Observation { at, category: Category::Performance, subject, body };
+            records.push(Record { id: RecId(0), observation });
         }
-        let batch = Batch {
-            device: DEVICE,
-            epoch: Epoch(1),
-            seq: Seq(1),
-            prev: Hash([0; 32]),
-            at: Moment { boot, mono: Monotonic(0), wall: AS_OF },
-            clock: ClockQuality::UNKNOWN,
-            agent_version: String::new(),
-            class: Class::Ordinary,
-            records,
-            gaps: Vec::new(),
-        };
-        let mut noted: Vec<Noted> = Vec::new();
-        for mut anomaly in Watch::default().take(&watched, &batch, AS_OF) {
-            anomaly.committed = anomaly.at;
-            for (rule, when) in rules.anomalies() {
-                let key = &anomaly.key;
-                if when.watch.iter().any(|w| w.takes(&key.probe, &key.quantity)) {
-                    let before = noted.iter().rfind(|n| n.rule == rule.id).map(|n| (n.began, n.anomaly.at));
-                    noted.push(Noted::after(before, &rule.id, when.together.0, anomaly.clone()));
-                }
-            }
-        }
-        noted
     }
+    let batch = Batch {
+        device: DEVICE,
+        epoch: Epoch(1),
+        seq: Seq(1),
+        prev: Hash([0; 32]),
+        at: Moment { boot, mono: Monotonic(0), wall: AS_OF },
+        clock: ClockQuality::UNKNOWN,
+        agent_version: String::new(),
+        class: Class::Ordinary,
+        records,
+        gaps: Vec::new(),
+    };
+    let mut noted: Vec<Noted> = Vec::new();
+    for mut anomaly in Watch::default().take(&watched, &batch, AS_OF) {
+        anomaly.committed = anomaly.at;
+        for (rule, when) in rules.anomalies() {
+            let key = &anomaly.key;
+            if when.watch.iter().any(|w| w.takes(&key.probe, &key.quantity)) {
+                let before = noted.iter().rfind(|n| n.rule == rule.id).map(|n| (n.began, n.anomaly.at));
+                noted.push(Noted::after(before, &rule.id, when.together.0, anomaly.clone()));
+            }
+        }
+    }
+    noted
 }
 
 impl ShownSeries {
