@@ -336,6 +336,7 @@ pub fn read(printed: &str) -> Result<(Vec<NamedValue>, Option<CheckState>), Prob
 mod tests {
     use super::*;
     use crate::probes::testing::run_here;
+    use tenken_common::telemetry::ErrorChain;
 
     fn value(printed: &str, name: &str) -> Option<f64> {
         read(printed).unwrap().0.into_iter().find(|(n, _)| n == name).map(|(_, v)| v)
@@ -375,7 +376,7 @@ mod tests {
         let closed = |said: &str| {
             let printed =
                 format!(r#"{{"smartctl": {{"exit_status": 2, "messages": [{{"string": "{said}"}}]}}}}"#);
-            read(&printed).unwrap_err().to_string()
+            ErrorChain(&read(&printed).unwrap_err()).to_string()
         };
         assert!(closed("Device is in STANDBY mode, exit(2)").contains("sleeps"));
         assert!(closed("Smartctl open device: /dev/sda failed: Permission denied").contains("--smart"));
