@@ -82,6 +82,7 @@ fn number(bed: &Bed, family: &str) -> Option<f64> {
 }
 
 /// Values may be off by `precision` of themselves.
+#[expect(clippy::print_stdout, reason = "the figures of the run")]
 fn all_there_once_after_an_outage_and_a_kill(
     precision: f64,
     start: impl Fn(u16, &Path) -> Box<dyn Receiver>,

@@ -216,7 +216,7 @@ fn thresholds(panel: &Panel) -> Value {
         (Some(bad), Some(worse)) => {
             vec![step("green", None), step("orange", Some(bad)), step("red", Some(worse))]
         }
-        (None, None) | (Some(_), None) | (None, Some(_)) => vec![step("blue", None)],
+        (None | Some(_), None) | (None, Some(_)) => vec![step("blue", None)],
     };
     json!({ "mode": "absolute", "steps": steps })
 }

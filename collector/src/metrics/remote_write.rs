@@ -72,7 +72,9 @@ impl RemoteWriteMetrics {
             oldest: Family::RemoteWriteOldest.gauge(registry),
         };
         metrics.sent(0);
-        Dropped::ALL.into_iter().for_each(|reason| metrics.dropped(reason, 0));
+        for reason in Dropped::ALL {
+            metrics.dropped(reason, 0);
+        }
         for result in RequestResult::ALL {
             metrics.requests.with_label_values(&[result.as_str()]).inc_by(0);
         }

@@ -104,9 +104,13 @@ pub fn body(samples: &[Sample]) -> Vec<u8> {
         .expect("snappy takes up to 4 GiB, and a request is bounded")
 }
 
+/// Labels, milliseconds and value of one sample.
+#[cfg(test)]
+pub(crate) type Read = (Vec<(String, String)>, i64, f64);
+
 /// What a receiver reads of a body: each sample with its labels, in the order of the request.
 #[cfg(test)]
-pub(crate) fn read(body: &[u8]) -> Vec<(Vec<(String, String)>, i64, f64)> {
+pub(crate) fn read(body: &[u8]) -> Vec<Read> {
     let plain = snap::raw::Decoder::new().decompress_vec(body).unwrap();
     let request = <WriteRequest as prost::Message>::decode(plain.as_slice()).unwrap();
     let of = |series: TimeSeries| {

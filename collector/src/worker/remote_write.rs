@@ -100,12 +100,11 @@ impl RemoteWriter {
 
     /// Hands over everything that is there; waits for the receiver as long as it takes.
     pub async fn catch_up(&mut self) -> Result<(), StoreError> {
-        let (mut position, mut saved) = match self.position {
-            Some(known) => known,
-            None => {
-                let saved = self.store.handed_over(self.receiver.url()).await?;
-                (saved, saved)
-            }
+        let (mut position, mut saved) = if let Some(known) = self.position {
+            known
+        } else {
+            let saved = self.store.handed_over(self.receiver.url()).await?;
+            (saved, saved)
         };
         loop {
             let page = self.store.readings_after(position, self.samples_max).await?;

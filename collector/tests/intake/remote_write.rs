@@ -114,7 +114,9 @@ fn writer(rig: &Rig, url: &str, more: &str) -> (RemoteWriter, Metrics) {
 
 fn counts(metrics: &Metrics, line: &str, n: u32) -> bool {
     let text = metrics.encode().unwrap();
-    text.lines().any(|l| l == format!("{line} {n}")) || panic!("{line} {n} in {text}")
+    let is_there = text.lines().any(|l| l == format!("{line} {n}"));
+    assert!(is_there, "{line} {n} in {text}");
+    is_there
 }
 
 async fn rig_with(batches: usize) -> (Rig, Device) {
@@ -156,7 +158,8 @@ async fn stored(rig: &Rig) -> BTreeMap<Key, f64> {
 }
 
 async fn all_there_once(rig: &Rig, taken: &Mutex<Taken>) {
-    let (got, expected) = (taken.lock().unwrap().all(), stored(rig).await);
+    let got = taken.lock().unwrap().all();
+    let expected = stored(rig).await;
     assert_eq!(got.len(), expected.len());
     assert_eq!(got.into_iter().collect::<BTreeMap<_, _>>(), expected);
 }
