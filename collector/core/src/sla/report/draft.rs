@@ -136,8 +136,31 @@ mod tests {
         assert_eq!(of(work(0, Some(4)), 28), 0, "a day after, the last moment");
         assert_eq!(of(work(0, Some(4)), 29), 1);
         assert_eq!(of(work(6, None), 5), 1, "the work began after it");
+        assert_eq!(of(work(5, None), 5), 0, "the work began with it");
         assert_eq!(of(work(0, None), 500), 0);
         assert_eq!(of(vec![job(0, None, ServiceType::PeriodicMonitoring)], 5), 1);
+    }
+
+    #[test]
+    fn an_access_explains_changes_of_its_own_device() {
+        let of = |target: &str, from, to| {
+            let access = Access {
+                id: name("a-1"),
+                service: ServiceType::SoftwareRevision,
+                worker: name("w-7"),
+                employer: "vendor".to_owned(),
+                target: name(target),
+                from: at(from),
+                to: at(to),
+                job: None,
+                request: None,
+                emergency: false,
+                confirmed_at: None,
+            };
+            let history = History { accesses: vec![access], ..History::default() };
+            drafts(&[revision(5)], &history, Language::En).len()
+        };
+        assert_eq!((of("ct-1", 4, 6), of("ct-2", 4, 6), of("ct-1", 6, 7)), (0, 1, 1));
     }
 
     #[test]

@@ -137,3 +137,26 @@ fn agreed_stops_leave_the_denominator_that_is_shown() {
     // 19 days of 8 h, without 1 h 40 min that were announced and agreed to.
     assert!(page.contains("1 − 0 h 0 min ÷ 150 h 20 min = 100.0000 %"), "{page}");
 }
+
+#[test]
+fn a_chart_word_for_word() {
+    use crate::sla::{report::chart::Chart, span::Span};
+    use tenken_common::unit::Unit;
+    let at = |minutes: i64| Timestamp::from_secs(1_790_000_000 + minutes * 60);
+    let chart = |points: Vec<(i64, f64)>, limit: Option<f64>, mark: i64| Chart {
+        title: "disk /data".into(),
+        unit: Unit::Ratio,
+        span: Span::new(at(0), at(1_440)),
+        points: points.into_iter().map(|(minute, value)| (at(minute), value)).collect(),
+        limit: limit.map(|value| (value, "limit".to_owned())),
+        mark: Some((at(mark), "detected".to_owned())),
+    };
+    // One that falls silent, one that comes near its limit at the edge of the paper, one below zero.
+    let saw = |minute: i64| (minute, f64::from(i32::try_from(minute % 97).unwrap()) / 100.0);
+    let silent = (0..600).chain(604..700).chain(1_000..1_440).map(saw).collect();
+    let rising = (0..1_440).step_by(5).map(|minute| (minute, 0.5 + saw(minute / 20).1 / 2.0)).collect();
+    let below = vec![(-10, 1.0), (0, -3.0), (1, -2.0), (2, 4.0), (3, -1.5), (1_439, -3.0)];
+    let charts = [chart(silent, None, 700), chart(rising, Some(0.95), 1_430), chart(below, Some(4.5), 2)];
+    let drawn: Vec<String> = charts.iter().map(|chart| chart.svg(ToOwned::to_owned)).collect();
+    check("charts.svg.txt", &(drawn.join("\n").replace("><", ">\n<") + "\n"));
+}
