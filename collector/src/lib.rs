@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 pub mod desk;
 pub mod history;
+mod http;
 pub mod ingest;
 pub mod keys;
 pub mod metrics;

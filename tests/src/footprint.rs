@@ -1,11 +1,11 @@
 //! What an agent costs its device, beside what peers cost the same machine at the same time.
 //!
-//! Holds: the program is the one that ships (the `device` profile); a real collector takes the agents' batches over TLS; the agents run with the probes and
-//! intervals that ship, on either engine of the spool. Processor time is that of the process and of
-//! the children that it waited for, from the kernel's accounts; memory is its share (PSS). Peers that
-//! are not installed are said to be missing. The costly probes run daily; within the hour they run
-//! once before the measurement begins (the hourly ones once more within it), and what a run of each
-//! costs is measured apart.
+//! Holds: the program is the one that ships (the `device` profile); a real collector takes the agents'
+//! batches over TLS; the agents run with the probes and intervals that ship, on either engine of the
+//! spool. Processor time is that of the process and of the children that it waited for, from the
+//! kernel's accounts; memory is its share (PSS). Peers that are not installed are said to be missing.
+//! The costly probes run daily; within the hour they run once before the measurement begins (the hourly
+//! ones once more within it), and what a run of each costs is measured apart.
 
 use crate::{Bed, BedPlan, Process, let_pass, shipped_bin};
 use std::{

@@ -8,11 +8,12 @@
 //! keeps its alerts in memory only.
 
 use super::{DeliveryError, OutletError, config::AlertmanagerConfig, text, webhook};
-use reqwest::{Certificate, Client, header, redirect};
+use crate::http;
+use reqwest::{Certificate, Client, header};
 use serde::Serialize;
 use std::{collections::BTreeMap, time::Duration};
 use tenken_collector_core::desk::notice::{Notice, Severity};
-use tenken_common::{message::Language, time::Timestamp, tls};
+use tenken_common::{message::Language, time::Timestamp};
 
 /// How long an alert stands of which nothing more is heard: a stop of this collector ends none.
 const STANDS: Duration = Duration::from_hours(7 * 24);
@@ -43,11 +44,7 @@ struct Alert {
 impl AlertmanagerOutlet {
     pub fn new(config: &AlertmanagerConfig) -> Result<Self, OutletError> {
         let broken = |source| OutletError::Alertmanager { outlet: config.name.clone(), source };
-        tls::install_default();
-        let mut builder = Client::builder()
-            .redirect(redirect::Policy::none())
-            .timeout(config.timeout.0)
-            .user_agent(concat!("tenken-collector/", env!("CARGO_PKG_VERSION")));
+        let mut builder = http::client(config.timeout.0);
         if let Some(path) = &config.ca_file {
             let authorities =
                 Certificate::from_pem_bundle(&super::ca(&config.name, path)?).map_err(broken)?;

@@ -10,8 +10,9 @@
 //! nowhere.
 
 use super::{DeliveryError, OutletError, config::WebhookConfig, text};
+use crate::http;
 use hmac::{Hmac, KeyInit, Mac};
-use reqwest::{Certificate, Client, Response, StatusCode, header, redirect};
+use reqwest::{Certificate, Client, Response, StatusCode, header};
 use serde::Serialize;
 use sha2::Sha256;
 use std::time::Duration;
@@ -20,7 +21,6 @@ use tenken_common::{
     id::{Hash, hex},
     message::Language,
     time::Timestamp,
-    tls,
 };
 
 pub const IDEMPOTENCY_HEADER: &str = "tenken-idempotency-id";
@@ -64,11 +64,7 @@ struct Payload<'a> {
 impl WebhookOutlet {
     pub fn new(config: &WebhookConfig) -> Result<Self, OutletError> {
         let broken = |source| OutletError::Webhook { outlet: config.name.clone(), source };
-        tls::install_default();
-        let mut builder = Client::builder()
-            .redirect(redirect::Policy::none())
-            .timeout(config.timeout.0)
-            .user_agent(concat!("tenken-collector/", env!("CARGO_PKG_VERSION")));
+        let mut builder = http::client(config.timeout.0);
         if let Some(path) = &config.ca_file {
             let authorities =
                 Certificate::from_pem_bundle(&super::ca(&config.name, path)?).map_err(broken)?;

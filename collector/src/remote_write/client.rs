@@ -5,13 +5,13 @@
 //! other 4xx means that it will never take what was sent.
 
 use super::config::RemoteWriteConfig;
-use crate::notify::{DeliveryError, webhook::judge};
-use reqwest::{Certificate, Client, header, redirect};
-use std::path::PathBuf;
-use tenken_common::{
-    config::{ConfigError, SecretFile},
-    tls,
+use crate::{
+    http,
+    notify::{DeliveryError, webhook::judge},
 };
+use reqwest::{Certificate, Client, header};
+use std::path::PathBuf;
+use tenken_common::config::{ConfigError, SecretFile};
 
 /// A receiver that cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -49,11 +49,7 @@ impl std::fmt::Debug for Receiver {
 impl Receiver {
     /// Reads secrets and the CA file; connects to nothing.
     pub fn new(config: &RemoteWriteConfig) -> Result<Self, ReceiverError> {
-        tls::install_default();
-        let mut builder = Client::builder()
-            .redirect(redirect::Policy::none())
-            .timeout(config.timeout.0)
-            .user_agent(concat!("tenken-collector/", env!("CARGO_PKG_VERSION")));
+        let mut builder = http::client(config.timeout.0);
         if let Some(path) = &config.ca_file {
             let pem =
                 std::fs::read(path).map_err(|source| ReceiverError::CaRead { path: path.clone(), source })?;
