@@ -6,6 +6,7 @@
 
 use super::EngineKind;
 use std::{
+    cell::Cell,
     collections::BTreeMap,
     fs::{self, File},
     io,
@@ -56,6 +57,8 @@ pub struct House<D> {
     number: u64,
     store: Option<D>,
     revocation: Revocation,
+    /// Since the last write; a look at it reads the folder.
+    disk_bytes: Cell<Option<u64>>,
     /// Keeps other processes out for as long as this lives.
     lock: Arc<File>,
 }
@@ -69,7 +72,7 @@ impl<D: Store> House<D> {
     ) -> Result<Self, EngineError> {
         let dir = store_dir(root, D::KIND, number);
         let store = guard("open", || D::open(&dir))?;
-        Ok(Self { root: root.to_owned(), number, store: Some(store), revocation, lock })
+        Ok(Self { root: root.to_owned(), number, store: Some(store), revocation, disk_bytes: Cell::default(), lock })
     }
 
     fn dir(&self) -> PathBuf {
@@ -84,6 +87,7 @@ impl<D: Store> House<D> {
 impl<D: Store> Engine for House<D> {
     fn commit(&mut self, ops: &[Op]) -> Result<(), EngineError> {
         self.revocation.check()?;
+        self.disk_bytes.take();
         let store = self.store.as_mut().ok_or_else(|| EngineError::new("commit", "the store is closed"))?;
         guard("commit", || {
             store.commit(ops)?;
@@ -109,11 +113,14 @@ impl<D: Store> Engine for House<D> {
     }
 
     fn disk_bytes(&self) -> u64 {
-        size_of(&self.dir())
+        let bytes = self.disk_bytes.get().unwrap_or_else(|| size_of(&self.dir()));
+        self.disk_bytes.set(Some(bytes));
+        bytes
     }
 
     fn renew(&mut self, ops: &[Op]) -> Result<(), EngineError> {
         self.revocation.check()?;
+        self.disk_bytes.take();
         let old = self.dir();
         self.let_go();
         build::<D>(&self.root, self.number + 1, ops)?;
