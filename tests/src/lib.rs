@@ -14,6 +14,7 @@
 mod absence;
 mod account;
 pub mod adversary;
+mod alarm;
 mod alertmanager;
 pub mod bed;
 mod binary;
@@ -49,6 +50,7 @@ pub mod wiretap;
 
 pub use absence::{AbsenceResult, absence_campaign};
 pub use account::Account;
+pub use alarm::{AlarmResult, alarm_campaign};
 pub use alertmanager::Alertmanager;
 pub use bed::{Bed, BedPlan, HOSPITAL, Home, stdout};
 pub use binary::{shipped_bin, workspace_bin};

@@ -8,6 +8,7 @@ use std::{
     process::Command,
     time::Duration,
 };
+use tenken_common::time::Timestamp;
 
 const START_BOUND: Duration = Duration::from_secs(30);
 /// Debian's own Python: another one on the machine does not have Debian's aiosmtpd.
@@ -22,6 +23,14 @@ pub struct MailMessage {
     pub to: Vec<String>,
     /// Headers and body as sent.
     pub text: String,
+    /// When the server said yes, by its clock.
+    taken_us: i64,
+}
+
+impl MailMessage {
+    pub fn taken(&self) -> Timestamp {
+        Timestamp::from_micros(self.taken_us)
+    }
 }
 
 #[derive(Debug)]

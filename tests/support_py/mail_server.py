@@ -13,6 +13,7 @@ import json
 import os
 import ssl
 import sys
+import time
 
 from aiosmtpd.smtp import SMTP, AuthResult
 
@@ -44,6 +45,7 @@ class Mailbox:
             "from": envelope.mail_from,
             "to": envelope.rcpt_tos,
             "text": envelope.original_content.decode("utf-8", "replace"),
+            "taken_us": time.time_ns() // 1000,
         }
         write_whole(os.path.join(self.folder, f"{self.taken:06}.json"), json.dumps(mail))
         return "250 2.0.0 taken"

@@ -8,6 +8,9 @@
 //!
 //! A group is as large as what came while the last one was written. Only when that shows load
 //! does the committer linger for more, between 20 and 100 ms; a single device waits for nobody.
+//!
+//! Whoever judges what came need not wait for his time when an alarm was among it:
+//! [`Committer::alarmed`].
 
 use super::{
     CertificateIssuer, IngestObserver, Unobserved,
@@ -30,7 +33,7 @@ use tenken_common::{
     envelope::Verified,
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Notify, mpsc, oneshot},
     time::{Instant, timeout_at},
 };
 
@@ -92,6 +95,7 @@ pub struct Committer {
     jobs: mpsc::Sender<Job>,
     /// Set when somebody was put off since the last group.
     put_off: Arc<AtomicBool>,
+    alarm: Arc<Notify>,
 }
 
 /// The committer itself, to be run by one task.
@@ -100,6 +104,7 @@ pub struct CommitLoop {
     issuer: Arc<dyn CertificateIssuer>,
     jobs: mpsc::Receiver<Job>,
     put_off: Arc<AtomicBool>,
+    alarm: Arc<Notify>,
     observer: Arc<dyn IngestObserver>,
 }
 
@@ -108,8 +113,9 @@ pub struct CommitLoop {
 pub fn committer(store: Store, issuer: Arc<dyn CertificateIssuer>) -> (Committer, CommitLoop) {
     let (sender, jobs) = mpsc::channel(QUEUE_MAX);
     let put_off = Arc::new(AtomicBool::new(false));
-    let door = Committer { jobs: sender, put_off: put_off.clone() };
-    (door, CommitLoop { store, issuer, jobs, put_off, observer: Arc::new(Unobserved) })
+    let alarm = Arc::new(Notify::new());
+    let door = Committer { jobs: sender, put_off: put_off.clone(), alarm: alarm.clone() };
+    (door, CommitLoop { store, issuer, jobs, put_off, alarm, observer: Arc::new(Unobserved) })
 }
 
 impl Committer {
@@ -145,6 +151,11 @@ impl Committer {
     pub async fn rejoin(&self, rejoining: Rejoining) -> Result<Result<Vec<u8>, RejoinError>, CommitError> {
         let rejoining = Box::new(rejoining);
         self.ask(Priority::Ordinary, |answer| Job::Rejoin { rejoining, answer }).await
+    }
+
+    /// Completes when an alarm was committed since it last did. For one who waits.
+    pub async fn alarmed(&self) {
+        self.alarm.notified().await;
     }
 
     /// What an acknowledgement asks the device to wait before its next batch.
@@ -196,9 +207,12 @@ impl CommitLoop {
             if self.put_off.swap(false, Ordering::Relaxed) {
                 book.forgive_all();
             }
-            if let Some(admitted) = commit_group(&self.store, &*self.issuer, &mut book, group).await {
+            if let Some(committed) = commit_group(&self.store, &*self.issuer, &mut book, group).await {
                 self.observer.group_committed(started.elapsed());
-                self.observe(&admitted);
+                self.observe(&committed.admitted);
+                if committed.is_urgent {
+                    self.alarm.notify_one();
+                }
             }
             for invariant in book.take_violations() {
                 tracing::error!(
@@ -242,14 +256,22 @@ fn linger(last_size: usize) -> Duration {
     Duration::from_millis(ms).clamp(LINGER_MIN, LINGER_MAX)
 }
 
-/// What was admitted; `None` where nothing was stored.
+/// What a group came to.
+struct Committed {
+    admitted: Vec<Admission>,
+    /// An alarm was among it.
+    is_urgent: bool,
+}
+
+/// `None` where nothing was stored.
 async fn commit_group(
     store: &Store,
     issuer: &dyn CertificateIssuer,
     book: &mut Book,
     group: Vec<Job>,
-) -> Option<Vec<Admission>> {
-    let mut written = Written { waiting: Vec::with_capacity(group.len()), admitted: Vec::new() };
+) -> Option<Committed> {
+    let waiting = Vec::with_capacity(group.len());
+    let mut written = Written { waiting, admitted: Vec::new(), is_urgent: false };
     let mut jobs = group.into_iter();
     match write(store, issuer, book, &mut jobs, &mut written).await {
         Ok(()) => {
@@ -258,7 +280,8 @@ async fn commit_group(
                 book.check_acknowledged(link.device, link.epoch, acked);
             }
             written.waiting.into_iter().for_each(|tell| tell(Ok(())));
-            Some(written.admitted.into_iter().map(|(_, admission)| admission).collect())
+            let admitted = written.admitted.into_iter().map(|(_, admission)| admission).collect();
+            Some(Committed { admitted, is_urgent: written.is_urgent })
         }
         Err(error) => {
             tracing::error!(%error, "a group of batches could not be stored; nothing of it was acknowledged");
@@ -274,6 +297,7 @@ async fn commit_group(
 struct Written {
     waiting: Vec<Done>,
     admitted: Vec<(Link, Admission)>,
+    is_urgent: bool,
 }
 
 /// One transaction. A job that was taken out of `jobs` stands in `written`, or is the one whose
@@ -289,6 +313,7 @@ async fn write(
     for job in jobs {
         written.waiting.push(match job {
             Job::Link { link, arrival, envelope, answer } => {
+                written.is_urgent |= arrival.is_urgent();
                 let admission = tx.admit(&link, &arrival, envelope).await?;
                 written.admitted.push((link, admission.clone()));
                 done(answer, admission)

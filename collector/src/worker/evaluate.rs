@@ -5,6 +5,10 @@
 //! was down catches up tick by tick, and a rebuild comes to the same incidents. Its rows, its
 //! notices and its place in the stream are one transaction.
 //!
+//! A tick comes at every interval; and when an alarm was committed, at once, so that it is told
+//! within seconds. Between a tick and one for an alarm lies [`ALARM_REST`], and as long as the tick
+//! took: a fleet full of alarms neither fills the journal nor takes the processor from those who deliver.
+//!
 //! Forecasts read weeks of history and change slowly: they are asked once a minute. In between
 //! their conditions stand as they are.
 
@@ -38,8 +42,13 @@ use tenken_collector_core::{
     stream::{Entry, IncidentAction, Stored},
 };
 use tenken_common::{telemetry::ErrorChain, time::Timestamp};
-use tokio::sync::Notify;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
 
+/// See the module's head.
+const ALARM_REST: Duration = Duration::from_secs(3);
 const FORECAST_EVERY_S: i64 = 60;
 /// Needs up to this reach back are cheap enough for every tick.
 const SHORT_HISTORY: Duration = Duration::from_secs(6 * 3_600);
@@ -67,8 +76,8 @@ impl Evaluator {
         Self { store, committer, outlets, metrics, wake, holidays }
     }
 
-    /// A tick at once and then every `interval`, until `shutdown`. What is under way then is
-    /// finished.
+    /// A tick at once and then every `interval`, or sooner for an alarm, until `shutdown`. What is
+    /// under way then is finished.
     pub async fn run(self, interval: Duration, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
         let mut watcher = Watcher::default();
@@ -77,12 +86,19 @@ impl Evaluator {
         let mut told = Day::of(self.store.clock().wall());
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let mut rested = Instant::now();
         loop {
+            let alarm = async {
+                sleep_until(rested).await;
+                self.committer.alarmed().await;
+            };
             tokio::select! {
                 biased;
                 () = &mut shutdown => return,
                 _ = ticks.tick() => {}
+                () = alarm => {}
             }
+            let began = Instant::now();
             let result = match self.tell_rules(&mut told).await {
                 Ok(()) => self.tick(&mut years, &mut watcher).await,
                 Err(e) => Err(e),
@@ -91,6 +107,7 @@ impl Evaluator {
                 tracing::error!(reason = %ErrorChain(e), "evaluation failed");
             }
             self.metrics.set_health(result.map_err(|e| ErrorChain(&e).to_string()));
+            rested = Instant::now() + began.elapsed().max(ALARM_REST);
         }
     }
 

@@ -7,6 +7,7 @@
 
 mod absence;
 mod adversary;
+mod alarm;
 mod consent;
 mod crash;
 mod desk;
@@ -86,6 +87,7 @@ const CAMPAIGNS: &[(&str, u32, Campaign)] = &[
     ("sla-load", 1, |plan| sla::load(plan.n, plan.seed)),
     ("predict", 1, |plan| predict::run(plan.n)),
     ("desk", 10_000, |plan| desk::run(plan.n, plan.seed)),
+    ("alarm", 200, |plan| alarm::run(plan.n, plan.seed)),
     ("unit", 1, |_| unit::run()),
     ("footprint", 60, |plan| footprint::run(plan.n)),
     ("fuzz", 600, |plan| adversary::fuzz(plan.n, plan.seed)),
