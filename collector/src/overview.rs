@@ -17,11 +17,8 @@ use crate::{
             Verdict as MetricVerdict, YearFacts,
         },
     },
-    store::{
-        Store, StoreError,
-        model::{DeviceStatus, OutboxState},
-    },
-    worker::load::expected_interval,
+    store::{Store, StoreError, model::DeviceStatus},
+    worker::load::{INTERVAL_DEFAULT, expected_intervals},
 };
 use consent::Consents;
 use serde::Serialize;
@@ -140,6 +137,17 @@ pub async fn load(
     holidays: &Arc<HolidayList>,
     as_of: Timestamp,
 ) -> Result<Overview, StoreError> {
+    let mut overview = figures(store, holidays, as_of).await?;
+    add_reported(store, &mut overview.devices).await?;
+    Ok(overview)
+}
+
+/// The same without what probes reported, which is most of it: what the metrics are made of.
+pub async fn figures(
+    store: &Store,
+    holidays: &Arc<HolidayList>,
+    as_of: Timestamp,
+) -> Result<Overview, StoreError> {
     let incidents = store
         .open_incidents()
         .await?
@@ -148,7 +156,7 @@ pub async fn load(
         .collect::<Result<_, _>>()?;
     Ok(Overview {
         as_of,
-        devices: devices(store, as_of).await?,
+        devices: known(store, as_of).await?,
         incidents,
         forecasts: forecasts(store).await?,
         sla: sla(store, holidays, Month::of(as_of), as_of).await?,
@@ -164,26 +172,41 @@ pub async fn forecasts(store: &Store) -> Result<Vec<ForecastResult>, StoreError>
 
 /// Every device, with what it reported last.
 pub async fn devices(store: &Store, as_of: Timestamp) -> Result<Vec<DeviceOverview>, StoreError> {
-    let seen: BTreeMap<_, _> = store.seen().await?.into_iter().map(|s| (s.device, s)).collect();
-    let counts: BTreeMap<_, _> = store.counts().await?.into_iter().map(|c| (c.device, c)).collect();
-    let runs = store.heartbeat_runs().await?;
-    let uptime = Uptime::new(runs.iter().map(|run| Stretch { from: run.first, to: run.last.min(as_of) }));
+    let mut devices = known(store, as_of).await?;
+    add_reported(store, &mut devices).await?;
+    Ok(devices)
+}
+
+/// Runs, checks and the newest point of every series.
+async fn add_reported(store: &Store, devices: &mut [DeviceOverview]) -> Result<(), StoreError> {
     let mut probes = probes(store).await?;
-    let consents = Consents::load(store).await?;
-    let upkeep = device::upkeep(store, as_of).await?;
-    let mut out = Vec::new();
-    for row in store.devices().await? {
-        let (seen, counts) = (seen.get(&row.id), counts.get(&row.id));
-        let all = store.series(row.id).await?;
-        let interval = expected_interval(store, &all).await?;
-        let last_received = seen.map(|s| s.received);
-        let mut of_device = probes.remove(&row.id).unwrap_or_default();
-        for series in all {
+    for device in devices {
+        let mut of_device = probes.remove(&device.device).unwrap_or_default();
+        for series in store.series(device.device).await? {
             let Some((at, value)) = store.latest_sample(series.id).await? else { continue };
             let probe = probe_of(&mut of_device, &series.probe);
             let (subject, name, unit) = (series.subject, series.name, series.unit);
             probe.values.push(Value { subject, name, unit, value, at });
         }
+        device.probes = of_device;
+    }
+    Ok(())
+}
+
+/// Every device, without what its probes reported.
+async fn known(store: &Store, as_of: Timestamp) -> Result<Vec<DeviceOverview>, StoreError> {
+    let seen: BTreeMap<_, _> = store.seen().await?.into_iter().map(|s| (s.device, s)).collect();
+    let counts: BTreeMap<_, _> = store.counts().await?.into_iter().map(|c| (c.device, c)).collect();
+    let runs = store.heartbeat_runs().await?;
+    let uptime = Uptime::new(runs.iter().map(|run| Stretch { from: run.first, to: run.last.min(as_of) }));
+    let intervals = expected_intervals(store).await?;
+    let consents = Consents::load(store).await?;
+    let upkeep = device::upkeep(store, as_of).await?;
+    let mut out = Vec::new();
+    for row in store.devices().await? {
+        let (seen, counts) = (seen.get(&row.id), counts.get(&row.id));
+        let interval = intervals.get(&row.id).copied().unwrap_or(INTERVAL_DEFAULT);
+        let last_received = seen.map(|s| s.received);
         out.push(DeviceOverview {
             device: row.id,
             status: match row.status() {
@@ -211,7 +234,7 @@ pub async fn devices(store: &Store, as_of: Timestamp) -> Result<Vec<DeviceOvervi
             agent_version: seen.map(|s| s.agent_version.clone()),
             consent: consents.of(&row, as_of),
             upkeep: upkeep.get(&row.id).copied().unwrap_or_default(),
-            probes: of_device,
+            probes: Vec::new(),
             hospital: row.hospital,
             label: row.label,
         });
@@ -323,8 +346,7 @@ impl ContractYear {
 
 /// The outbox as a gauge.
 pub async fn show_outbox(store: &Store, metrics: &Metrics) -> Result<(), StoreError> {
-    let waiting: Vec<_> =
-        store.outbox().await?.into_iter().filter(|row| row.state == OutboxState::Waiting).collect();
+    let waiting = store.waiting_notices().await?;
     let oldest = waiting.iter().map(|row| row.notice.decided_at).min();
     metrics.set_outbox(u32::try_from(waiting.len()).unwrap_or(u32::MAX), oldest);
     Ok(())

@@ -21,7 +21,7 @@ use tenken_tests::{
     wait_until,
 };
 
-/// Forecasts are made once a minute.
+/// What is told for the first time is forecast within a minute.
 const BOUND: Duration = Duration::from_secs(120);
 const GIB: f64 = 1_073_741_824.0;
 

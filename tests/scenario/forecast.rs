@@ -67,6 +67,7 @@ impl Watch {
             expected_interval: MINUTE,
             last_received: Some(at(minute)),
             clock: None,
+            forecasts_due: true,
             series: vec![Series::new(key, Unit::Bytes, points)],
             checks: vec![],
             anomalies: vec![],

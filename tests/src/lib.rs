@@ -43,6 +43,7 @@ mod seed;
 pub mod sim;
 pub mod sla;
 pub mod systemd;
+pub mod tick;
 mod victoria;
 mod wait;
 mod webhook;

@@ -5,7 +5,8 @@
 //! idempotent (evaluating again on its own output gives no new notice). Each device is judged
 //! from its own data alone, so nothing of one hospital changes anything of another (SLA A6.1(3)).
 //!
-//! The shell loads what [`RuleSet::needs`] names, calls [`evaluate`], and in one transaction
+//! The shell loads what [`RuleSet::numbers`] and, where forecasts are due, [`RuleSet::needs`] name, calls
+//! [`evaluate`], and in one transaction
 //! replaces the conditions of the devices it passed, saves the changed incidents and queues the
 //! notices. A device that is not passed is left alone.
 
@@ -75,6 +76,9 @@ pub struct DeviceInput {
     /// Commit time of its newest envelope.
     pub last_received: Option<Timestamp>,
     pub clock: Option<ClockReading>,
+    /// Whether its forecasts are asked this time; otherwise their conditions stand as they are.
+    pub forecasts_due: bool,
+    /// The newest numbers that rules look at, with their history where forecasts are due.
     pub series: Vec<Series>,
     /// The newest of each probe and subject.
     pub checks: Vec<CheckInput>,

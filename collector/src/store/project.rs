@@ -15,7 +15,7 @@ use super::{
     sqlite::{Columns, Store, insert, int, stored_arrival},
 };
 use sqlx::{SqliteConnection, query, query_scalar};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tenken_collector_core::{
     intake::arrival::Arrival,
     sla::{heartbeat, history},
@@ -73,7 +73,9 @@ type SeriesKey = (DeviceId, Name, Name, Name, u8);
 /// What a page of the stream leads to, collected for statements of many rows.
 #[derive(Default)]
 struct Page {
+    /// All that there were of the devices that were met.
     series: BTreeMap<SeriesKey, i64>,
+    met: BTreeSet<DeviceId>,
     samples: Vec<(i64, i64, f64)>,
 }
 
@@ -152,6 +154,9 @@ impl Page {
         at: Timestamp,
         quantities: &[Quantity],
     ) -> Result<(), StoreError> {
+        if self.met.insert(device) {
+            self.series.extend(known_series(c, device).await?);
+        }
         for q in quantities {
             let key = (device, o.subject.clone(), probe.clone(), q.name.clone(), q.unit.code());
             let id = match self.series.get(&key) {
@@ -181,6 +186,21 @@ pub(super) fn numbers(body: &Body) -> Option<(Name, &[Quantity])> {
         Body::Fact(Fact::WearCounter(wear)) => Some((wear.probe.clone(), std::slice::from_ref(&wear.value))),
         Body::Fact(_) | Body::CheckResult(_) => None,
     }
+}
+
+async fn known_series(
+    c: &mut SqliteConnection,
+    device: DeviceId,
+) -> Result<Vec<(SeriesKey, i64)>, StoreError> {
+    let rows = query("SELECT id, subject, probe, name, unit FROM series WHERE device = ?")
+        .bind(device.as_bytes())
+        .fetch_all(c)
+        .await?;
+    let known = rows.iter().map(|r| {
+        let key = (device, r.name("subject")?, r.name("probe")?, r.name("name")?, r.small("unit")?);
+        Ok((key, r.int("id")?))
+    });
+    known.collect()
 }
 
 async fn series_id(c: &mut SqliteConnection, key: &SeriesKey) -> Result<i64, StoreError> {

@@ -9,12 +9,13 @@
 //! within seconds. Between a tick and one for an alarm lies [`ALARM_REST`], and as long as the tick
 //! took: a fleet full of alarms neither fills the journal nor takes the processor from those who deliver.
 //!
-//! Forecasts read weeks of history and change slowly: they are asked once a minute. In between
-//! their conditions stand as they are.
+//! Forecasts are asked of a part of the fleet a minute ([`super::turn`]). In between their
+//! conditions stand as they are.
 
 use super::{
     agreed::Agreed,
     load::{give_anomalies, load_devices},
+    turn::{Due, Turns},
     watch::{Standing, Watcher},
 };
 use crate::{
@@ -28,20 +29,20 @@ use crate::{
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
-use std::{future::Future, ops::Range, pin::pin, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, future::Future, ops::Range, pin::pin, sync::Arc, time::Duration};
 use tenken_collector_core::{
     desk::{
         care::Cares,
         finding::Condition,
         incident::{Incident, Phase},
-        rule::{Need, RuleSet},
+        rule::RuleSet,
     },
     evaluation::{Evaluation, EvaluationInput, ForecastResult, evaluate},
     intake::device_state::{Stretch, Uptime},
     sla::calendar::{Day, HolidayList},
     stream::{Entry, IncidentAction, Stored},
 };
-use tenken_common::{telemetry::ErrorChain, time::Timestamp};
+use tenken_common::{id::DeviceId, telemetry::ErrorChain, time::Timestamp};
 use tokio::{
     sync::Notify,
     time::{Instant, sleep_until},
@@ -49,9 +50,14 @@ use tokio::{
 
 /// See the module's head.
 const ALARM_REST: Duration = Duration::from_secs(3);
-const FORECAST_EVERY_S: i64 = 60;
-/// Needs up to this reach back are cheap enough for every tick.
-const SHORT_HISTORY: Duration = Duration::from_secs(6 * 3_600);
+const MINUTE_S: i64 = 60;
+
+/// What a running evaluator keeps from tick to tick.
+#[derive(Debug, Default)]
+pub struct Kept {
+    watcher: Watcher,
+    years: Years,
+}
 
 /// See the module's head.
 pub struct Evaluator {
@@ -80,8 +86,7 @@ impl Evaluator {
     /// under way then is finished.
     pub async fn run(self, interval: Duration, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
-        let mut watcher = Watcher::default();
-        let mut years = Years::default();
+        let mut kept = Kept::default();
         // A start has just told the rules.
         let mut told = Day::of(self.store.clock().wall());
         let mut ticks = tokio::time::interval(interval);
@@ -100,7 +105,7 @@ impl Evaluator {
             }
             let began = Instant::now();
             let result = match self.tell_rules(&mut told).await {
-                Ok(()) => self.tick(&mut years, &mut watcher).await,
+                Ok(()) => self.tick(&mut kept).await,
                 Err(e) => Err(e),
             };
             if let Err(e) = &result {
@@ -125,7 +130,9 @@ impl Evaluator {
         Ok(())
     }
 
-    async fn tick(&self, years: &mut Years, watcher: &mut Watcher) -> Result<(), TickError> {
+    /// One tick: a heartbeat, the evaluation of all that came, and what the metrics show.
+    pub async fn tick(&self, kept: &mut Kept) -> Result<(), TickError> {
+        let Kept { watcher, years } = kept;
         self.committer.journal(Entry::Heartbeat).await?;
         let clock = self.store.clock().clone();
         let started = clock.mono();
@@ -137,7 +144,7 @@ impl Evaluator {
         self.metrics.evaluated(clock.mono().saturating_since(started), now);
         self.metrics.set_stream_position(self.store.position().await?);
         overview::show_outbox(&self.store, &self.metrics).await?;
-        let overview = overview::load(&self.store, &self.holidays, now).await?;
+        let overview = overview::figures(&self.store, &self.holidays, now).await?;
         years.renew(&self.store, &self.holidays, now).await?;
         self.metrics.update(&overview.snapshot(years));
         Ok(())
@@ -204,6 +211,7 @@ struct State {
     last_tick: Timestamp,
     /// How the detectors' states were kept.
     standing: Standing,
+    turns: Turns,
 }
 
 impl State {
@@ -214,6 +222,7 @@ impl State {
                 "rules" => state.use_rules(part.json),
                 "conditions" => state.conditions = read(&part.json, "conditions")?,
                 "standing" => state.standing = read(&part.json, "standing")?,
+                "turns" => state.turns = read(&part.json, "turns")?,
                 "last_tick" => state.last_tick = read(&part.json, "last_tick")?,
                 _ => return Err(StoreError::Value("evaluation state")),
             }
@@ -263,6 +272,7 @@ impl State {
             NamedJson { name: "rules".to_owned(), json: self.rules_text.clone() },
             NamedJson { name: "conditions".to_owned(), json: write(&self.conditions) },
             NamedJson { name: "standing".to_owned(), json: write(&self.standing) },
+            NamedJson { name: "turns".to_owned(), json: write(&self.turns) },
             NamedJson { name: "last_tick".to_owned(), json: write(&self.last_tick) },
         ]
     }
@@ -274,18 +284,17 @@ async fn evaluate_tick(
     (actions, cares): (&[IncidentAction], &Cares),
 ) -> Result<EvaluationRows, StoreError> {
     let as_of = tick.committed;
-    let minute = |t: Timestamp| t.as_secs().div_euclid(FORECAST_EVERY_S);
-    let forecast_tick = minute(as_of) != minute(state.last_tick);
+    let minute = |t: Timestamp| t.as_secs().div_euclid(MINUTE_S);
+    let is_minute = minute(as_of) != minute(state.last_tick);
     state.last_tick = as_of;
     let fed = (state.rules.as_ref(), span);
-    let followed = watcher.follow(store, &mut state.standing, fed, forecast_tick).await?;
+    let followed = watcher.follow(store, &mut state.standing, fed, is_minute).await?;
     let Some(rules) = &state.rules else {
         let (state, forget_detectors) = (state.rows(), followed.forget);
         return Ok(EvaluationRows { state, forget_detectors, ..EvaluationRows::default() });
     };
-    let needs: Vec<Need> =
-        rules.needs().into_iter().filter(|n| forecast_tick || n.history <= SHORT_HISTORY).collect();
-    let mut devices = load_devices(store, &needs, (as_of, tick.position)).await?;
+    let due = if is_minute { state.turns.take(store).await? } else { Due::default() };
+    let mut devices = load_devices(store, rules, (as_of, tick.position), &due).await?;
     give_anomalies(store, rules, (&mut devices, as_of), &followed.noted).await?;
     let incidents: Vec<Incident> = open_incidents(store).await?;
     let uptime = uptime(store, as_of).await?;
@@ -307,12 +316,14 @@ async fn evaluate_tick(
     rows.anomalies = followed.noted;
     rows.detectors = followed.detectors;
     rows.forget_detectors = followed.forget;
-    if forecast_tick {
-        let kept: Vec<&String> = rows.forecasts.iter().map(|f| &f.name).collect();
-        let before = store.forecasts().await?.into_iter().map(|f| f.name);
-        rows.forecasts_gone = before.filter(|name| !kept.contains(&name)).collect();
-    } else {
-        rows.forecasts.clear();
+    if is_minute {
+        let made: BTreeSet<&String> = rows.forecasts.iter().map(|f| &f.name).collect();
+        let is_heard = |id| evaluation.device_states.get(&id).is_some_and(|s| s.liveness.is_heard());
+        // Those of the others stand until their turn.
+        let stands = |id| !due.takes(id) && is_heard(id);
+        let before = store.forecast_names().await?.into_iter();
+        let gone = before.filter(|name| !made.contains(name) && !device_of(name).is_some_and(stands));
+        rows.forecasts_gone = gone.collect();
     }
     Ok(rows)
 }
@@ -344,6 +355,11 @@ fn forecast_name(f: &ForecastResult) -> String {
     format!("{} {} {} {}", f.device, f.rule, f.subject, f.quantity)
 }
 
+/// Of whom a forecast of that name is.
+fn device_of(forecast: &str) -> Option<DeviceId> {
+    forecast.split(' ').next()?.parse().ok()
+}
+
 async fn open_incidents(store: &Store) -> Result<Vec<Incident>, StoreError> {
     store.open_incidents().await?.iter().map(|row| read(&row.json, "incident")).collect()
 }
@@ -365,10 +381,7 @@ fn read<T: DeserializeOwned>(json: &str, what: &'static str) -> Result<T, StoreE
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tenken_common::{
-        id::{DeviceId, Name},
-        time::SystemClock,
-    };
+    use tenken_common::{id::Name, time::SystemClock};
 
     const RULES: &str = include_str!("../../../packaging/rules/default.toml");
 
@@ -437,5 +450,6 @@ mod tests {
         let (space, inodes) =
             (forecast("disk-filling", "available_bytes"), forecast("inodes-filling", "inodes_used"));
         assert_ne!(forecast_name(&space), forecast_name(&inodes));
+        assert_eq!(device_of(&forecast_name(&space)), Some(space.device));
     }
 }

@@ -2,31 +2,34 @@
 //!
 //! Holds: it only reads. Devices that the hospital has not approved, and revoked ones, are not judged.
 
+use super::turn::Due;
 use crate::store::{Store, StoreError, model::SeriesRow};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tenken_collector_core::{
     desk::rule::{Need, RuleSet},
     evaluation::{CheckInput, ClockReading, DeviceInput, WearInput},
     predict::{
-        series::{Series, SeriesKey},
+        series::{Point, Series, SeriesKey},
         watch::Noted,
     },
     sla::{calendar::ServiceCalendar, contract::Contract},
 };
 use tenken_common::{
     fact::Fact,
-    id::{DeviceId, HospitalId},
+    id::{DeviceId, HospitalId, Name},
     time::{ClockSource, Timestamp},
 };
 
 /// A device that has not said how often it reports.
-const INTERVAL_DEFAULT: Duration = Duration::from_secs(60);
+pub const INTERVAL_DEFAULT: Duration = Duration::from_secs(60);
 
-/// Every device that is judged, with the series that rules need.
+/// Every device that is judged, with the numbers that rules need; the histories of those whose forecasts
+/// are due.
 pub async fn load_devices(
     store: &Store,
-    needs: &[Need],
+    rules: &RuleSet,
     (as_of, position): (Timestamp, u64),
+    due: &Due,
 ) -> Result<Vec<DeviceInput>, StoreError> {
     let seen: BTreeMap<_, _> = store.seen().await?.into_iter().map(|s| (s.device, s)).collect();
     let mut checks: BTreeMap<DeviceId, Vec<CheckInput>> = BTreeMap::new();
@@ -34,22 +37,35 @@ pub async fn load_devices(
         let (probe, subject, state, at) = (row.probe, row.subject, row.state, row.at);
         checks.entry(row.device).or_default().push(CheckInput { probe, subject, state, at });
     }
+    let mut newest: BTreeMap<DeviceId, Vec<Series>> = BTreeMap::new();
+    for (row, point) in store.newest(&rules.numbers(), as_of).await? {
+        newest.entry(row.device).or_default().push(series(row, [point]));
+    }
+    let needs = rules.needs();
     let mut wear =
         if needs.iter().any(|n| n.quantity.is_none()) { wear(store).await? } else { BTreeMap::new() };
     let calendars = if wear.is_empty() { BTreeMap::new() } else { calendars(store, as_of, position).await? };
     let identities = store.identities(as_of).await?;
+    let intervals = expected_intervals(store).await?;
     let mut devices = Vec::new();
     for device in store.devices().await?.into_iter().filter(|d| d.approved.is_some() && d.revoked.is_none()) {
-        let all = store.series(device.id).await?;
         let seen = seen.get(&device.id);
         let calendar = calendars.get(&device.hospital).cloned().unwrap_or_default();
+        let forecasts_due = due.takes(device.id);
+        let mut series =
+            if forecasts_due { histories(store, device.id, &needs, as_of).await? } else { Vec::new() };
+        for one in newest.remove(&device.id).unwrap_or_default() {
+            if !series.iter().any(|s| s.key == one.key && s.unit == one.unit) {
+                series.push(one);
+            }
+        }
         devices.push(DeviceInput {
             device: device.id,
             hospital: device.hospital,
             label: device.label,
             group: device.group,
             identity: identities.get(&device.id).copied().unwrap_or_default(),
-            expected_interval: expected_interval(store, &all).await?,
+            expected_interval: intervals.get(&device.id).copied().unwrap_or(INTERVAL_DEFAULT),
             last_received: seen.map(|s| s.received),
             clock: seen.and_then(|s| match s.clock.source {
                 ClockSource::Unknown => None,
@@ -58,7 +74,8 @@ pub async fn load_devices(
                     uncertainty_s: seconds(i64::from(s.clock.uncertainty_ms)),
                 }),
             }),
-            series: load_series(store, &all, needs, as_of).await?,
+            forecasts_due,
+            series,
             checks: checks.remove(&device.id).unwrap_or_default(),
             anomalies: Vec::new(),
             wear: wear.remove(&device.id).unwrap_or_default(),
@@ -120,38 +137,35 @@ pub async fn give_anomalies(
     Ok(())
 }
 
-/// As the device's own report says.
-pub async fn expected_interval(store: &Store, all: &[SeriesRow]) -> Result<Duration, StoreError> {
-    let row =
-        all.iter().find(|s| s.probe.as_str() == "agent" && s.name.as_str() == "expected_interval_seconds");
-    let Some(row) = row else { return Ok(INTERVAL_DEFAULT) };
-    let latest = store.latest_sample(row.id).await?;
-    Ok(latest.map_or(INTERVAL_DEFAULT, |(_, s)| Duration::from_secs_f64(s.clamp(1.0, 86_400.0))))
+/// How often each device reports, as its own report says; [`INTERVAL_DEFAULT`] where there is none.
+pub async fn expected_intervals(store: &Store) -> Result<BTreeMap<DeviceId, Duration>, StoreError> {
+    let number = (Name::of_outside("agent"), Name::of_outside("expected_interval_seconds"));
+    let newest = store.newest(&[number].into(), Timestamp::MAX).await?;
+    let interval = |seconds: f64| Duration::from_secs_f64(seconds.clamp(1.0, 86_400.0));
+    Ok(newest.into_iter().map(|(row, (_, seconds))| (row.device, interval(seconds))).collect())
 }
 
-async fn load_series(
+async fn histories(
     store: &Store,
-    all: &[SeriesRow],
+    device: DeviceId,
     needs: &[Need],
     as_of: Timestamp,
 ) -> Result<Vec<Series>, StoreError> {
     let mut loaded = Vec::new();
-    for row in all {
+    for row in store.series(device).await? {
         let need = needs
             .iter()
             .filter(|n| n.probe == row.probe && n.quantity.as_ref().is_none_or(|q| *q == row.name));
-        let need = need.max_by_key(|n| n.history);
-        let Some(need) = need else { continue };
-        let points = store.samples(row.id, as_of.minus(need.history)..as_of.plus_micros(1)).await?;
-        let key = SeriesKey {
-            device: row.device,
-            subject: row.subject.clone(),
-            probe: row.probe.clone(),
-            quantity: row.name.clone(),
-        };
-        loaded.push(Series::new(key, row.unit, points));
+        let Some(need) = need.max_by_key(|n| n.history) else { continue };
+        let points = store.history(row.id, as_of.minus(need.history)..as_of.plus_micros(1)).await?;
+        loaded.push(series(row, points));
     }
     Ok(loaded)
+}
+
+fn series(row: SeriesRow, points: impl IntoIterator<Item = Point>) -> Series {
+    let SeriesRow { device, subject, probe, name, unit, .. } = row;
+    Series::new(SeriesKey { device, subject, probe, quantity: name }, unit, points)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "milliseconds of a clock's error are far below 2^53")]

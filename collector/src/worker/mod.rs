@@ -9,4 +9,5 @@ pub mod evaluate;
 pub mod load;
 pub mod remote_write;
 pub mod repeat;
+pub mod turn;
 pub mod watch;

@@ -7,6 +7,7 @@
 //!
 //! Does not: look at what was there before a rule watched it.
 
+use super::turn::part_of;
 use crate::store::{Store, StoreError, model::DetectorRow};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -58,10 +59,6 @@ pub struct Followed {
     pub forget: bool,
 }
 
-fn slot(device: DeviceId) -> usize {
-    device.0.iter().fold(0, |sum, byte| (sum * 31 + usize::from(*byte)) % SLOTS)
-}
-
 impl Watcher {
     /// Feeds what came between two ticks. [`Watcher::saved`] says that the answer was kept.
     pub async fn follow(
@@ -95,7 +92,7 @@ impl Watcher {
             if let Some(kept) = standing.kept.get_mut(now) {
                 *kept = span.end;
             }
-            self.watch.states(|device| slot(device) == now, false)
+            self.watch.states(|device| part_of(device, SLOTS) == now, false)
         } else {
             Vec::new()
         };
@@ -118,7 +115,7 @@ impl Watcher {
         for DetectorRow { key, unit, detector } in store.detectors().await? {
             self.watch.put(key, unit, detector);
         }
-        let kept = |device| standing.kept.get(slot(device)).copied().unwrap_or(0);
+        let kept = |device| standing.kept.get(part_of(device, SLOTS)).copied().unwrap_or(0);
         let from = standing.kept.iter().copied().min().unwrap_or(0);
         // What it tells was noted when it was first fed.
         self.feed(store, &standing.watched, from..position, |device, at| at > kept(device)).await?;

@@ -20,4 +20,5 @@ mod remote_write;
 mod renewal;
 mod resume;
 mod support;
+mod turn;
 mod watch;

@@ -70,11 +70,12 @@ impl Bench<'_> {
     /// Forecasts that were made go to `forecasts`.
     pub fn judge(&self, forecasts: &mut Vec<ForecastResult>) -> Vec<Judgement> {
         let heard = self.state.liveness.is_heard();
+        let due = heard && self.device.forecasts_due;
         match &self.rule.when {
             When::SilentDevice(_) => vec![self.silent()],
             When::SilentHospital(_) => vec![self.silent_hospital()],
             When::IdentityDoubt(_) => self.identity().into(),
-            When::Forecast(when) if heard => self
+            When::Forecast(when) if due => self
                 .series(&when.probe, &when.quantity)
                 .filter_map(|series| {
                     let (result, judgement) = self.forecast(when, series)?;
@@ -82,7 +83,7 @@ impl Bench<'_> {
                     Some(judgement)
                 })
                 .collect(),
-            When::Wear(when) if heard => {
+            When::Wear(when) if due => {
                 let parts = self.device.wear.iter().filter(|part| part.counter.probe == when.probe);
                 parts
                     .filter_map(|part| {

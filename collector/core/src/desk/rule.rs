@@ -207,7 +207,7 @@ pub struct SilentHospital {
 #[serde(deny_unknown_fields)]
 pub struct IdentityDoubt {}
 
-/// A series that the shell has to load.
+/// A series of which the shell has to load the history.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Need {
     pub probe: Name,
@@ -258,16 +258,20 @@ impl RuleSet {
         parse(text)
     }
 
-    /// What [`crate::evaluation::evaluate`] wants to see of every device, each series once.
+    /// The histories that [`crate::evaluation::evaluate`] wants to see of a device whose forecasts are
+    /// due, each once.
     pub fn needs(&self) -> Vec<Need> {
         let mut needs: BTreeMap<(Name, Option<Name>), Duration> = BTreeMap::new();
-        for rule in &self.rules {
-            for need in rule.needs() {
-                let history = needs.entry((need.probe, need.quantity)).or_default();
-                *history = need.history.max(*history);
-            }
+        for need in self.rules.iter().filter_map(Rule::need) {
+            let history = needs.entry((need.probe, need.quantity)).or_default();
+            *history = need.history.max(*history);
         }
         needs.into_iter().map(|((probe, quantity), history)| Need { probe, quantity, history }).collect()
+    }
+
+    /// The numbers of which it wants to see the newest of every device: probe and quantity.
+    pub fn numbers(&self) -> BTreeSet<(Name, Name)> {
+        self.rules.iter().flat_map(Rule::numbers).collect()
     }
 
     /// What detectors are to be fed with, each once.
@@ -300,17 +304,30 @@ impl RuleSet {
 }
 
 impl Rule {
-    fn needs(&self) -> Vec<Need> {
-        let (probe, quantity, history, limits) = match &self.when {
-            When::Forecast(f) => (&f.probe, &f.quantity, f.history.0, vec![&f.limit]),
-            When::Wear(w) => {
-                return vec![Need { probe: w.probe.clone(), quantity: None, history: w.history.0 }];
-            }
+    fn need(&self) -> Option<Need> {
+        let (probe, quantity, history) = match &self.when {
+            When::Forecast(f) => (&f.probe, Some(f.quantity.clone()), f.history.0),
+            When::Wear(w) => (&w.probe, None, w.history.0),
+            When::Threshold(_)
+            | When::Check(_)
+            | When::ClockSkew(_)
+            | When::SilentDevice(_)
+            | When::SilentHospital(_)
+            | When::IdentityDoubt(_)
+            | When::Anomaly(_) => return None,
+        };
+        Some(Need { probe: probe.clone(), quantity, history })
+    }
+
+    fn numbers(&self) -> Vec<(Name, Name)> {
+        let (probe, own, limits) = match &self.when {
+            When::Forecast(f) => (&f.probe, None, vec![&f.limit]),
             When::Threshold(t) => {
                 let limits = [Some(&t.limit), t.clear_at.as_ref(), t.critical_limit.as_ref()];
-                (&t.probe, &t.quantity, self.age_max.0, limits.into_iter().flatten().collect())
+                (&t.probe, Some(&t.quantity), limits.into_iter().flatten().collect())
             }
-            When::Check(_)
+            When::Wear(_)
+            | When::Check(_)
             | When::ClockSkew(_)
             | When::SilentDevice(_)
             | When::SilentHospital(_)
@@ -318,18 +335,10 @@ impl Rule {
             | When::Anomaly(_) => return Vec::new(),
         };
         let others = limits.into_iter().filter_map(|limit| match limit {
-            Limit::Of(share) => Some((&share.quantity, self.age_max.0)),
+            Limit::Of(share) => Some(&share.quantity),
             Limit::Value(_) => None,
         });
-        [(quantity, history)]
-            .into_iter()
-            .chain(others)
-            .map(|(quantity, history)| Need {
-                probe: probe.clone(),
-                quantity: Some(quantity.clone()),
-                history,
-            })
-            .collect()
+        own.into_iter().chain(others).map(|quantity| (probe.clone(), quantity.clone())).collect()
     }
 }
 

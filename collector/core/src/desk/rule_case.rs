@@ -270,6 +270,7 @@ impl RuleCase {
             expected_interval: Duration::from_mins(1),
             last_received: Some(AS_OF.minus(self.silent_for.0)),
             clock: Some(ClockReading { offset_s: self.clock_off.0.as_secs_f64(), uncertainty_s: 0.0 }),
+            forecasts_due: true,
             checks: self.check.iter().map(check).collect(),
             wear: self.part.iter().filter_map(|part| part.shown(self)).collect(),
             calendar: Arc::default(),

@@ -104,6 +104,7 @@ fn device(id: u8, minute: i64) -> DeviceInput {
         expected_interval: Duration::from_mins(1),
         last_received: Some(at(minute)),
         clock: None,
+        forecasts_due: true,
         series: vec![],
         checks: vec![],
         anomalies: vec![],

@@ -27,6 +27,10 @@ use tenken_common::{message::Message, time::Timestamp};
 
 /// Points that a line is laid through: 7,140 pairs, about 60 µs.
 pub const BINS: usize = 120;
+/// A history need not have more points: as many for each bin as outvote a burst.
+pub const HISTORY_POINTS: usize = 12 * BINS;
+/// Of these, the newest, no point may be missing: they show a fall that the bins hide yet.
+pub const NEWEST_POINTS: usize = 60;
 /// Fewer points than this are no history.
 pub const POINTS_MIN: usize = 12;
 /// A shorter time than this is no history.
@@ -281,7 +285,7 @@ fn trend(points: &[(f64, f64)]) -> Trend {
 
 /// Whether the newest raw points lie clearly below the line: a purge that the bins hide yet.
 fn has_fallen(line: &Line, raw: &[Point], last: Timestamp, direction: Direction) -> bool {
-    let tail = raw.get(raw.len().saturating_sub(60)..).unwrap_or_default();
+    let tail = raw.get(raw.len().saturating_sub(NEWEST_POINTS)..).unwrap_or_default();
     let jitter = spread(tail.iter().zip(tail.iter().skip(1)).map(|(a, b)| b.1 - a.1)) / 2f64.sqrt();
     let mut missing: Vec<f64> =
         tail.iter().rev().take(3).map(|(t, v)| line.at(seconds(last, *t)) - direction.sign() * v).collect();

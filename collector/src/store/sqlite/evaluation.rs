@@ -15,7 +15,7 @@ use crate::store::{
     StoreError,
     model::{EvaluationRows, IncidentRow, NamedJson, OutboxRow, OutboxState},
 };
-use sqlx::{query, sqlite::SqliteRow};
+use sqlx::{query, query_scalar, sqlite::SqliteRow};
 use tenken_collector_core::desk::notice::IncidentId;
 use tenken_common::{
     id::{Hash, Name},
@@ -88,6 +88,10 @@ impl Store {
         rows.iter().map(named_json).collect()
     }
 
+    pub async fn forecast_names(&self) -> Result<Vec<String>, StoreError> {
+        Ok(query_scalar("SELECT name FROM forecast ORDER BY name").fetch_all(self.reader()).await?)
+    }
+
     pub async fn open_incidents(&self) -> Result<Vec<IncidentRow>, StoreError> {
         let rows =
             query("SELECT * FROM incident WHERE open = 1 ORDER BY id").fetch_all(self.reader()).await?;
@@ -121,6 +125,12 @@ impl Store {
             .bind(int(incident.0))
             .fetch_all(self.reader())
             .await?;
+        rows.iter().map(outbox_row).collect()
+    }
+
+    /// Notices that are neither delivered nor given up, oldest first.
+    pub async fn waiting_notices(&self) -> Result<Vec<OutboxRow>, StoreError> {
+        let rows = query("SELECT * FROM outbox WHERE state = 0 ORDER BY id").fetch_all(self.reader()).await?;
         rows.iter().map(outbox_row).collect()
     }
 

@@ -21,6 +21,7 @@ mod probes;
 mod restore;
 mod sim;
 mod sla;
+mod tick;
 mod unit;
 
 use clap::Parser;
@@ -87,6 +88,7 @@ const CAMPAIGNS: &[(&str, u32, Campaign)] = &[
     ("sla-load", 1, |plan| sla::load(plan.n, plan.seed)),
     ("predict", 1, |plan| predict::run(plan.n)),
     ("desk", 10_000, |plan| desk::run(plan.n, plan.seed)),
+    ("tick", 10_000, |plan| tick::run(plan.n, plan.seed)),
     ("alarm", 200, |plan| alarm::run(plan.n, plan.seed)),
     ("unit", 1, |_| unit::run()),
     ("footprint", 60, |plan| footprint::run(plan.n)),

@@ -69,6 +69,7 @@ fn part(points: Vec<Point>, rated_life: Option<f64>, direction: WearDirection) -
         expected_interval: Duration::from_mins(1),
         last_received: points.last().map(|(at, _)| *at),
         clock: None,
+        forecasts_due: true,
         series: vec![Series::new(key, Unit::Count, points)],
         checks: vec![],
         anomalies: vec![],

@@ -33,8 +33,10 @@ fn the_default_rules_are_good() {
         needs.iter().find(|n| n.quantity.as_ref().is_some_and(|n| n.as_str() == q)).map(|n| n.history)
     };
     assert_eq!(of("available_bytes"), Some(Duration::from_hours(30 * 24)));
-    assert_eq!(of("inodes_total"), Some(Duration::from_hours(3)));
-    assert_eq!(of("critical_celsius"), Some(Duration::from_hours(3)));
+    assert_eq!((of("inodes_total"), of("celsius")), (None, None));
+    let numbers = rules.numbers();
+    let numbers: Vec<&str> = numbers.iter().map(|(_, quantity)| quantity.as_str()).collect();
+    assert_eq!(numbers, ["inodes_total", "celsius", "critical_celsius", "spare_threshold_ratio"]);
 }
 
 #[test]

@@ -236,6 +236,7 @@ impl Ward {
             expected_interval,
             last_received: self.received,
             clock: None,
+            forecasts_due: false,
             series: Vec::new(),
             checks: checks.collect(),
             anomalies: Vec::new(),
