@@ -47,7 +47,7 @@ const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 const TICK: Duration = Duration::from_secs(10);
 const TICKS_A_MINUTE: usize = 6;
 /// Series, detectors and caches are made in them.
-const WARM_UP: usize = 3;
+const WARM_UP: usize = 2;
 const COUNTED: usize = 2;
 const HISTORY: Duration = Duration::from_hours(30 * 24);
 const HISTORY_STEP: Duration = Duration::from_mins(20);
@@ -91,20 +91,20 @@ async fn measure(database: &Path, devices: u32, number: u64, cpu: fn() -> Durati
     );
     let (mut kept, mut minutes, mut tick_max_s) = (Kept::default(), Vec::new(), 0.0_f64);
     for minute in 0..WARM_UP + COUNTED {
-        let mut minute_s = 0.0;
+        let mut spent = 0.0;
         for tick in 0..TICKS_A_MINUTE {
             clock.advance(TICK);
             fleet.tell(tick).await;
             let before = cpu();
             evaluator.tick(&mut kept).await.unwrap();
             let took = cpu().saturating_sub(before).as_secs_f64();
-            minute_s += took;
+            spent += took;
             if minute >= WARM_UP {
                 tick_max_s = tick_max_s.max(took);
             }
         }
         if minute >= WARM_UP {
-            minutes.push(minute_s);
+            minutes.push(spent);
         }
     }
     let (forecasts, series) =
