@@ -290,11 +290,14 @@ fn builds() {
     }
 }
 
+/// Of every log: how often a provider said a number, and all of it together.
+type Log<'a> = (&'a [(&'a str, u16, u64)], u64);
+
 #[test]
 fn event_logs() {
     // Critical entries and errors of whole logs, in omerbenamram/evtx, williballenthin/python-evtx and
     // Yamato-Security/hayabusa-sample-evtx: Windows 7, 10 1703, 10 1803, a file server of 2021.
-    let logs: [(&[(&str, u16, u64)], u64); 4] = [
+    let logs: [Log<'_>; 4] = [
         (
             &[
                 ("TermDD", 56, 2),
