@@ -159,10 +159,12 @@ impl Rule {
             }
             When::FailureRisk(r) => {
                 let quantities = r.counters.iter().flatten().chain(&r.age);
+                // The windows end with the newest reading, which may be as old as that.
+                let history = WINDOWS.into_iter().max().unwrap_or_default().saturating_add(self.age_max.0);
                 let need = |quantity: &Name| Need {
                     probe: r.probe.clone(),
                     quantity: Some(quantity.clone()),
-                    history: WINDOWS.into_iter().max().unwrap_or_default(),
+                    history,
                 };
                 return quantities.map(need).collect();
             }

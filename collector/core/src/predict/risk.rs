@@ -25,7 +25,7 @@ use super::series::Point;
 use std::time::Duration;
 use tenken_common::{id::Name, time::Timestamp};
 
-/// Within which a climb counts, and within which it counts once more.
+/// Back from the newest reading: within which a climb counts, and within which it counts once more.
 pub const WINDOWS: [Duration; 2] = [Duration::from_hours(30 * 24), Duration::from_hours(7 * 24)];
 /// What a doubling of the level scores, against one for a doubling of a climb.
 const LEVEL: f64 = 0.5;
@@ -70,8 +70,8 @@ impl Damage {
     pub fn of(points: &[Point], as_of: Timestamp) -> Option<Self> {
         let known = points.partition_point(|(at, _)| *at <= as_of);
         let points = points.get(..known)?;
-        let (_, value) = points.last()?;
-        let climbs = WINDOWS.map(|window| Climb::within(points, as_of, window));
+        let (newest, value) = points.last()?;
+        let climbs = WINDOWS.map(|window| Climb::since(points, newest.minus(window)));
         Some(Self { value: *value, climbs })
     }
 
@@ -81,9 +81,9 @@ impl Damage {
 }
 
 impl Climb {
-    /// The greatest rise from any reading of the window to a later one.
-    fn within(points: &[Point], as_of: Timestamp, window: Duration) -> Self {
-        let from = points.partition_point(|(at, _)| *at < as_of.minus(window));
+    /// The greatest rise from any reading since then to a later one.
+    fn since(points: &[Point], begin: Timestamp) -> Self {
+        let from = points.partition_point(|(at, _)| *at < begin);
         let points = points.get(from..).unwrap_or_default();
         let (mut lowest, mut by) = (f64::INFINITY, 0_f64);
         for (_, value) in points {

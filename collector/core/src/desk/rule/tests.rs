@@ -34,7 +34,7 @@ fn the_default_rules_are_good() {
         needs.iter().find(|n| n.quantity.as_ref().is_some_and(|n| n.as_str() == q)).map(|n| n.history)
     };
     assert_eq!(of("available_bytes"), Some(Duration::from_hours(30 * 24)));
-    assert_eq!(of("pending_sectors"), Some(Duration::from_hours(30 * 24)));
+    assert_eq!(of("pending_sectors"), Some(Duration::from_hours(30 * 24 + 49)));
     assert_eq!(of("power_on_seconds"), of("pending_sectors"));
     assert_eq!(of("inodes_total"), Some(Duration::from_hours(3)));
     assert_eq!(of("critical_celsius"), Some(Duration::from_hours(3)));
