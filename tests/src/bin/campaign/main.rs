@@ -10,6 +10,7 @@ mod adversary;
 mod consent;
 mod crash;
 mod desk;
+mod disk;
 mod enroll;
 mod evidence;
 mod footprint;
@@ -86,6 +87,7 @@ const CAMPAIGNS: &[(&str, u32, Campaign)] = &[
     ("sla-load", 1, |plan| sla::load(plan.n, plan.seed)),
     ("predict", 1, |plan| predict::run(plan.n)),
     ("desk", 10_000, |plan| desk::run(plan.n, plan.seed)),
+    ("disk", 1, |_| disk::run()),
     ("unit", 1, |_| unit::run()),
     ("footprint", 60, |plan| footprint::run(plan.n)),
     ("fuzz", 600, |plan| adversary::fuzz(plan.n, plan.seed)),
