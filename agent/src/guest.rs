@@ -1,7 +1,8 @@
 //! The agent's place on the device: behind everything else.
 //!
 //! Holds: below-normal priority from before the first thread is started, so that every thread and
-//! every child inherits it. What the service's manager has set already is left.
+//! every child inherits it. What the service's manager has set already is left. Threads of a library
+//! that look at the clock for nothing do so when the system is awake anyway.
 //!
 //! Does not: bound memory or processor time, and set no priority for disk access; the service's
 //! unit does on Linux.
@@ -30,11 +31,49 @@ pub fn step_back() {
     }
 }
 
+/// How much later than asked a thread of [`patient`] may be woken by the clock. Whoever has work for it
+/// wakes it at once all the same.
+#[cfg(target_os = "linux")]
+const TIMER_SLACK: std::num::NonZeroU64 = std::num::NonZeroU64::new(30_000_000_000).expect("not zero");
+
+/// Lets every thread that `start` starts wait beyond its time (PR_SET_TIMERSLACK, which threads inherit).
+#[cfg(target_os = "linux")]
+pub fn patient<T>(start: impl FnOnce() -> T) -> T {
+    let set = |slack| {
+        if let Err(error) = rustix::thread::set_current_timer_slack(slack) {
+            tracing::debug!(%error, "timer slack not set");
+        }
+    };
+    set(Some(TIMER_SLACK));
+    let started = start();
+    // As this thread began.
+    set(None);
+    started
+}
+
+/// Windows has no such setting for a thread.
+#[cfg(windows)]
+pub fn patient<T>(start: impl FnOnce() -> T) -> T {
+    start()
+}
+
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests {
     use super::*;
-    use rustix::process::getpriority_process;
+    use rustix::{process::getpriority_process, thread::gettid};
+
+    #[test]
+    fn only_what_is_started_patiently_is_woken_late() {
+        let slack = || {
+            let path = format!("/proc/{}/timerslack_ns", gettid().as_raw_nonzero());
+            std::fs::read_to_string(path).unwrap().trim().parse::<u64>().unwrap()
+        };
+        let of_child = || std::thread::spawn(slack).join().unwrap();
+        let before = slack();
+        assert_eq!(patient(of_child), TIMER_SLACK.get());
+        assert_eq!((slack(), of_child()), (before, before));
+    }
 
     #[test]
     fn a_thread_steps_back_once_and_its_children_with_it() {

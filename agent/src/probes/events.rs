@@ -14,10 +14,12 @@ mod journald;
 #[cfg(windows)]
 mod windows;
 
+#[cfg(windows)]
+use event_log::SOURCES;
 #[cfg(target_os = "linux")]
 use journald::{Log, SOURCES};
 #[cfg(windows)]
-use windows::{Log, SOURCES};
+use windows::Log;
 
 use super::{Reading, every_minute, joined, names::Names};
 use std::{cmp::Reverse, collections::BTreeMap, sync::Arc, time::Duration};

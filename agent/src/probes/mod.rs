@@ -65,6 +65,8 @@ mod services_linux;
 mod services_windows;
 #[cfg(windows)]
 pub(crate) mod win32;
+#[cfg(test)]
+mod windows_captures;
 
 pub use registry::{Factory, ProbeOptions, ServiceSpec, Surroundings, all};
 

@@ -10,11 +10,11 @@
 
 mod clamav;
 #[cfg(any(windows, test))]
-mod defender;
+pub mod defender;
 #[cfg(any(windows, test))]
-mod security_center;
+pub mod security_center;
 #[cfg(any(windows, test))]
-mod standing;
+pub mod standing;
 #[cfg(windows)]
 mod windows;
 

@@ -72,7 +72,14 @@ impl<D: Store> House<D> {
     ) -> Result<Self, EngineError> {
         let dir = store_dir(root, D::KIND, number);
         let store = guard("open", || D::open(&dir))?;
-        Ok(Self { root: root.to_owned(), number, store: Some(store), revocation, disk_bytes: Cell::default(), lock })
+        Ok(Self {
+            root: root.to_owned(),
+            number,
+            store: Some(store),
+            revocation,
+            disk_bytes: Cell::default(),
+            lock,
+        })
     }
 
     fn dir(&self) -> PathBuf {

@@ -4,12 +4,14 @@
 //! each commit also syncs `db` through a handle of our own; `conf` and the directory are synced
 //! when the store is made. Neither a value nor a tree node is large enough for sled's `blobs/`,
 //! which it never syncs.
-//! sled's own flusher is off; one tree holds everything, so every commit is one atomic batch.
+//! sled's own flusher is off; one tree holds everything, so every commit is one atomic batch. Its pool
+//! of seven threads, which wake each second to find nothing, wakes with the rest of the system instead.
 
 use super::{
     EngineKind,
     house::{Store, sync_dir},
 };
+use crate::guest;
 use sled::{Batch, Config, Db};
 use std::{
     fs::{self, File, OpenOptions},
@@ -125,7 +127,8 @@ fn open_when_unlocked(dir: &Path) -> Result<Db, EngineError> {
     let mut tries = 0;
     loop {
         let config = Config::new().path(dir).segment_size(SEGMENT_BYTES);
-        match config.cache_capacity(CACHE_BYTES).flush_every_ms(None).open() {
+        let config = config.cache_capacity(CACHE_BYTES).flush_every_ms(None);
+        match guest::patient(|| config.open()) {
             Err(e) if e.to_string().contains("could not acquire lock") && tries < LOCK_TRIES => {
                 tries += 1;
                 thread::sleep(LOCK_PAUSE);

@@ -76,7 +76,8 @@ pub struct DeviceInput {
     /// Commit time of its newest envelope.
     pub last_received: Option<Timestamp>,
     pub clock: Option<ClockReading>,
-    /// Whether its forecasts are asked this time; otherwise their conditions stand as they are.
+    /// Whether what needs a history is asked this time (forecasts, wear, failure risks); otherwise those
+    /// conditions stand as they are.
     pub forecasts_due: bool,
     /// The newest numbers that rules look at, with their history where forecasts are due.
     pub series: Vec<Series>,

@@ -22,6 +22,10 @@ catalogue! { PredictText:
     HourBelow { ja: "値 {seen} がこの時間帯の普段より低くなっています（普段は 45 点中 44 点が {bound} 以上）", en: "the value {seen} is low for this hour of the day (44 points in 45 are not below {bound})" }
     HourRunAbove { ja: "直近およそ 24 点が時刻のわりに高い状態が続いています（今 {seen} 相当、普段は 45 回中 44 回が {bound} 以下）", en: "about 24 points have been high for their hours (now {seen}; 44 in 45 are not above {bound})" }
     HourRunBelow { ja: "直近およそ 24 点が時刻のわりに低い状態が続いています（今 {seen} 相当、普段は 45 回中 44 回が {bound} 以上）", en: "about 24 points have been low for their hours (now {seen}; 44 in 45 are not below {bound})" }
+    // What damage a part has taken.
+    Damage { ja: "{name} が {value}（直近 {week} 日で +{in_week}、{days} 日で +{by}）", en: "{name} is {value} (+{in_week} in {week} days, +{by} in {days} days)" }
+    DamageLately { ja: "{name} が {value}（履歴のある {days} 日で +{by}）", en: "{name} is {value} (+{by} in the {days} days that are known)" }
+    DamageAlone { ja: "{name} が {value}（まだ履歴がありません）", en: "{name} is {value} (there is no history yet)" }
     // How sure it is.
     Alert { ja: "{why}。異常度 {score}（警報は {from} から）", en: "{why}; score {score}, alert from {from}" }
     // A line that is not judged.

@@ -1,6 +1,7 @@
 //! The M4 competition's weekly series: 359 of 80 to 2,597 weeks, thirteen more to be forecast.
 
-use std::{path::Path, process::Command};
+use super::unpacked;
+use std::path::Path;
 use tenken_collector_core::predict::forecast::{candidate::Candidate, ensemble::path};
 
 /// Weeks of a year, of which three have to be known.
@@ -25,9 +26,7 @@ pub struct Accuracy {
 
 pub fn weekly(folder: &Path) -> Vec<Weeks> {
     let read = |name: &str| -> Vec<Vec<f64>> {
-        let output = Command::new("gzip").arg("-dc").arg(folder.join(name)).output().unwrap();
-        assert!(output.status.success(), "gzip cannot read {name}");
-        let text = String::from_utf8(output.stdout).unwrap();
+        let text = unpacked(&folder.join(name));
         let number = |field: &str| field.trim_matches('"').parse().ok();
         text.lines().skip(1).map(|line| line.split(',').skip(1).filter_map(number).collect()).collect()
     };

@@ -9,6 +9,59 @@ use super::Counts;
 
 /// Critical and error; a level of zero is an audit.
 const LEVELS: &str = "(Level=1 or Level=2)";
+/// Of Windows itself, as every computer with it has them; blanks are hyphens.
+pub const SOURCES: [&str; 50] = [
+    ".NET-Runtime",
+    ".NET-Runtime-Optimization-Service",
+    "Application-Error",
+    "Application-Hang",
+    "BTHUSB",
+    "BugCheck",
+    "Dhcp",
+    "Disk",
+    "ESENT",
+    "EventLog",
+    "LsaSrv",
+    "Microsoft-Windows-CAPI2",
+    "Microsoft-Windows-DNS-Client",
+    "Microsoft-Windows-Dhcp-Client",
+    "Microsoft-Windows-DistributedCOM",
+    "Microsoft-Windows-GroupPolicy",
+    "Microsoft-Windows-Kernel-Boot",
+    "Microsoft-Windows-Kernel-EventTracing",
+    "Microsoft-Windows-Kernel-Power",
+    "Microsoft-Windows-NDIS",
+    "Microsoft-Windows-Ntfs",
+    "Microsoft-Windows-Perflib",
+    "Microsoft-Windows-Resource-Exhaustion-Detector",
+    "Microsoft-Windows-Security-SPP",
+    "Microsoft-Windows-TaskScheduler",
+    "Microsoft-Windows-Time-Service",
+    "Microsoft-Windows-User-Profiles-Service",
+    "Microsoft-Windows-WER-SystemErrorReporting",
+    "Microsoft-Windows-WHEA-Logger",
+    "Microsoft-Windows-WMI",
+    "Microsoft-Windows-WindowsUpdateClient",
+    "Microsoft-Windows-Winlogon",
+    "MsiInstaller",
+    "NETLOGON",
+    "NetBT",
+    "Ntfs",
+    "Schannel",
+    "Server",
+    "Service-Control-Manager",
+    "SideBySide",
+    "Tcpip",
+    "TermDD",
+    "VSS",
+    "atapi",
+    "disk",
+    "iaStor",
+    "storahci",
+    "stornvme",
+    "volmgr",
+    "volsnap",
+];
 
 /// An entry; what does not look as documented is `None`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -67,6 +120,11 @@ mod tests {
 
     fn entry(source: &str, id: u16, record: u64) -> Entry {
         Entry { source: Some(source.to_owned()), id: Some(id), record: Some(record) }
+    }
+
+    #[test]
+    fn names_are_as_they_are_compared() {
+        assert!(SOURCES.is_sorted() && SOURCES.iter().all(|name| !name.contains(' ')));
     }
 
     #[test]

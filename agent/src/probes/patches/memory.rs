@@ -1,6 +1,7 @@
 //! Since when each pending security update has been offered to this device.
 //!
-//! Holds: what was installed or withdrawn is forgotten. The file is a convenience: where it cannot
+//! Holds: what was installed or withdrawn is forgotten; an update that is published anew, as a
+//! revision or by the hospital's own server, is as old as it was. The file is a convenience: where it cannot
 //! be read or written, counting begins anew, which makes a patch look younger and is said in the log.
 
 use super::Pending;
@@ -32,7 +33,7 @@ impl Memory {
         let since = |one: &&Pending| {
             let key = hex(&Hash::of(one.update.as_bytes()).0);
             let known = self.first_seen.get(&key).copied();
-            (key, one.published_at.unwrap_or_else(|| known.unwrap_or(now)))
+            (key, one.published_at.into_iter().chain(known).min().unwrap_or(now))
         };
         let seen: BTreeMap<String, Timestamp> = pending.iter().map(since).collect();
         let oldest = seen.values().min().copied();
@@ -64,6 +65,8 @@ mod tests {
         let (first, later) = (Timestamp::from_secs(1_000), Timestamp::from_secs(9_000));
         assert_eq!(Memory::open(Some(path.clone())).oldest(&[&pending], first), Some(first));
         assert_eq!(Memory::open(Some(path.clone())).oldest(&[&pending], later), Some(first));
+        let anew = Pending { published_at: Some(later), ..pending.clone() };
+        assert_eq!(Memory::open(Some(path.clone())).oldest(&[&anew], later), Some(first));
         std::fs::write(&path, "{").unwrap();
         assert_eq!(Memory::open(Some(path)).oldest(&[&pending], later), Some(later));
     }

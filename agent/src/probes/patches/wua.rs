@@ -8,7 +8,11 @@
 //! A title is never read: Microsoft renames them.
 //!
 //! An update whose categories cannot be read makes all of it unknown, since it may be the one of
-//! security. Antivirus definitions are updates too; they count as offered, and not as applied.
+//! security, and so does a search that came to its end with errors, since its list may be short.
+//! Antivirus definitions are updates too; they count as offered, and not as applied.
+//!
+//! Limit: Windows does not offer every cumulative update to a search that does not ask for it by name
+//! (seen on Windows 11 24H2); the build tells then what is missing.
 
 use super::{Pending, Seen};
 use crate::probes::com::{ComError, Variant, of_ole};
@@ -23,8 +27,12 @@ use tenken_common::{
 /// Of an update's categories, as their ids (Microsoft's documentation of WSUS classifications).
 const SECURITY_UPDATES: &str = "0fa1201d-4330-4fa8-8ae9-b877473b6441";
 const DEFINITION_UPDATES: &str = "e0789628-ce08-4437-be74-2495b842f43b";
+/// The product of Defender's own updates, which come several times a day.
+const DEFENDER: &str = "8c3fcc84-7410-4a95-8b89-a166a0190486";
 /// `uoInstallation`
 const INSTALLATION: i32 = 1;
+/// `orcSucceeded`, of a search.
+const WHOLE: i32 = 2;
 /// `orcSucceeded`, `orcSucceededWithErrors`
 const SUCCEEDED: [i32; 2] = [2, 3];
 /// A clock that is a little behind its server's is no fault of the dates.
@@ -33,19 +41,38 @@ const AHEAD_MAX: Duration = Duration::from_hours(24);
 /// Updates are switched off: ERROR_SERVICE_DISABLED, WU_E_WU_DISABLED, WU_E_AU_NOSERVICE.
 const DISABLED: [u32; 3] = [0x8007_0422, 0x8024_002E, 0x8024_A000];
 /// Nobody could be asked: WU_E_NO_CONNECTION, WU_E_PT_WINHTTP_NAME_NOT_RESOLVED,
-/// WU_E_PT_ENDPOINT_UNREACHABLE, WU_E_PT_HTTP_STATUS_SERVICE_UNAVAIL, and WinINet's timed out, name not
-/// resolved, cannot connect, connection aborted.
-const UNREACHABLE: [u32; 8] =
-    [0x8024_001F, 0x8024_402C, 0x8024_0438, 0x8024_4022, 0x8007_2EE2, 0x8007_2EE7, 0x8007_2EFD, 0x8007_2EFE];
+/// WU_E_PT_ENDPOINT_UNREACHABLE, WU_E_PT_HTTP_STATUS_REQUEST_TIMEOUT, WU_E_PT_HTTP_STATUS_SERVER_ERROR,
+/// WU_E_PT_HTTP_STATUS_SERVICE_UNAVAIL, and WinINet's timed out, name not resolved, cannot connect,
+/// connection aborted.
+const UNREACHABLE: [u32; 10] = [
+    0x8024_001F,
+    0x8024_402C,
+    0x8024_0438,
+    0x8024_401C,
+    0x8024_401F,
+    0x8024_4022,
+    0x8007_2EE2,
+    0x8007_2EE7,
+    0x8007_2EFD,
+    0x8007_2EFE,
+];
 
 /// What WUA says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    pub offers: Result<Vec<Offer>, ComError>,
+    pub found: Result<Found, ComError>,
     pub applied: Vec<Applied>,
     /// `LastSearchSuccessDate`
     pub searched_at: Variant,
     pub reboot_needed: Option<bool>,
+}
+
+/// What a search came to.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Found {
+    /// `ISearchResult::ResultCode`
+    pub result: Option<i32>,
+    pub offers: Vec<Offer>,
 }
 
 /// An update that is offered; what could not be read is `None`.
@@ -113,8 +140,9 @@ pub fn read(answer: Answer, policy: Policy, build: Option<Name>, now: Timestamp)
         Policy { off: true, .. } => PatchState::Disabled,
         Policy { wsus: false, off: false } => PatchState::StaleIndex,
     };
-    let (pending, state) = match answer.offers {
-        Ok(offers) => (pending(&offers, now), PatchState::Known),
+    let (pending, state) = match answer.found {
+        Ok(Found { result: Some(WHOLE), offers }) => (pending(&offers, now), PatchState::Known),
+        Ok(Found { .. }) => (None, PatchState::Unknown),
         Err(e) if DISABLED.contains(&e.code) => (None, PatchState::Disabled),
         Err(e) if UNREACHABLE.contains(&e.code) && policy.wsus => (None, PatchState::Managed),
         Err(e) if UNREACHABLE.contains(&e.code) => (None, PatchState::Unreachable),
@@ -156,7 +184,10 @@ fn counts(entry: &Applied) -> bool {
     let (operation, result) = (entry.operation, entry.result);
     operation == Some(INSTALLATION)
         && result.is_some_and(|result| SUCCEEDED.contains(&result))
-        && entry.categories.as_ref().is_some_and(|all| !has(all, DEFINITION_UPDATES))
+        && entry
+            .categories
+            .as_ref()
+            .is_some_and(|all| !all.is_empty() && !has(all, DEFINITION_UPDATES) && !has(all, DEFENDER))
 }
 
 fn has(categories: &[String], wanted: &str) -> bool {
@@ -195,11 +226,12 @@ mod tests {
 
     fn answer(offers: Vec<Offer>) -> Answer {
         let (applied, reboot_needed) = (vec![applied(20.0, SECURITY_UPDATES)], Some(true));
-        Answer { offers: Ok(offers), applied, searched_at: Variant::Date(TODAY - 0.5), reboot_needed }
+        let found = Ok(Found { result: Some(WHOLE), offers });
+        Answer { found, applied, searched_at: Variant::Date(TODAY - 0.5), reboot_needed }
     }
 
     fn refused(code: u32) -> Answer {
-        Answer { offers: Err(ComError { call: "the search", code }), ..answer(vec![]) }
+        Answer { found: Err(ComError { call: "the search", code }), ..answer(vec![]) }
     }
 
     fn said(answer: Answer, policy: Policy) -> PatchStatus {
@@ -277,6 +309,16 @@ mod tests {
     }
 
     #[test]
+    fn a_search_that_is_not_whole_is_not_known() {
+        // Not begun, in progress, succeeded with errors, failed, aborted; it did not say.
+        for result in [Some(0), Some(1), Some(3), Some(4), Some(5), None] {
+            let found = Ok(Found { result, offers: vec![offer("7a1b", UPDATES)] });
+            let status = said(Answer { found, ..answer(vec![]) }, Policy::default());
+            assert_eq!((status.state, status.pending), (PatchState::Unknown, None), "{result:?}");
+        }
+    }
+
+    #[test]
     fn what_an_update_does_not_say_is_never_good() {
         let without = |change: fn(&mut Offer)| {
             let mut one = offer("7a1b", SECURITY_UPDATES);
@@ -310,6 +352,8 @@ mod tests {
         let history = vec![
             applied(-30.0, SECURITY_UPDATES),
             applied(1.0, DEFINITION_UPDATES),
+            applied(1.5, DEFENDER),
+            Applied { categories: Some(vec![]), ..applied(1.6, UPDATES) },
             Applied { categories: None, ..applied(2.0, UPDATES) },
             Applied { result: Some(4), ..applied(3.0, UPDATES) },
             Applied { operation: Some(2), ..applied(4.0, UPDATES) },

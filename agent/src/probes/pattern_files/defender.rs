@@ -2,6 +2,7 @@
 //!
 //! Holds: its definitions count where its service works, it is enabled and it runs as the product of
 //! this computer (`Normal`; older versions do not say). Passive or not running, it is switched off.
+//! Whether it looks at files as they are opened is not asked: it says nothing of the definitions.
 //! A date in the future is no date. What it does not say is not known.
 
 use crate::probes::{
@@ -109,7 +110,7 @@ mod tests {
         assert_eq!(status.engine.unwrap().as_str(), "1.1.26100.7");
         assert_eq!(status.version.unwrap().as_str(), "1.441.203.0");
         assert_eq!(status.defined_at.unwrap().to_string(), "2026-11-24T08:30:12Z");
-        // Server 2016 does not name its mode.
+        // As platform 4.10, which Server 2016 came with, leaves it out.
         let mut older = normal();
         older.remove("AMRunningMode");
         assert_eq!(read(&older).state, PatternState::Known);

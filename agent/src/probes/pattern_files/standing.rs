@@ -3,7 +3,11 @@
 //! Holds: a Defender that stands aside for another product is not told, or a sound computer would
 //! look unprotected; without another one it is told as switched off. The Security Center's products
 //! are told where the configuration describes none: then the hospital has said which one counts. One
-//! that is off is told only where nothing else is there.
+//! that is off is told only where nothing else is there. The center lists some products more than once,
+//! after an update for example; each is told once.
+//!
+//! Limit: the center may go on saying that a product is on that was removed. A Defender that is switched
+//! off is then not told, and the other product is told as not known.
 
 use super::security_center::{PRODUCTS, Product};
 use crate::probes::{joined, names::Names};
@@ -38,11 +42,12 @@ impl Standing {
         } else {
             on
         };
-        told.extend(
-            listed
-                .iter()
-                .map(|product| (names.among(&joined(&product.name), &PRODUCTS), product.status(info))),
-        );
+        for product in listed {
+            let name = names.among(&joined(&product.name), &PRODUCTS);
+            if told.iter().all(|(other, _)| *other != name) {
+                told.push((name, product.status(info)));
+            }
+        }
         told
     }
 }
@@ -97,6 +102,8 @@ mod tests {
         assert_eq!(told(Some(Disabled), &left_over, false), [row("defender", Disabled)]);
         assert_eq!(told(None, &left_over, false), [row("McAfee-Endpoint-Security", Disabled)]);
         assert_eq!(told(Some(Disabled), &[("ESET Security", true)], true), []);
+        let twice = [("ESET Security", true), ("ESET Security", true), ("ESET Security", false)];
+        assert_eq!(told(None, &twice, false), [row("ESET-Security", PatternState::Unknown)]);
         let unknown = told(None, &[("Yamada Guard", true)], false);
         assert!(unknown[0].0.starts_with("h:"), "{unknown:?}");
     }

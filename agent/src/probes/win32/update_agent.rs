@@ -6,7 +6,7 @@
 use super::com::{Apartment, refused, value};
 use crate::probes::{
     com::{ComError, Variant},
-    patches::wua::{Answer, Applied, Offer},
+    patches::wua::{Answer, Applied, Found, Offer},
 };
 use windows::{
     Win32::{
@@ -33,23 +33,25 @@ pub fn ask() -> std::result::Result<Answer, ComError> {
     let session: IUpdateSession = apartment.create("Windows Update Agent", &UpdateSession)?;
     // SAFETY: an interface that lives through the call.
     let searcher = unsafe { session.CreateUpdateSearcher() }.map_err(refused("CreateUpdateSearcher"))?;
-    let offers = search(&searcher).map_err(refused("the offline search for updates"));
+    let found = search(&searcher).map_err(refused("the offline search for updates"));
     Ok(Answer {
-        offers,
+        found,
         applied: history(&searcher).unwrap_or_default(),
         searched_at: searched_at(&apartment).unwrap_or(Variant::Empty),
         reboot_needed: reboot_needed(&apartment),
     })
 }
 
-fn search(searcher: &IUpdateSearcher) -> Result<Vec<Offer>> {
+fn search(searcher: &IUpdateSearcher) -> Result<Found> {
     // SAFETY: interfaces and a string that live through the calls.
     unsafe {
         searcher.SetOnline(VARIANT_FALSE)?;
         // Old agents do not have the setting, and leave superseded updates out.
         let _ = searcher.SetIncludePotentiallySupersededUpdates(VARIANT_FALSE);
-        let found = searcher.Search(&BSTR::from(OFFERED))?.Updates()?;
-        (0..found.Count()?.min(COUNT_MAX)).map(|i| found.get_Item(i).map(|update| offer(&update))).collect()
+        let found = searcher.Search(&BSTR::from(OFFERED))?;
+        let (result, all) = (found.ResultCode().ok().map(|result| result.0), found.Updates()?);
+        let offers = (0..all.Count()?.min(COUNT_MAX)).map(|i| all.get_Item(i).map(|update| offer(&update)));
+        Ok(Found { result, offers: offers.collect::<Result<_>>()? })
     }
 }
 
@@ -131,8 +133,10 @@ mod tests {
     #[test]
     fn this_machine_answers_or_says_which_call_failed() {
         match ask() {
-            Ok(answer) => match answer.offers {
-                Ok(offers) => assert!(offers.iter().all(|offer| offer.id.is_some()), "{offers:?}"),
+            Ok(answer) => match answer.found {
+                Ok(Found { offers, .. }) => {
+                    assert!(offers.iter().all(|offer| offer.id.is_some()), "{offers:?}")
+                }
                 Err(e) => assert!(e.call.contains("search") && e.code >= 0x8000_0000, "{e}"),
             },
             Err(e) => assert!(e.code >= 0x8000_0000, "{e}"),

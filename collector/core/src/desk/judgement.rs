@@ -103,12 +103,14 @@ impl Bench<'_> {
             }
             When::ClockSkew(when) if heard => self.clock(when).into_iter().collect(),
             When::Anomaly(when) if heard => self.episodes(when),
+            When::FailureRisk(when) if due => self.damage(when),
             When::Forecast(_)
             | When::Wear(_)
             | When::Threshold(_)
             | When::Check(_)
             | When::ClockSkew(_)
-            | When::Anomaly(_) => Vec::new(),
+            | When::Anomaly(_)
+            | When::FailureRisk(_) => Vec::new(),
         }
     }
 
@@ -138,7 +140,7 @@ impl Bench<'_> {
         self.as_of.saturating_since(at) > self.rule.age_max.0
     }
 
-    fn latest(&self, series: &Series) -> Option<(Timestamp, f64)> {
+    pub(super) fn latest(&self, series: &Series) -> Option<(Timestamp, f64)> {
         series.latest(self.as_of).filter(|(at, _)| !self.is_old(*at))
     }
 

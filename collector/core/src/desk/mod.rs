@@ -4,6 +4,7 @@
 pub mod alert;
 pub mod care;
 pub mod cause;
+pub mod damage;
 pub mod finding;
 pub mod incident;
 pub mod judgement;

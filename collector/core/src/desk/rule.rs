@@ -4,8 +4,13 @@
 //! placeholders that its kind of condition fills. Nothing here knows disks or sensors; the file
 //! `packaging/rules/default.toml` does.
 
-use super::text::{self, Template};
-use crate::predict::{forecast::Direction, watch::Watched};
+mod when;
+
+use super::{
+    notice::{Bilingual, Severity},
+    text::{self, Template},
+};
+use crate::predict::{risk::WINDOWS, watch::Watched};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,10 +19,9 @@ use std::{
 use tenken_common::{
     config::{Check, HumanDuration, Problems, parse},
     id::Name,
-    observation::CheckState,
 };
 
-use super::notice::{Bilingual, Severity};
+pub use when::{AnomalyIs, CheckIs, ClockSkew, FailureRisk, Forecast, Limit, Share, Threshold, Wear, When};
 
 /// All rules of a collector.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -77,136 +81,6 @@ pub struct Rule {
     pub action: Bilingual,
 }
 
-/// What has to be true.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum When {
-    Forecast(Forecast),
-    Wear(Wear),
-    Threshold(Threshold),
-    Check(CheckIs),
-    ClockSkew(ClockSkew),
-    SilentDevice(SilentDevice),
-    Anomaly(AnomalyIs),
-    SilentHospital(SilentHospital),
-    IdentityDoubt(IdentityDoubt),
-}
-
-/// A number will reach its limit soon.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Forecast {
-    pub probe: Name,
-    pub quantity: Name,
-    pub direction: Direction,
-    pub limit: Limit,
-    pub within: HumanDuration,
-    /// Makes it critical.
-    #[serde(default)]
-    pub critical_within: Option<HumanDuration>,
-    /// How much history is looked at.
-    #[serde(default = "thirty_days")]
-    pub history: HumanDuration,
-}
-
-/// A wear part reaches the end of its rated life soon, in working days of its hospital.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Wear {
-    pub probe: Name,
-    pub within_days: u32,
-    /// Makes it critical.
-    #[serde(default)]
-    pub critical_within_days: Option<u32>,
-    /// How much history is looked at.
-    #[serde(default = "a_year")]
-    pub history: HumanDuration,
-}
-
-/// A number is beyond its limit.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Threshold {
-    pub probe: Name,
-    pub quantity: Name,
-    pub direction: Direction,
-    pub limit: Limit,
-    /// Back at this it is over; the limit itself where there is none.
-    #[serde(default)]
-    pub clear_at: Option<Limit>,
-    /// Makes it critical.
-    #[serde(default)]
-    pub critical_limit: Option<Limit>,
-}
-
-/// A number of the rule, or another quantity of the same probe and subject times a ratio.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Limit {
-    Value(f64),
-    Of(Share),
-}
-
-/// See [`Limit::Of`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Share {
-    pub quantity: Name,
-    #[serde(default = "one")]
-    pub ratio: f64,
-}
-
-/// The device's own judgement.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CheckIs {
-    pub probe: Name,
-    pub states: BTreeSet<CheckState>,
-    /// Make it critical.
-    #[serde(default)]
-    pub critical_states: BTreeSet<CheckState>,
-}
-
-/// The device's clock is off, by more than the measurement's uncertainty explains.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ClockSkew {
-    pub above: HumanDuration,
-}
-
-/// Nothing is heard from the device.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SilentDevice {}
-
-/// Numbers of the device are unlike what they usually are. What comes together is one finding.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AnomalyIs {
-    /// What is watched.
-    pub watch: Vec<Watched>,
-    /// What is at most so far from the one before, by the device's time, belongs to it.
-    #[serde(default = "an_hour")]
-    pub together: HumanDuration,
-    /// It counts as over so long after the newest of them came.
-    #[serde(default = "six_hours")]
-    pub lasts: HumanDuration,
-}
-
-/// Nothing is heard from any device of a hospital, which is the link and not as many devices.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SilentHospital {
-    /// Fewer that are late at once say nothing of the link.
-    #[serde(default = "two")]
-    pub devices_min: usize,
-}
-
-/// Somebody else may have the device's identity.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct IdentityDoubt {}
-
 /// A series of which the shell has to load the history.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Need {
@@ -217,39 +91,16 @@ pub struct Need {
     pub history: Duration,
 }
 
-/// An episode is named by the minute in which it began.
-const TOGETHER_MIN: Duration = Duration::from_mins(1);
-
 fn an_hour() -> HumanDuration {
     HumanDuration(Duration::from_hours(1))
-}
-
-fn six_hours() -> HumanDuration {
-    HumanDuration(Duration::from_hours(6))
 }
 
 fn three_hours() -> HumanDuration {
     HumanDuration(Duration::from_hours(3))
 }
 
-fn a_year() -> HumanDuration {
-    HumanDuration(Duration::from_hours(365 * 24))
-}
-
-fn thirty_days() -> HumanDuration {
-    HumanDuration(Duration::from_hours(30 * 24))
-}
-
 fn critical() -> Severity {
     Severity::Critical
-}
-
-fn two() -> usize {
-    2
-}
-
-fn one() -> f64 {
-    1.0
 }
 
 impl RuleSet {
@@ -262,7 +113,7 @@ impl RuleSet {
     /// due, each once.
     pub fn needs(&self) -> Vec<Need> {
         let mut needs: BTreeMap<(Name, Option<Name>), Duration> = BTreeMap::new();
-        for need in self.rules.iter().filter_map(Rule::need) {
+        for need in self.rules.iter().flat_map(Rule::needs) {
             let history = needs.entry((need.probe, need.quantity)).or_default();
             *history = need.history.max(*history);
         }
@@ -304,19 +155,29 @@ impl RuleSet {
 }
 
 impl Rule {
-    fn need(&self) -> Option<Need> {
-        let (probe, quantity, history) = match &self.when {
-            When::Forecast(f) => (&f.probe, Some(f.quantity.clone()), f.history.0),
-            When::Wear(w) => (&w.probe, None, w.history.0),
+    fn needs(&self) -> Vec<Need> {
+        let need = |probe: &Name, quantity: Option<&Name>, history| Need {
+            probe: probe.clone(),
+            quantity: quantity.cloned(),
+            history,
+        };
+        match &self.when {
+            When::Forecast(f) => vec![need(&f.probe, Some(&f.quantity), f.history.0)],
+            When::Wear(w) => vec![need(&w.probe, None, w.history.0)],
+            When::FailureRisk(r) => {
+                let quantities = r.counters.iter().flatten().chain(&r.age);
+                // The windows end with the newest reading, which may be as old as that.
+                let history = WINDOWS.into_iter().max().unwrap_or_default().saturating_add(self.age_max.0);
+                quantities.map(|quantity| need(&r.probe, Some(quantity), history)).collect()
+            }
             When::Threshold(_)
             | When::Check(_)
             | When::ClockSkew(_)
             | When::SilentDevice(_)
             | When::SilentHospital(_)
             | When::IdentityDoubt(_)
-            | When::Anomaly(_) => return None,
-        };
-        Some(Need { probe: probe.clone(), quantity, history })
+            | When::Anomaly(_) => Vec::new(),
+        }
     }
 
     fn numbers(&self) -> Vec<(Name, Name)> {
@@ -327,6 +188,7 @@ impl Rule {
                 (&t.probe, Some(&t.quantity), limits.into_iter().flatten().collect())
             }
             When::Wear(_)
+            | When::FailureRisk(_)
             | When::Check(_)
             | When::ClockSkew(_)
             | When::SilentDevice(_)
@@ -339,130 +201,6 @@ impl Rule {
             Limit::Value(_) => None,
         });
         own.into_iter().chain(others).map(|quantity| (probe.clone(), quantity.clone())).collect()
-    }
-}
-
-impl When {
-    fn anomaly(&self) -> Option<&AnomalyIs> {
-        match self {
-            Self::Anomaly(when) => Some(when),
-            Self::Forecast(_)
-            | Self::Wear(_)
-            | Self::Threshold(_)
-            | Self::Check(_)
-            | Self::ClockSkew(_)
-            | Self::SilentDevice(_)
-            | Self::SilentHospital(_)
-            | Self::IdentityDoubt(_) => None,
-        }
-    }
-
-    /// The placeholders that are filled besides [`text::COMMON`].
-    pub fn placeholders(&self) -> &'static [&'static str] {
-        match self {
-            Self::Forecast(_) => &["value", "limit", "day", "day_low", "day_high", "days_left", "per_day"],
-            Self::Wear(_) => &[
-                "value",
-                "limit",
-                "day",
-                "day_low",
-                "day_high",
-                "days_left",
-                "days_low",
-                "days_high",
-                "per_day",
-            ],
-            Self::Threshold(_) => &["value", "limit"],
-            Self::Check(_) => &["probe", "state"],
-            Self::ClockSkew(_) => &["offset", "limit"],
-            Self::SilentDevice(_) => &["last_received", "silence", "interval"],
-            Self::Anomaly(_) => &["series", "why", "score", "from", "others"],
-            Self::SilentHospital(_) => &["count", "devices", "last_received", "silence"],
-            Self::IdentityDoubt(_) => &["what"],
-        }
-    }
-
-    fn check(&self, key: &str, problems: &mut Problems) {
-        match self {
-            Self::Forecast(f) => {
-                f.limit.check(&format!("{key}.forecast.limit"), problems);
-                if f.critical_within.is_some_and(|c| c >= f.within) {
-                    problems.push(format!("{key}.forecast.critical_within"), "must be shorter than within");
-                }
-                if f.within.0.is_zero() {
-                    problems.push(format!("{key}.forecast.within"), "must be longer than nothing");
-                }
-                if f.history.0 < crate::predict::forecast::HISTORY_MIN {
-                    problems.push(format!("{key}.forecast.history"), "must be 1h or longer");
-                }
-            }
-            Self::Wear(w) => {
-                if w.critical_within_days.is_some_and(|c| c >= w.within_days) {
-                    let key = format!("{key}.wear.critical_within_days");
-                    problems.push(key, "must be less than within_days");
-                }
-                if w.within_days == 0 {
-                    problems.push(format!("{key}.wear.within_days"), "must be above zero");
-                }
-                if w.history.0 < crate::predict::forecast::HISTORY_MIN {
-                    problems.push(format!("{key}.wear.history"), "must be 1h or longer");
-                }
-            }
-            Self::Threshold(t) => {
-                t.limit.check(&format!("{key}.threshold.limit"), problems);
-                for (name, limit, sign) in
-                    [("clear_at", &t.clear_at, -1.0), ("critical_limit", &t.critical_limit, 1.0)]
-                {
-                    let Some(limit) = limit else { continue };
-                    let key = format!("{key}.threshold.{name}");
-                    limit.check(&key, problems);
-                    if let (Limit::Value(a), Limit::Value(b)) = (&t.limit, limit)
-                        && (b - a) * sign * t.direction.sign() < 0.0
-                    {
-                        problems.push(key, "lies on the wrong side of limit");
-                    }
-                }
-            }
-            Self::Check(c) if c.states.is_empty() => {
-                problems.push(format!("{key}.check.states"), "names no state, so it is never true");
-            }
-            Self::Check(c) if !c.critical_states.is_subset(&c.states) => {
-                problems.push(format!("{key}.check.critical_states"), "names a state that states does not");
-            }
-            Self::ClockSkew(c) if c.above.0.is_zero() => {
-                problems.push(format!("{key}.clock_skew.above"), "must be longer than nothing");
-            }
-            Self::Anomaly(a) if a.watch.is_empty() => {
-                problems.push(format!("{key}.anomaly.watch"), "names nothing, so it is never true");
-            }
-            Self::Anomaly(a) if a.together.0 < TOGETHER_MIN => {
-                problems.push(format!("{key}.anomaly.together"), "must be 1m or longer");
-            }
-            Self::Anomaly(a) if a.lasts.0.is_zero() => {
-                problems.push(format!("{key}.anomaly.lasts"), "must be longer than nothing");
-            }
-            Self::SilentHospital(s) if s.devices_min < 2 => {
-                problems.push(format!("{key}.silent_hospital.devices_min"), "must be 2 or more");
-            }
-            Self::Check(_)
-            | Self::ClockSkew(_)
-            | Self::SilentDevice(_)
-            | Self::SilentHospital(_)
-            | Self::IdentityDoubt(_)
-            | Self::Anomaly(_) => {}
-        }
-    }
-}
-
-impl Limit {
-    fn check(&self, key: &str, problems: &mut Problems) {
-        let (number, key) = match self {
-            Self::Value(v) => (*v, format!("{key}.value")),
-            Self::Of(share) => (share.ratio, format!("{key}.of.ratio")),
-        };
-        if !number.is_finite() {
-            problems.push(key, "must be a finite number");
-        }
     }
 }
 

@@ -93,6 +93,7 @@ pub fn judged(when: &When) -> Option<(String, String)> {
         | When::SilentHospital(_)
         | When::IdentityDoubt(_)
         | When::Wear(_)
+        | When::FailureRisk(_)
         | When::Anomaly(_) => None,
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod anomaly;
 pub mod forecast;
+pub mod risk;
 pub mod robust;
 pub mod series;
 pub mod watch;

@@ -11,6 +11,7 @@ mod alarm;
 mod consent;
 mod crash;
 mod desk;
+mod disk;
 mod enroll;
 mod evidence;
 mod footprint;
@@ -90,6 +91,7 @@ const CAMPAIGNS: &[(&str, u32, Campaign)] = &[
     ("desk", 10_000, |plan| desk::run(plan.n, plan.seed)),
     ("tick", 10_000, |plan| tick::run(plan.n, plan.seed)),
     ("alarm", 200, |plan| alarm::run(plan.n, plan.seed)),
+    ("disk", 1, |_| disk::run()),
     ("unit", 1, |_| unit::run()),
     ("footprint", 60, |plan| footprint::run(plan.n)),
     ("fuzz", 600, |plan| adversary::fuzz(plan.n, plan.seed)),

@@ -23,6 +23,7 @@ fn the_default_rules_are_good() {
             "wear-part",
             "ssd-wear",
             "ssd-spare",
+            "disk-failing",
             "certificate",
             "silent-hospital",
             "identity-doubt"
@@ -33,6 +34,8 @@ fn the_default_rules_are_good() {
         needs.iter().find(|n| n.quantity.as_ref().is_some_and(|n| n.as_str() == q)).map(|n| n.history)
     };
     assert_eq!(of("available_bytes"), Some(Duration::from_hours(30 * 24)));
+    assert_eq!(of("pending_sectors"), Some(Duration::from_hours(30 * 24 + 49)));
+    assert_eq!(of("power_on_seconds"), of("pending_sectors"));
     assert_eq!((of("inodes_total"), of("celsius")), (None, None));
     let numbers = rules.numbers();
     let numbers: Vec<&str> = numbers.iter().map(|(_, quantity)| quantity.as_str()).collect();
@@ -47,7 +50,10 @@ fn all_problems_come_with_their_places() {
         .replace("probe = \"services\"", "probe = \"services\"\nprobes = 1")
         .replace("id = \"inodes-filling\"", "id = \"disk-filling\"")
         .replace("covers = [\"disk-full\"]", "covers = [\"disk-ful\"]")
-        .replace("within = \"30m\"", "within = \"0s\"");
+        .replace("within = \"30m\"", "within = \"0s\"")
+        .replace("\nscore = 10.0", "\nscore = 0.0")
+        .replace("critical_score = 16.0", "critical_score = nan")
+        .replace("\"offline_uncorrectable\"", "\"power_on_seconds\"");
     let problems = RuleSet::parse(&text).unwrap_err();
     let keys: Vec<&str> = problems.iter().map(|p| p.key.as_str()).collect();
     for key in [
@@ -58,6 +64,9 @@ fn all_problems_come_with_their_places() {
         "rule.4.when.check.probes",
         "rule.0.covers",
         "unacknowledged.within",
+        "rule.12.when.failure_risk.score",
+        "rule.12.when.failure_risk.critical_score",
+        "rule.12.when.failure_risk.counters",
     ] {
         assert!(keys.contains(&key), "{key} in {keys:?}");
     }

@@ -281,6 +281,7 @@ fn is_good(probe: &Name, check: &Check, rules: &RuleSet, as_of: Timestamp) -> bo
         | When::SilentDevice(_)
         | When::SilentHospital(_)
         | When::IdentityDoubt(_)
+        | When::FailureRisk(_)
         | When::Anomaly(_) => true,
     })
 }
