@@ -115,7 +115,7 @@ fn damage_that_grows_is_one_incident_and_a_new_disk_ends_it() {
     assert!(disk.is_open() && disk.incidents.len() == 1, "{:?}", disk.incidents);
     let told = &disk.incidents[0];
     assert_eq!(told.rule.as_str(), "disk-failing");
-    assert_eq!(told.numbers["reallocated_sectors"], 160.0);
+    assert_eq!(told.numbers.get("reallocated_sectors"), Some(&160.0));
     let en = "sda may fail soon: reallocated_sectors is 160 (+120 in 7 days, +120 in 23 days)";
     assert!(told.finding.en.contains(en), "{}", told.finding.en);
     let ja = "reallocated_sectors が 160（直近 7 日で +120、23 日で +120）";

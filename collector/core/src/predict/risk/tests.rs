@@ -19,6 +19,10 @@ fn score(values: &[f64]) -> f64 {
     Damage::of(&points, points.last().unwrap().0).unwrap().score()
 }
 
+fn climbed(damage: &Damage) -> Vec<f64> {
+    damage.climbs.iter().map(|climb| climb.by).collect()
+}
+
 fn grown(by: f64) -> Vec<f64> {
     (0..40).map(|day| if day < 36 { 5.0 } else { 5.0 + by }).collect()
 }
@@ -40,24 +44,23 @@ fn a_fall_takes_nothing_of_what_was_climbed() {
     values[35] = 20.0;
     let points = daily(&values);
     let damage = Damage::of(&points, at(39)).unwrap();
-    let climbed = damage.climbs.map(|climb| climb.by);
-    assert_eq!((damage.value, climbed), (0.0, [20.0, 20.0]));
+    assert_eq!((damage.value, climbed(&damage)), (0.0, vec![20.0, 20.0]));
     let reset = Damage::of(&daily(&[900.0, 900.0, 0.0, 0.0]), at(3)).unwrap();
-    assert_eq!(reset.climbs.map(|climb| climb.by), [0.0, 0.0], "a reset is no climb");
+    assert_eq!(climbed(&reset), [0.0, 0.0], "a reset is no climb");
 }
 
 #[test]
 fn a_short_history_is_told_and_a_later_reading_is_not_known() {
     let damage = Damage::of(&daily(&[3.0, 9.0, 700.0]), at(1)).unwrap();
-    assert_eq!(damage.value, 9.0);
-    assert_eq!(damage.climbs, [Climb { by: 6.0, over: Duration::from_hours(24) }; 2]);
+    let climb = Climb { by: 6.0, over: Duration::from_hours(24) };
+    assert_eq!(damage, Damage { value: 9.0, climbs: [climb; 2] });
     let alone = Damage::of(&daily(&[3.0]), at(0)).unwrap();
     assert_eq!(alone.climbs, [Climb { by: 0.0, over: Duration::ZERO }; 2]);
     assert_eq!(Damage::of(&[], at(0)), None);
     assert_eq!(Damage::of(&daily(&[3.0]), at(-1)), None);
     // What came while nothing was read for three weeks is no climb of this week.
     let gap = [(at(0), 0.0), (at(21), 50.0)];
-    assert_eq!(Damage::of(&gap, at(21)).unwrap().climbs.map(|climb| climb.by), [50.0, 0.0]);
+    assert_eq!(climbed(&Damage::of(&gap, at(21)).unwrap()), [50.0, 0.0]);
 }
 
 #[test]
@@ -69,7 +72,7 @@ fn another_part_is_not_judged_by_the_one_before() {
     let points = daily(&[10.0, 800.0, 0.0, 1.0]);
     let kinds = [vec![Counter { name: &name, points: &points }]];
     let new = risk(&kinds, same_part_since(&hours), at(3)).unwrap();
-    assert_eq!(new.told[0].1.climbs.map(|climb| climb.by), [1.0, 1.0]);
+    assert_eq!(climbed(&new.told[0].1), [1.0, 1.0]);
     assert_eq!(risk(&kinds, at(4), at(5)), None, "nothing is known of it yet");
 }
 
