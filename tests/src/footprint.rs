@@ -3,7 +3,9 @@
 //! Holds: the program is the one that ships (the `device` profile); a real collector takes the agents'
 //! batches over TLS; the agents run with the probes and intervals that ship, on either engine of the
 //! spool. Processor time is that of the process and of the children that it waited for, from the
-//! kernel's accounts; memory is its share (PSS). Peers that are not installed are said to be missing.
+//! kernel's accounts; memory is its share (PSS), and each agent runs from a file of its own, since two of
+//! one file would share the program's pages, as one on a device shares them with nobody. Peers that are
+//! not installed are said to be missing.
 //! The costly probes run daily; within the hour they run once before the measurement begins (the hourly
 //! ones once more within it), and what a run of each costs is measured apart.
 
@@ -50,15 +52,21 @@ pub fn footprint(minutes: u32) -> FootprintResult {
     let redb = bed.enroll("ct-2");
     bed.write_agent(&redb, &agent("redb"));
     let binary = shipped_bin("tenken-agent");
-    let run = |config: &Path, name: &str, log: &str| {
-        let mut command = Command::new(&binary);
+    let copy = |name: &str| {
+        let own = bed.dir().join(name);
+        fs::copy(&binary, &own).unwrap();
+        own
+    };
+    let run = |program: &Path, config: &Path, name: &str, log: &str| {
+        let mut command = Command::new(program);
         command.arg("--config").arg(config).arg("run").env("TENKEN_LOG", log);
         Process::start(bed.dir(), name, &mut command)
     };
-    let first_record = first_record(&bed, |name| run(&sled.config, name, "info,tenken_agent::spool=debug"));
+    let first_record =
+        first_record(&bed, |name| run(&binary, &sled.config, name, "info,tenken_agent::spool=debug"));
     let mut running = vec![
-        ("tenken-agent, sled", run(&sled.config, "sled", "warn")),
-        ("tenken-agent, redb", run(&redb.config, "redb", "warn")),
+        ("tenken-agent, sled", run(&copy("agent-sled"), &sled.config, "sled", "warn")),
+        ("tenken-agent, redb", run(&copy("agent-redb"), &redb.config, "redb", "warn")),
     ];
     let mut missing = Vec::new();
     let monitrc = bed.path("monitrc");
