@@ -5,9 +5,9 @@
 //! and where nobody can tell how old it is the state is unknown: no count of an old index is ever
 //! called up to date. A reboot that is needed is said where the system says so.
 //!
-//! How long a patch has been pending: where the source tells when it was published, since then; apt
-//! does not, so there the device remembers since when it has seen that version offered, and a patch
-//! that it sees for the first time counts from the index's date.
+//! How long a patch has been pending: since it was published, where the source tells; apt does not, so
+//! the device remembers since when it has seen that version offered, which counts where it is the
+//! earlier of the two, and a patch that it sees for the first time counts from the index's date.
 
 #[cfg(target_os = "linux")]
 mod apt;

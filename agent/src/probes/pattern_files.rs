@@ -1,9 +1,10 @@
 //! Antivirus pattern files: which product, which definitions, from when (SLA A7.1(1)①).
 //!
 //! Holds: ClamAV is found by itself, by the headers of its databases, which `freshclam` replaces
-//! with each update, and on Windows Defender, which is asked through WMI; any other product is described in the configuration (a file's date, a pattern
-//! in a file, the output of a command, a registry value). A date in the future is no date. Where
-//! nothing is found there is no data, and nobody takes that for good (不明).
+//! with each update, and on Windows Defender, which is asked through WMI; any other product is
+//! described in the configuration (a file's date, a pattern in a file, the output of a command, a
+//! registry value). A date in the future is no date. Where nothing is found there is no data, and
+//! nobody takes that for good (不明).
 //!
 //! Does not: believe that a product works because its definitions are new; a service that must run
 //! is `services`' to watch.

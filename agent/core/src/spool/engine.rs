@@ -39,7 +39,7 @@ pub trait Engine: Send {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError>;
     /// At most `max` pairs with `from <= key < to`, in key order.
     fn scan(&self, from: &[u8], to: &[u8], max: usize) -> Result<Vec<Pair>, EngineError>;
-    /// What the files take, this store's only.
+    /// What the files take, this store's only, as it was at the first look since the last write.
     fn disk_bytes(&self) -> u64;
     /// Puts a new store that holds just `ops` in the place of this one, to get disk space back.
     /// A crash leaves the old one or the new one.
