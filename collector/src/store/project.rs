@@ -2,8 +2,7 @@
 //! say of themselves, and signs of life.
 //!
 //! Holds: entries are taken in position order, each page in one transaction with its checkpoint,
-//! so that it goes on where it stopped and comes out the same however it was interrupted. A
-//! record that came twice is one point. Of a device in quarantine only its alarms are taken, marked
+//! so that it goes on where it stopped and comes out the same however it was interrupted. Of a device in quarantine only its alarms are taken, marked
 //! as of doubtful identity.
 //!
 //! Does not: judge anything; that is the evaluation's.
@@ -12,12 +11,13 @@ mod fact;
 
 use super::{
     StoreError,
-    sqlite::{Columns, Store, insert, int, stored_arrival},
+    sqlite::{Columns, Fresh, Store, int, stored_arrival},
 };
 use sqlx::{SqliteConnection, query, query_scalar};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, btree_map};
 use tenken_collector_core::{
     intake::arrival::Arrival,
+    predict::series::Point,
     sla::{heartbeat, history},
     stream::{Entry, Stored},
 };
@@ -75,8 +75,9 @@ type SeriesKey = (DeviceId, Name, Name, Name, u8);
 struct Page {
     /// All that there were of the devices that were met.
     series: BTreeMap<SeriesKey, i64>,
-    met: BTreeSet<DeviceId>,
-    samples: Vec<(i64, i64, f64)>,
+    met: BTreeMap<DeviceId, Fresh>,
+    /// Of the batch that is taken.
+    points: Vec<(i64, Point)>,
 }
 
 impl Page {
@@ -88,6 +89,7 @@ impl Page {
                     for record in &received.batch.records {
                         self.take_record(c, (&received.batch, stored.committed), record).await?;
                     }
+                    self.take_points(c, (received.batch.device, stored)).await?;
                     fact::take_said(c, &received.batch, stored.committed).await
                 }
                 Arrival::Stub(_) => hear_device(c, stored.committed, *device).await,
@@ -154,8 +156,9 @@ impl Page {
         at: Timestamp,
         quantities: &[Quantity],
     ) -> Result<(), StoreError> {
-        if self.met.insert(device) {
+        if let btree_map::Entry::Vacant(new) = self.met.entry(device) {
             self.series.extend(known_series(c, device).await?);
+            new.insert(Fresh::load(c, device).await?);
         }
         for q in quantities {
             let key = (device, o.subject.clone(), probe.clone(), q.name.clone(), q.unit.code());
@@ -164,16 +167,30 @@ impl Page {
                 None => series_id(c, &key).await?,
             };
             self.series.insert(key, id);
-            self.samples.push((id, at.as_micros(), q.value));
+            self.points.push((id, (at, q.value)));
         }
         Ok(())
     }
 
-    async fn flush(&mut self, c: &mut SqliteConnection) -> Result<(), StoreError> {
-        insert(c, "INSERT OR IGNORE INTO sample (series, at_us, value) ", "", &self.samples, |mut b, row| {
-            b.push_bind(row.0).push_bind(row.1).push_bind(row.2);
-        })
-        .await
+    async fn take_points(
+        &mut self,
+        c: &mut SqliteConnection,
+        (device, stored): (DeviceId, &Stored),
+    ) -> Result<(), StoreError> {
+        let points = std::mem::take(&mut self.points);
+        match self.met.get_mut(&device) {
+            Some(fresh) if !points.is_empty() => {
+                fresh.take(c, (device, stored.position, stored.committed), &points).await
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    async fn flush(self, c: &mut SqliteConnection) -> Result<(), StoreError> {
+        for (device, fresh) in self.met {
+            fresh.save(c, device).await?;
+        }
+        Ok(())
     }
 }
 
