@@ -137,9 +137,10 @@ impl Fresh {
                 day.entry(series).or_default().push(point);
             }
         }
+        let mut thin = Points::new();
         for (day, points) in days {
             if day < self.thinned {
-                put_thin(c, device, points.clone()).await?;
+                merge(&mut thin, thinned(points.clone()));
             }
             put(c, (device, Grain::Whole, day), points).await?;
         }
@@ -160,10 +161,11 @@ impl Fresh {
                     Ok(())
                 })
                 .await?;
-                put_thin(c, device, points).await?;
+                merge(&mut thin, thinned(points));
             }
             self.thinned = today;
         }
+        put_thin(c, device, thin).await?;
         self.batches.clear();
         self.points = 0;
         Ok(())
@@ -234,6 +236,10 @@ fn merge(points: &mut Points, later: Points) {
     }
 }
 
+fn thinned(points: Points) -> Points {
+    points.into_iter().map(|(series, points)| (series, Grain::Thin.take(points))).collect()
+}
+
 /// Calls with every piece of some stretches, in their order, those of one stretch as they came.
 pub(super) async fn each_piece(
     c: &mut SqliteConnection,
@@ -265,11 +271,11 @@ pub(super) async fn each_piece(
     }
 }
 
-/// Puts points of any days among the thin ones.
+/// Puts thin points of any days among the others.
 async fn put_thin(c: &mut SqliteConnection, device: DeviceId, points: Points) -> Result<(), StoreError> {
     let mut stretches: BTreeMap<i64, Points> = BTreeMap::new();
     for (series, points) in points {
-        for point in Grain::Thin.take(points) {
+        for point in points {
             let stretch = stretches.entry(Grain::Thin.stretch(point.0)).or_default();
             stretch.entry(series).or_default().push(point);
         }
