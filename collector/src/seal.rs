@@ -210,8 +210,9 @@ fn write_block(out: &mut impl Write, block: &[u8]) -> io::Result<()> {
     out.write_all(block)
 }
 
-/// Whose content is nothing to this hospital: what people did to others' incidents.
+/// Whose content is nothing to this hospital: what people did to others' incidents, and silenced of theirs.
 struct Hidden {
+    hospital: HospitalId,
     own: BTreeSet<IncidentId>,
 }
 
@@ -225,10 +226,12 @@ impl Hidden {
                 own.insert(incident.id);
             }
         }
-        Ok(Self { own })
+        Ok(Self { hospital: hospital.clone(), own })
     }
 
     fn is_hidden(&self, stored: &Stored) -> bool {
+        let others = |of: Option<&HospitalId>| of.is_some_and(|of| *of != self.hospital);
         matches!(&stored.entry, Entry::IncidentAction(action) if !self.own.contains(&action.incident))
+            || matches!(&stored.entry, Entry::Silence(one) if others(one.matcher.hospital.as_ref()))
     }
 }

@@ -83,6 +83,7 @@ impl Watch {
             conditions: &self.last.conditions,
             incidents: &incidents,
             cares: &Cares::new(),
+            silences: &[],
             actions: &[],
             predictions: &[],
         });

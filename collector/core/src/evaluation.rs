@@ -21,6 +21,7 @@ use crate::{
         notice::{IncidentId, Notice},
         rule::{Rule, RuleSet},
         scorecard::Prediction,
+        silence::Silence,
     },
     intake::{
         device_state::{DeviceState, Uptime, judge},
@@ -57,6 +58,8 @@ pub struct EvaluationInput<'a> {
     pub incidents: &'a [Incident],
     /// What was agreed with the hospitals.
     pub cares: &'a Cares,
+    /// Of whom nobody is to be told for now.
+    pub silences: &'a [Silence],
     /// What people did since the last evaluation.
     pub actions: &'a [IncidentAction],
     /// Those that are not judged yet.
@@ -234,7 +237,8 @@ impl Ward<'_> {
         let care = Care::for_device(cares, &self.device.label, self.device.group.as_ref());
         for mut after in self.incidents {
             let before = before.iter().find(|b| b.id == after.id);
-            out.notices.extend(alert::decide(&mut after, self.input.rules, care, self.input.as_of));
+            let by = (self.input.rules, self.input.silences);
+            out.notices.extend(alert::decide(&mut after, by, care, self.input.as_of));
             if before != Some(&after) {
                 out.incidents.push(after);
             }

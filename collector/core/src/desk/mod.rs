@@ -15,5 +15,6 @@ pub mod route;
 pub mod rule;
 pub mod rule_case;
 pub mod scorecard;
+pub mod silence;
 pub mod text;
 pub mod triage;

@@ -212,6 +212,7 @@ impl RuleCase {
             cares: &Cares::new(),
             conditions: &[],
             incidents: &[],
+            silences: &[],
             actions: &[],
             predictions: &[],
         });

@@ -345,7 +345,7 @@ impl Page<'_> {
             let outcome = d.outcome.message().text(self.language);
             let outcome = match d.outcome {
                 Outcome::Sent => Cell::plain(outcome),
-                Outcome::Held { .. } | Outcome::Untold => Cell::open(outcome),
+                Outcome::Held { .. } | Outcome::Silenced { .. } | Outcome::Untold => Cell::open(outcome),
             };
             vec![Cell::plain(jst_minute(d.at)), outcome, Cell::plain(d.why(self.language))]
         });

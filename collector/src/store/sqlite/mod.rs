@@ -17,6 +17,7 @@ mod evaluation;
 mod fact;
 mod heads;
 mod observed;
+mod outbox;
 mod points;
 mod read;
 mod rebuild;

@@ -85,6 +85,7 @@ impl Disk {
             conditions: &self.last.conditions,
             incidents: &self.incidents,
             cares: &crate::desk::care::Cares::new(),
+            silences: &[],
             actions: &[],
             predictions: &[],
         });

@@ -92,6 +92,7 @@ fn asked(device: &DeviceInput, as_of: Timestamp) -> (Evaluation, Vec<Incident>) 
             conditions: &last.conditions,
             incidents: &[],
             cares: &crate::desk::care::Cares::new(),
+            silences: &[],
             actions: &[],
             predictions: &[],
         });

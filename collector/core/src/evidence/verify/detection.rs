@@ -253,6 +253,7 @@ impl Ward {
             conditions: &self.conditions,
             incidents: &open,
             cares: &Cares::new(),
+            silences: &[],
             actions,
             predictions: &[],
         });
