@@ -16,7 +16,13 @@ use crate::{
 };
 use proptest::{prelude::RngExt, test_runner::TestRng};
 use std::{
-    collections::BTreeMap, fmt::Write, fs::read_to_string, ops::Range, path::Path, sync::Arc, time::Duration,
+    collections::BTreeMap,
+    fmt::Write,
+    fs::read_to_string,
+    ops::{Range, RangeInclusive},
+    path::Path,
+    sync::Arc,
+    time::Duration,
 };
 use tenken_collector::store::Store;
 use tenken_common::{
@@ -33,6 +39,10 @@ const MINUTE: Duration = Duration::from_secs(60);
 const MINUTES: usize = DAYS * 24 * 60;
 /// Minutes in a message.
 const MESSAGE: usize = 15;
+/// Of a device's memory and disks, in bytes.
+const PAGE: f64 = 4_096.0;
+/// Of its interfaces, in bytes a second; nothing is connected to the last.
+const TRAFFIC: [f64; 3] = [2e6, 3e4, 0.0];
 const FORECAST: Duration = Duration::from_hours(24 * 365);
 
 /// See the module's head.
@@ -81,7 +91,7 @@ async fn measure(dir: &Path, devices: u32, number: u64, cpu: fn() -> Duration) -
         }
         clock.advance(MINUTE * u32::try_from(MESSAGE).unwrap());
         fleet.append(entries).await;
-        if (minute + MESSAGE) % (24 * 60) == 0 {
+        if (minute + MESSAGE).is_multiple_of(24 * 60) {
             days.push(store.position().await.unwrap());
         }
     }
@@ -179,7 +189,6 @@ struct Plant {
     exposures: f64,
     rss_pages: f64,
     cpu_s: f64,
-    traffic: [f64; 3],
 }
 
 impl Plant {
@@ -199,113 +208,135 @@ impl Plant {
             exposures: whole(90_000..100_000),
             rss_pages: whole(1_600..1_800),
             cpu_s: 10.0,
-            traffic: [2e6, 3e4, 0.0],
         }
     }
 
-    /// All that it tells of the next minute: 50 numbers, by nine probes.
+    /// All that it tells of the next minute: 50 numbers, by ten probes.
     fn tell(&mut self, rng: &mut TestRng) -> Vec<Observation> {
-        let minute = FROM.plus(MINUTE * self.minute).plus_micros(self.phase_us);
+        let beat = FROM.plus(MINUTE * self.minute).plus_micros(self.phase_us);
         self.minute += 1;
-        let mut at = minute.plus_micros(rng.random_range(0..4_000));
-        let mut all = Vec::new();
-        let mut whole = |range: std::ops::RangeInclusive<i32>| f64::from(rng.random_range(range));
-        let (ratio, bytes, count, seconds) = (Unit::Ratio, Unit::Bytes, Unit::Count, Unit::Seconds);
-        let mut run = |took_us: f64, probe: &str, seen: &[(&str, &[(&str, Unit, f64)])]| {
-            for (subject, of) in seen {
-                let quantities =
-                    of.iter().map(|(q, unit, value)| Quantity::new(name(q), *unit, *value).unwrap());
-                let body = Body::Sample(Sample { probe: name(probe), quantities: quantities.collect() });
-                let at = Moment { boot: BootId([1; 16]), mono: Monotonic(0), wall: at };
-                all.push(Observation { at, category: Category::Performance, subject: name(subject), body });
-            }
-            #[expect(clippy::cast_possible_truncation, reason = "some thousand microseconds")]
-            let took = took_us as i64;
-            at = at.plus_micros(took);
-        };
+        let at = beat.plus_micros(rng.random_range(0..4_000));
+        let mut seen = Seen { at, rng, all: Vec::new() };
+        self.load(&mut seen);
+        self.disks(&mut seen);
+        self.network(&mut seen);
+        self.itself(&mut seen);
+        seen.all
+    }
 
-        self.load = (self.load * 0.9 + whole(0..=20) / 100.0).max(0.0);
-        let jiffies = 24_000.0 + whole(-8..=8);
+    fn load(&mut self, seen: &mut Seen<'_>) {
+        self.load = (self.load * 0.9 + seen.whole(0..=20) / 100.0).max(0.0);
+        let jiffies = 24_000.0 + seen.whole(-8..=8);
         let cpu = [
-            ("load1", count, (self.load * 100.0).round() / 100.0),
-            ("used_ratio", ratio, (4_000.0 + whole(0..=3_000)) / jiffies),
-            ("iowait_ratio", ratio, whole(0..=90) / jiffies),
+            ("load1", Unit::Count, (self.load * 100.0).round() / 100.0),
+            ("used_ratio", Unit::Ratio, (4_000.0 + seen.whole(0..=3_000)) / jiffies),
+            ("iowait_ratio", Unit::Ratio, seen.whole(0..=90) / jiffies),
         ];
-        run(whole(200..=400), "cpu", &[("device", &cpu)]);
-        self.memory_pages += whole(-400..=400);
+        seen.run(200..=400, "cpu", &[("device", &cpu)]);
+        self.memory_pages += seen.whole(-400..=400);
         let memory = [
-            ("used_ratio", ratio, 1.0 - self.memory_pages / 4_000_000.0),
-            ("available_bytes", bytes, self.memory_pages * 4_096.0),
+            ("used_ratio", Unit::Ratio, 1.0 - self.memory_pages / 4_000_000.0),
+            ("available_bytes", Unit::Bytes, self.memory_pages * PAGE),
         ];
-        run(whole(100..=300), "memory", &[("device", &memory)]);
-        let waits = [("io_some_ratio", ratio, (whole(0..=60) - 40.0).max(0.0) / 10_000.0)];
-        run(whole(100..=300), "pressure", &[("device", &waits)]);
-        if self.minute % 20_000 == 0 {
+        seen.run(100..=300, "memory", &[("device", &memory)]);
+        let waits = (seen.whole(0..=60) - 40.0).max(0.0) / 10_000.0;
+        seen.run(100..=300, "pressure", &[("device", &[("io_some_ratio", Unit::Ratio, waits)])]);
+        let celsius = self.celsius.each_mut().map(|celsius| {
+            *celsius = (*celsius + seen.whole(-1..=1) / 2.0).clamp(30.0, 80.0);
+            [("celsius", Unit::Celsius, *celsius), ("critical_celsius", Unit::Celsius, 95.0)]
+        });
+        let [package, board, disk, tube] = &celsius;
+        seen.run(
+            500..=2_000,
+            "sensors",
+            &[("package", package), ("board", board), ("disk", disk), ("tube", tube)],
+        );
+    }
+
+    fn disks(&mut self, seen: &mut Seen<'_>) {
+        if self.minute.is_multiple_of(20_000) {
             self.wear += 0.01;
         }
         let smart = [
-            ("wear_used_ratio", ratio, self.wear),
-            ("available_spare_ratio", ratio, 1.0),
-            ("spare_threshold_ratio", ratio, 0.1),
+            ("wear_used_ratio", Unit::Ratio, self.wear),
+            ("available_spare_ratio", Unit::Ratio, 1.0),
+            ("spare_threshold_ratio", Unit::Ratio, 0.1),
         ];
-        run(whole(20_000..=60_000), "smart", &[("sda", &smart)]);
-        let mut sensors = Vec::new();
-        for celsius in &mut self.celsius {
-            *celsius = (*celsius + whole(-1..=1) / 2.0).clamp(30.0, 80.0);
-            sensors.push([("celsius", Unit::Celsius, *celsius), ("critical_celsius", Unit::Celsius, 95.0)]);
-        }
-        let sensors: Vec<(&str, &[_])> = ["package", "board", "disk", "tube"]
-            .into_iter()
-            .zip(sensors.iter().map(<[_; 2]>::as_slice))
-            .collect();
-        run(whole(500..=2_000), "sensors", &sensors);
-        let mut disks = Vec::new();
-        for (mount, total) in [5e7, 1e8].into_iter().enumerate() {
+        seen.run(20_000..=60_000, "smart", &[("sda", &smart)]);
+        let [root, data] = [0, 1].map(|mount| {
             let (free, inodes) = (&mut self.free_pages[mount], &mut self.inodes[mount]);
-            *free -= whole(0..=30);
-            *inodes += whole(-1..=2);
-            disks.push([
-                ("available_bytes", bytes, *free * 4_096.0),
-                ("used_ratio", ratio, 1.0 - *free / total),
-                ("inodes_used", count, *inodes),
-                ("inodes_total", count, 1e7),
-            ]);
-        }
-        run(whole(200..=500), "disk", &[("root", &disks[0]), ("data", &disks[1])]);
-        let mut neighbours = Vec::new();
-        for left in &mut self.certificate_s {
+            *free -= seen.whole(0..=30);
+            *inodes += seen.whole(-1..=2);
+            [
+                ("available_bytes", Unit::Bytes, *free * PAGE),
+                ("used_ratio", Unit::Ratio, 1.0 - *free / [1e7, 1e8][mount]),
+                ("inodes_used", Unit::Count, *inodes),
+                ("inodes_total", Unit::Count, 1e7),
+            ]
+        });
+        seen.run(200..=500, "disk", &[("root", &root), ("data", &data)]);
+    }
+
+    fn network(&mut self, seen: &mut Seen<'_>) {
+        let [ct, console] = self.certificate_s.each_mut().map(|left| {
             *left -= 60.0;
-            let took = (800.0 + whole(0..=400) + whole(0..=400)) / 1e6;
-            neighbours.push([("response_seconds", seconds, took), ("certificate_seconds", seconds, *left)]);
-        }
-        run(whole(2_000..=9_000), "neighbours", &[("ct", &neighbours[0]), ("console", &neighbours[1])]);
-        let mut network = Vec::new();
-        for mean in self.traffic {
-            let took = 60.0 + whole(-900..=900) / 1e6;
-            let sent = (mean * (50.0 + whole(0..=20))).round();
-            network.push([
+            let took = (800.0 + seen.whole(0..=400) + seen.whole(0..=400)) / 1e6;
+            [("response_seconds", Unit::Seconds, took), ("certificate_seconds", Unit::Seconds, *left)]
+        });
+        seen.run(2_000..=9_000, "neighbours", &[("ct", &ct), ("console", &console)]);
+        let [eth0, eth1, eth2] = TRAFFIC.map(|mean| {
+            let took = 60.0 + seen.whole(-900..=900) / 1e6;
+            let sent = (mean * (50.0 + seen.whole(0..=20))).round();
+            [
                 ("received", Unit::PerSecond, sent / took),
                 ("sent", Unit::PerSecond, (sent / 11.0).round() / took),
                 ("errors", Unit::PerSecond, 0.0),
                 ("dropped", Unit::PerSecond, 0.0),
                 ("busy", Unit::PerSecond, (sent / 1_400.0).round() / took),
-            ]);
-        }
-        let network: Vec<(&str, &[_])> =
-            ["eth0", "eth1", "eth2"].into_iter().zip(network.iter().map(<[_; 5]>::as_slice)).collect();
-        run(whole(300..=600), "network", &network);
-        self.exposures += (whole(0..=6) - 3.0).max(0.0);
-        run(whole(100..=200), "counters", &[("tube", &[("exposures", count, self.exposures)])]);
-        self.rss_pages += whole(-1..=1);
-        self.cpu_s += whole(1..=3) / 100.0;
+            ]
+        });
+        seen.run(300..=600, "network", &[("eth0", &eth0), ("eth1", &eth1), ("eth2", &eth2)]);
+    }
+
+    fn itself(&mut self, seen: &mut Seen<'_>) {
+        self.exposures += (seen.whole(0..=6) - 3.0).max(0.0);
+        seen.run(100..=200, "counters", &[("tube", &[("exposures", Unit::Count, self.exposures)])]);
+        self.rss_pages += seen.whole(-1..=1);
+        self.cpu_s += seen.whole(1..=3) / 100.0;
         let own = [
-            ("expected_interval_seconds", seconds, 60.0),
-            ("push_failures", count, 0.0),
-            ("spool_waiting", count, whole(10..=14)),
-            ("rss_bytes", bytes, self.rss_pages * 4_096.0),
-            ("cpu_seconds", seconds, (self.cpu_s * 100.0).round() / 100.0),
+            ("expected_interval_seconds", Unit::Seconds, 60.0),
+            ("push_failures", Unit::Count, 0.0),
+            ("spool_waiting", Unit::Count, seen.whole(10..=14)),
+            ("rss_bytes", Unit::Bytes, self.rss_pages * PAGE),
+            ("cpu_seconds", Unit::Seconds, (self.cpu_s * 100.0).round() / 100.0),
         ];
-        run(0.0, "agent", &[("device", &own)]);
-        all
+        seen.run(0..=0, "agent", &[("device", &own)]);
+    }
+}
+
+type Number<'n> = (&'n str, Unit, f64);
+
+/// What was seen in a minute so far, and when the next probe runs.
+struct Seen<'r> {
+    at: Timestamp,
+    rng: &'r mut TestRng,
+    all: Vec<Observation>,
+}
+
+impl Seen<'_> {
+    fn whole(&mut self, range: RangeInclusive<i32>) -> f64 {
+        f64::from(self.rng.random_range(range))
+    }
+
+    /// A probe's run, which takes so many microseconds.
+    fn run(&mut self, took_us: RangeInclusive<i64>, probe: &str, seen: &[(&str, &[Number<'_>])]) {
+        let at = Moment { boot: BootId([1; 16]), mono: Monotonic(0), wall: self.at };
+        for (subject, numbers) in seen {
+            let quantity = |(q, unit, value): &Number<'_>| Quantity::new(name(q), *unit, *value).unwrap();
+            let quantities = numbers.iter().map(quantity).collect();
+            let body = Body::Sample(Sample { probe: name(probe), quantities });
+            self.all.push(Observation { at, category: Category::Performance, subject: name(subject), body });
+        }
+        self.at = self.at.plus_micros(self.rng.random_range(took_us));
     }
 }

@@ -3,10 +3,10 @@
 
 use crate::{
     fact::message,
-    support::{Device, Rig, START, name},
+    support::{Device, Rig, START, name, path},
 };
 use proptest::prelude::*;
-use sqlx::Connection;
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -121,10 +121,14 @@ async fn look(rig: &Rig, devices: &[Device], model: &Model, (start, end): (Times
     }
 }
 
+async fn database(rig: &Rig) -> SqliteConnection {
+    let options = SqliteConnectOptions::new().filename(path(&rig.dir));
+    SqliteConnection::connect_with(&options).await.unwrap()
+}
+
 /// How many rows there are of each grain.
 async fn pieces(rig: &Rig) -> (i64, i64) {
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(crate::support::path(&rig.dir));
-    let mut c = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+    let mut c = database(rig).await;
     let counted =
         sqlx::query_as("SELECT coalesce(sum(grain = 0), 0), coalesce(sum(grain = 1), 0) FROM packed");
     let counted = counted.fetch_one(&mut c).await.unwrap();
@@ -267,4 +271,27 @@ async fn a_day_of_very_many_points_is_in_pieces_and_a_point_that_came_twice_is_s
     let points = rig.store.samples(series[9].id, now..now.plus(Duration::from_hours(24))).await.unwrap();
     assert_eq!(points.len(), 23 * 200);
     assert!(points.is_sorted_by(|a, b| a.0 < b.0) && points.iter().all(|(_, value)| *value < 23.0));
+}
+
+#[tokio::test]
+async fn a_store_with_a_row_a_point_is_brought_into_columns() {
+    let rig = Rig::new().await;
+    let mut devices = vec![rig.device(1).await];
+    let mut model = Model::new();
+    minutes(&rig, &mut devices[0], &mut model, 1_500).await;
+    rig.store.project_all().await.unwrap();
+    let digest = rig.store.digest().await.unwrap();
+    rig.store.close().await;
+    let mut c = database(&rig).await;
+    let before = "DROP TABLE fresh; DROP TABLE packed; DROP INDEX series_number;
+        CREATE TABLE sample (series INTEGER NOT NULL, at_us INTEGER NOT NULL, value REAL NOT NULL,
+                             PRIMARY KEY (series, at_us)) WITHOUT ROWID;
+        INSERT INTO sample SELECT id, 7, 7.5 FROM series;
+        DELETE FROM schema_version WHERE version > 7;";
+    sqlx::raw_sql(before).execute(&mut c).await.unwrap();
+    c.close().await.unwrap();
+    let upgraded = rig.again().await;
+    upgraded.store.project_all().await.unwrap();
+    assert_eq!(upgraded.store.digest().await.unwrap(), digest);
+    look(&upgraded, &devices, &model, (START, rig.clock.wall())).await;
 }
