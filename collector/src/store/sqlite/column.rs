@@ -19,7 +19,7 @@
 //! Does not: pack a device that fell silent; its last hour stays in the stream alone.
 
 use super::{
-    append::stored_arrival,
+    append::{insert, stored_arrival},
     convert::{Columns, int, ts},
     observed::series_row,
     read::stored_row,
@@ -73,27 +73,27 @@ impl Fresh {
     }
 
     pub(in crate::store) async fn save(
-        &self,
         c: &mut SqliteConnection,
-        device: DeviceId,
+        all: &BTreeMap<DeviceId, Self>,
     ) -> Result<(), StoreError> {
-        let newest = self.newest.iter().flat_map(|(series, (at, value))| {
-            [series.to_be_bytes(), at.as_micros().to_be_bytes(), value.to_be_bytes()].into_iter().flatten()
-        });
-        query(
-            "INSERT INTO fresh (device, since_us, points, batches, newest, thinned) VALUES (?, ?, ?, ?, ?, ?)
-             ON CONFLICT (device) DO UPDATE SET since_us = excluded.since_us, points = excluded.points,
+        let rows: Vec<_> = all.iter().collect();
+        insert(
+            c,
+            "INSERT INTO fresh (device, since_us, points, batches, newest, thinned) ",
+            " ON CONFLICT (device) DO UPDATE SET since_us = excluded.since_us, points = excluded.points,
                  batches = excluded.batches, newest = excluded.newest, thinned = excluded.thinned",
+            &rows,
+            |mut b, (device, fresh)| {
+                let batches = fresh.batches.iter().flat_map(|position| position.to_be_bytes());
+                let newest = fresh.newest.iter().flat_map(|(series, (at, value))| {
+                    [series.to_be_bytes(), at.as_micros().to_be_bytes(), value.to_be_bytes()]
+                });
+                b.push_bind(device.0.to_vec()).push_bind(fresh.since.as_micros());
+                b.push_bind(int(fresh.points as u64)).push_bind(batches.collect::<Vec<u8>>());
+                b.push_bind(newest.flatten().collect::<Vec<u8>>()).push_bind(fresh.thinned);
+            },
         )
-        .bind(device.as_bytes())
-        .bind(self.since.as_micros())
-        .bind(int(self.points as u64))
-        .bind(self.batches.iter().flat_map(|position| position.to_be_bytes()).collect::<Vec<u8>>())
-        .bind(newest.collect::<Vec<u8>>())
-        .bind(self.thinned)
-        .execute(c)
-        .await?;
-        Ok(())
+        .await
     }
 
     /// Takes in the points of one batch; packs what came before where it is time.
