@@ -38,7 +38,7 @@ use std::{
     time::Duration,
 };
 use tenken_common::{
-    fact::WearCounter,
+    fact::Fact,
     id::{DeviceId, HospitalId, Name},
     observation::CheckState,
     time::Timestamp,
@@ -88,8 +88,8 @@ pub struct DeviceInput {
     pub checks: Vec<CheckInput>,
     /// Of every episode of which one came within the time that its rule says.
     pub anomalies: Vec<Noted>,
-    /// The newest of each part.
-    pub wear: Vec<WearInput>,
+    /// The newest that it said of each part, product and source of patches.
+    pub facts: Vec<FactInput>,
     /// The hospital's working days.
     pub calendar: Arc<ServiceCalendar>,
 }
@@ -117,11 +117,12 @@ pub struct ClockReading {
     pub uncertainty_s: f64,
 }
 
-/// A wear part's counter as the device last told it.
+/// What a device last said of itself.
 #[derive(Debug, Clone, PartialEq)]
-pub struct WearInput {
+pub struct FactInput {
     pub subject: Name,
-    pub counter: WearCounter,
+    pub at: Timestamp,
+    pub fact: Fact,
 }
 
 /// A judgement that the device made itself.

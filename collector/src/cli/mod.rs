@@ -231,7 +231,8 @@ async fn run(command: Command, config: CollectorConfig, language: Language) -> a
         Command::Forecast(args) => forecast::run(&args, language),
         Command::Plan(args) => {
             let now = SystemClock::new().wall();
-            with_store(&config, async |store| plan::run(&args, store, now, language).await).await
+            let (_, rules) = app::rules(&config)?;
+            with_store(&config, async |store| plan::run(&args, (store, &rules), now, language).await).await
         }
         Command::Scorecard(args) => {
             with_store(&config, async |store| scorecard::run(&args, store, language).await).await

@@ -50,6 +50,8 @@ catalogue! { DeskText:
     DoubtFork { ja: "同じ識別情報から、食い違う二つの送信の流れが届きました（装置が複製されたか、古い状態に戻された疑い）", en: "two streams of messages that contradict each other came with this identity (the machine may have been cloned or rolled back)" }
     DoubtHole { ja: "途中の送信が欠けたままの送信が続き、再送を求めても届きません", en: "messages come whose predecessors never do, however often they are asked for" }
     DoubtClone { ja: "装置の切り替え後も、以前の識別情報を使う別の機器から送信が届いています", en: "after the device went on, somebody else still sends with its former identity, or two machines take turns" }
+    PatternOld { ja: "定義ファイルが {age}前（{day} 作成）のままです", en: "its definitions are {age} old (made on {day})" }
+    PatternOff { ja: "保護機能が停止しています", en: "it is switched off" }
     // Silences.
     SilenceAdded { ja: "{silence} を登録しました（{until} JST まで）。次の評価から、該当する異常を通知しません。いま該当する未復旧のインシデント: {n} 件。検知と契約上の時計は止まりません。", en: "{silence} is entered (until {until} JST). From the next evaluation on nobody is told of what it is for. Open incidents that it is for now: {n}. Detection and the contract's clocks go on." }
     SilenceEnded { ja: "{silence} を終了しました。続いている異常は、次の評価で通知されます。", en: "{silence} is ended. What is still there is told at the next evaluation." }

@@ -18,3 +18,4 @@ pub mod scorecard;
 pub mod silence;
 pub mod text;
 pub mod triage;
+pub mod upkeep;

@@ -88,7 +88,10 @@ pub fn judged(when: &When) -> Option<(String, String)> {
             let (probe, quantity) = c.probe.as_str().split_once('.').unwrap_or((c.probe.as_str(), ""));
             Some((probe.to_owned(), quantity.to_owned()))
         }
-        When::ClockSkew(_)
+        When::OtherCheck(_)
+        | When::PatternFile(_)
+        | When::Patches(_)
+        | When::ClockSkew(_)
         | When::SilentDevice(_)
         | When::SilentHospital(_)
         | When::IdentityDoubt(_)

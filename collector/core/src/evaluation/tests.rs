@@ -111,7 +111,7 @@ fn device(id: u8, minute: i64) -> DeviceInput {
         series: vec![],
         checks: vec![],
         anomalies: vec![],
-        wear: vec![],
+        facts: vec![],
         calendar: std::sync::Arc::default(),
     }
 }

@@ -74,7 +74,7 @@ impl Disk {
             ],
             checks: vec![],
             anomalies: vec![],
-            wear: vec![],
+            facts: vec![],
             calendar: Arc::default(),
         }];
         self.last = evaluate(&EvaluationInput {
