@@ -33,8 +33,9 @@ use tenken_common::{
 /// How long the loop sleeps at most, so that a consent that was taken away is noticed soon.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How old the written status grows while nothing changes: a file that takes another's place costs the
-/// disk a flush.
-const STATUS_EVERY: Duration = Duration::from_secs(30);
+/// disk a flush. For the same reason what a cycle brought is shown by the next one, with what delivery
+/// made of it meanwhile.
+const STATUS_EVERY: Duration = Duration::from_mins(1);
 
 /// See the module's head.
 pub struct Collection {
@@ -48,6 +49,8 @@ pub struct Collection {
     last_report: Option<Monotonic>,
     /// When the status was written, and how delivery went then.
     shown: Option<(Monotonic, DeliveryStatus)>,
+    /// Something happened that is not shown yet.
+    has_news: bool,
 }
 
 impl Collection {
@@ -68,6 +71,7 @@ impl Collection {
             consent,
             last_report: None,
             shown: None,
+            has_news: false,
         }
     }
 
@@ -87,7 +91,8 @@ impl Collection {
     }
 
     async fn cycle(&mut self) {
-        let mut is_news = self.look_at_consent().await;
+        let is_shown = !self.has_news && !self.status_is_old();
+        self.has_news = self.look_at_consent().await;
         self.schedule.lengthen(self.shared.gate.borrow().interval_floor());
         let due = self.schedule.due(self.shared.clock.mono());
         let reports = self.is_report_due();
@@ -100,10 +105,10 @@ impl Collection {
             observations.extend(self.own_report(own).await);
         }
         if !observations.is_empty() {
-            is_news = true;
+            self.has_news = true;
             self.append(observations).await;
         }
-        if is_news || self.status_is_old() {
+        if !is_shown {
             self.write_status().await;
             self.shown = Some((self.shared.clock.mono(), self.shared.delivery.borrow().clone()));
         }
