@@ -35,6 +35,7 @@ impl Alarm {
     }
 
     /// Completes after so long. Dropped half-way it is as if it had not been called.
+    #[cfg_attr(windows, expect(clippy::unused_self, reason = "nothing is kept on this system"))]
     pub async fn after(&mut self, wait: Duration) {
         #[cfg(target_os = "linux")]
         if let Some(timer) = &self.timer
