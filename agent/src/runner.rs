@@ -75,8 +75,8 @@ struct Job {
 /// A round as the worker holds it.
 struct Round {
     jobs: Jobs,
-    /// Ends with the round.
-    _end: oneshot::Sender<()>,
+    /// Wakes the asker when it goes, with the round.
+    end: oneshot::Sender<()>,
 }
 
 /// The same as its asker holds it.
@@ -178,9 +178,9 @@ impl Runner {
             return;
         }
         let jobs = Jobs(Arc::new(Mutex::new(jobs)));
-        let (_end, end) = oneshot::channel();
-        match send(&mut self.worker, Round { jobs: jobs.clone(), _end }) {
-            Ok(()) => self.round = Some(UnderWay { jobs, end }),
+        let (end, ended) = oneshot::channel();
+        match send(&mut self.worker, Round { jobs: jobs.clone(), end }) {
+            Ok(()) => self.round = Some(UnderWay { jobs, end: ended }),
             Err(e) => tracing::error!(reason = %ErrorChain(&e), "probes cannot be run"),
         }
     }
@@ -244,10 +244,10 @@ fn send(worker: &mut Option<mpsc::Sender<Round>>, round: Round) -> Result<(), Ru
 
 /// A worker's life: it ends when the runner has left it.
 fn work(queue: &mpsc::Receiver<Round>) {
-    while let Ok(round) = queue.recv() {
+    while let Ok(Round { jobs, end }) = queue.recv() {
         loop {
             // In a statement of its own: the lock must not be held while the probe runs.
-            let next = round.jobs.lock().pop_front();
+            let next = jobs.lock().pop_front();
             let Some(Job { probe, cx, reply, .. }) = next else { break };
             let start = Instant::now();
             let (probe, result) = run_caught(probe, &cx);
@@ -255,6 +255,7 @@ fn work(queue: &mpsc::Receiver<Round>) {
             // Nobody waits any more after a shutdown.
             let _ = reply.send(Reply { probe, outcome });
         }
+        drop(end);
     }
 }
 

@@ -55,7 +55,7 @@ impl Store for SledStore {
         let file = OpenOptions::new().read(true).write(true).open(dir.join("db")).ok();
         if fresh {
             let failed = |e: io::Error| EngineError::new("sync a new store", e);
-            watch.flush(&db)?;
+            guest::patient(|| watch.flush(&db))?;
             if let Some(file) = &file {
                 file.sync_all().map_err(failed)?;
             }
@@ -75,8 +75,11 @@ impl Store for SledStore {
                 Op::Delete(key) => batch.remove(key.as_slice()),
             }
         }
-        self.db.apply_batch(batch).map_err(|e| EngineError::new("apply batch", e))?;
-        self.watch.flush(&self.db)?;
+        // The first work for its pool starts that, be it here or at the opening.
+        guest::patient(|| {
+            self.db.apply_batch(batch).map_err(|e| EngineError::new("apply batch", e))?;
+            self.watch.flush(&self.db)
+        })?;
         match &self.file {
             Some(file) => file.sync_all().map_err(|e| EngineError::new("sync", e)),
             None => Ok(()),
