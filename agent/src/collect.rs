@@ -129,6 +129,9 @@ impl Collection {
 
     /// The cheap ones together; each other by itself, since what it sees belongs to its own moment.
     async fn run_probes(&mut self, due: Vec<usize>) -> Vec<Observation> {
+        if due.is_empty() {
+            return Vec::new();
+        }
         let infos: Vec<ProbeInfo> = self.runner.infos().cloned().collect();
         let due: Vec<_> = due.into_iter().filter_map(|index| Some((index, infos.get(index)?))).collect();
         let due: Vec<_> = due.into_iter().filter(|(_, info)| self.may_run(info)).collect();
