@@ -11,7 +11,10 @@ use crate::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 use tenken_collector_core::{
-    desk::notice::IncidentId,
+    desk::{
+        notice::IncidentId,
+        silence::{Silence, SilenceId},
+    },
     sla::{
         contract::{Contract, ContractHistory, HistoryError},
         history::{FiledRecord, Record},
@@ -46,6 +49,10 @@ pub enum DeskError {
     NoDevice(DeviceId),
     #[error("{0} is closed already")]
     Closed(IncidentId),
+    #[error("no silence {0}; `tenken-collector silence list` shows them")]
+    NoSilence(SilenceId),
+    #[error("{0} has ended already")]
+    SilenceOver(SilenceId),
     #[error(transparent)]
     Statement(#[from] FileError),
     #[error(transparent)]
@@ -162,5 +169,27 @@ pub async fn step_incident(
         return Err(DeskError::Closed(incident));
     }
     store.append(vec![Entry::IncidentAction(IncidentAction { incident, step, worker, at })]).await?;
+    Ok(())
+}
+
+/// Tells nobody of certain incidents for a time.
+pub async fn silence(store: &Store, silence: Silence) -> Result<(), DeskError> {
+    store.append(vec![Entry::Silence(Box::new(silence))]).await?;
+    Ok(())
+}
+
+/// Ends a silence now.
+pub async fn end_silence(
+    store: &Store,
+    id: SilenceId,
+    worker: Name,
+    now: Timestamp,
+) -> Result<(), DeskError> {
+    let silences = store.silences().await?;
+    let known = silences.iter().find(|one| one.id == id).ok_or(DeskError::NoSilence(id))?;
+    if known.span.to <= now {
+        return Err(DeskError::SilenceOver(id));
+    }
+    store.append(vec![Entry::Silence(Box::new(known.ended(now, worker)))]).await?;
     Ok(())
 }

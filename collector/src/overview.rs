@@ -24,7 +24,7 @@ use consent::Consents;
 use serde::Serialize;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tenken_collector_core::{
-    desk::{incident::Incident, notice::Severity},
+    desk::{incident::Incident, notice::Severity, silence::Silence},
     evaluation::ForecastResult,
     intake::{
         device_state::{DeviceState, Stretch, Uptime, judge},
@@ -55,6 +55,8 @@ pub struct Overview {
     pub devices: Vec<DeviceOverview>,
     /// All that are not closed.
     pub incidents: Vec<Incident>,
+    /// In force.
+    pub silences: Vec<Silence>,
     pub forecasts: Vec<ForecastResult>,
     pub sla: Vec<ContractMonth>,
 }
@@ -154,10 +156,13 @@ pub async fn figures(
         .iter()
         .map(|row| serde_json::from_str(&row.json).map_err(|_| StoreError::Value("incident")))
         .collect::<Result<_, _>>()?;
+    let mut silences = store.silences().await?;
+    silences.retain(|silence| silence.span.contains(as_of));
     Ok(Overview {
         as_of,
         devices: known(store, as_of).await?,
         incidents,
+        silences,
         forecasts: forecasts(store).await?,
         sla: sla(store, holidays, Month::of(as_of), as_of).await?,
     })
@@ -359,6 +364,7 @@ impl Overview {
         Snapshot {
             devices: self.devices.iter().filter(|d| d.status == "approved").map(device_facts).collect(),
             incidents: incident_counts(&self.incidents),
+            silences: u32::try_from(self.silences.len()).unwrap_or(u32::MAX),
             forecasts: self.forecasts.iter().map(|f| forecast_facts(f, self.as_of)).collect(),
             contracts: self.sla.iter().map(facts).collect(),
             collector_lost_batches: self.devices.iter().map(|d| d.collector_lost_batches).sum(),

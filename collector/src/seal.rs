@@ -210,8 +210,9 @@ fn write_block(out: &mut impl Write, block: &[u8]) -> io::Result<()> {
     out.write_all(block)
 }
 
-/// Whose content is nothing to this hospital: what people did to others' incidents.
+/// Whose content is nothing to this hospital: what people did to others' incidents, and silenced of theirs.
 struct Hidden {
+    hospital: HospitalId,
     own: BTreeSet<IncidentId>,
 }
 
@@ -225,10 +226,50 @@ impl Hidden {
                 own.insert(incident.id);
             }
         }
-        Ok(Self { own })
+        Ok(Self { hospital: hospital.clone(), own })
     }
 
     fn is_hidden(&self, stored: &Stored) -> bool {
+        let others = |of: Option<&HospitalId>| of.is_some_and(|of| *of != self.hospital);
         matches!(&stored.entry, Entry::IncidentAction(action) if !self.own.contains(&action.incident))
+            || matches!(&stored.entry, Entry::Silence(one) if others(one.matcher.hospital.as_ref()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tenken_collector_core::{
+        desk::{
+            notice::Severity,
+            silence::{Matcher, Silence, SilenceId},
+        },
+        sla::span::Span,
+        stream::{IncidentAction, IncidentStep},
+    };
+    use tenken_common::{id::Name, time::Timestamp};
+
+    #[test]
+    fn what_concerns_other_hospitals_only_is_hidden() {
+        let hospital = |id: &str| HospitalId(Name::new(id).unwrap());
+        let hidden = Hidden { hospital: hospital("minato"), own: BTreeSet::from([IncidentId(7)]) };
+        let is_hidden = |entry| hidden.is_hidden(&Stored { position: 1, committed: Timestamp::EPOCH, entry });
+        let worker = Name::new("w-1").unwrap();
+        let silence = |hospital: Option<HospitalId>| {
+            let (device, rule, subject, incident) = (None, Some(worker.clone()), None, None);
+            let max_severity = Severity::Critical;
+            let matcher = Matcher { hospital, device, rule, subject, incident, max_severity };
+            let span = Span::new(Timestamp::EPOCH, Timestamp::EPOCH);
+            let (worker, reason) = (worker.clone(), "交換作業".to_owned());
+            Entry::Silence(Box::new(Silence { id: SilenceId(1), matcher, span, worker, reason }))
+        };
+        assert!(is_hidden(silence(Some(hospital("kita")))));
+        assert!(!is_hidden(silence(Some(hospital("minato")))) && !is_hidden(silence(None)));
+        let step = |incident| {
+            let (step, at) = (IncidentStep::Acknowledged, Timestamp::EPOCH);
+            let worker = worker.clone();
+            Entry::IncidentAction(IncidentAction { incident: IncidentId(incident), step, worker, at })
+        };
+        assert!(is_hidden(step(8)) && !is_hidden(step(7)) && !is_hidden(Entry::Heartbeat));
     }
 }

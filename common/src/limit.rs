@@ -45,6 +45,10 @@ pub const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const HOLE_STRIKES_MAX: u8 = 3;
 /// Evidence of a second chain that is kept of one device; beyond it only counted.
 pub const EVIDENCE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// How long people may keep incidents from being told, from when they say so.
+pub const SILENCE_MAX: Duration = Duration::from_hours(31 * 24);
+/// Why they do, in characters.
+pub const SILENCE_REASON_CHARS_MAX: usize = 200;
 /// How long a signed time serves as a challenge.
 pub const CHALLENGE_LIFE: Duration = Duration::from_mins(5);
 /// Trust documents in one answer; a device that is further behind asks again.

@@ -415,8 +415,8 @@ catalogue! { Message:
     }
     NoticeAction { ja: "推奨する対応:\n{action}", en: "Suggested action:\n{action}" }
     NoticeAcknowledge {
-        ja: "受け付けた方は、次のコマンドで記録してください。\n  tenken-collector incident ack {incident}\n（受付の記録だけでは、契約上の初動対応の時計は止まりません。原因調査の報告をもって初動対応となります。）",
-        en: "Whoever takes this on, please record it:\n  tenken-collector incident ack {incident}\n(This alone does not stop the contract's response clock; the report of the investigated cause does.)",
+        ja: "受け付けた方は、次のコマンドで記録してください。\n  tenken-collector incident ack {incident} --worker 担当者\n（受付の記録だけでは、契約上の初動対応の時計は止まりません。原因調査の報告をもって初動対応となります。）",
+        en: "Whoever takes this on, please record it:\n  tenken-collector incident ack {incident} --worker WHO\n(This alone does not stop the contract's response clock; the report of the investigated cause does.)",
     }
     NoticeFooter { ja: "このメッセージは点検（Tenken）が自動で送信しました。通知番号: {notice}", en: "Sent automatically by Tenken. Notice: {notice}" }
     // SLA: labels of a service second.

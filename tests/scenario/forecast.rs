@@ -71,7 +71,7 @@ impl Watch {
             series: vec![Series::new(key, Unit::Bytes, points)],
             checks: vec![],
             anomalies: vec![],
-            wear: vec![],
+            facts: vec![],
             calendar: std::sync::Arc::default(),
         }];
         let incidents: Vec<Incident> = self.incidents.values().cloned().collect();
@@ -83,6 +83,7 @@ impl Watch {
             conditions: &self.last.conditions,
             incidents: &incidents,
             cares: &Cares::new(),
+            silences: &[],
             actions: &[],
             predictions: &[],
         });

@@ -105,6 +105,60 @@ fn steps_stop_the_clock(office: &Office, number: &str) {
 }
 
 #[test]
+fn what_is_silenced_is_an_incident_and_is_told_when_the_silence_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let mail = MailServer::start(dir.path());
+    let office = Office::open(&mail);
+    let _collector = office.bed.start_collector();
+    let home = office.bed.enroll("ct-1");
+    let add = |what: &[&str]| {
+        let mut args = vec!["silence", "add", "--worker", "sato", "--reason", "サービスの入れ替え"];
+        args.extend(what);
+        office.bed.collector(&args)
+    };
+    let refused = |what: &[&str], why: &str| {
+        let out = add(what);
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(!out.status.success() && said.contains(why), "{said}");
+    };
+    refused(&["--for", "1h"], "names neither");
+    refused(&["--for", "32d", "--device", "ct-1"], "31 days");
+    refused(&["--for", "1h", "--device", "ct-2"], "there is no device ct-2");
+    refused(&["--for", "1h", "--hospital", "kita"], "there is no hospital kita");
+    refused(&["--for", "1h", "--rule", "service-downn"], "there is no rule service-downn");
+    assert!(stdout(&office.bed.collector(&["silence", "list"])).contains("通知の停止はありません"));
+
+    stdout(&add(&["--for", "2h", "--device", "ct-1", "--rule", "service-down"]));
+    // Its service never ran.
+    let _agent = office.bed.start_agent(&home);
+    let number = wait_until(BOUND, "the incident", |state| {
+        let open = office.bed.listing(&["incident", "list"]);
+        *state = open.to_string();
+        Some(format!("INC-{}", open.get(0)?["id"]))
+    });
+    office.wait_for_ticks(2);
+    assert!(mail.messages().is_empty() && office.hook.requests().is_empty());
+    let shown = stdout(&office.bed.collector(&["incident", "show", &number]));
+    let listed = stdout(&office.bed.collector(&["silence", "list"]));
+    for part in
+        ["有効", "sato", "病院 minato、装置 ct-1、検知規則 service-down", "サービスの入れ替え", &number]
+    {
+        assert!(listed.contains(part), "{part} in {listed}");
+    }
+    let id = listed.split_whitespace().next().unwrap();
+    assert!(shown.contains(&format!("保留: 通知の停止 {id} が有効")), "{shown}");
+    assert!(office.metrics().contains("tenken_silences 1"));
+
+    stdout(&office.bed.collector(&["silence", "end", id, "--worker", "sato"]));
+    let letters = Office::mails(&mail, 1);
+    office.wait_for_hooks(1);
+    assert!(letters[0].subject.contains("[重大]") && letters[0].body.contains(&number), "{letters:?}");
+    let over = office.bed.collector(&["silence", "end", id, "--worker", "sato"]);
+    assert!(!over.status.success() && String::from_utf8_lossy(&over.stderr).contains("has ended already"));
+    assert!(stdout(&office.bed.collector(&["silence", "list", "--all"])).contains("終了"));
+}
+
+#[test]
 fn a_mail_server_that_says_later_gets_it_later() {
     let dir = tempfile::tempdir().unwrap();
     let mail = MailServer::start_failing(dir.path(), 2);

@@ -46,7 +46,7 @@ impl Office {
             "[evaluate]\ninterval = '1s'\nrules = '{at}/rules.toml'\n\
              [[notify.email]]\nname = 'desk'\nserver = 'localhost'\nport = {port}\nca_file = '{at}/ca.pem'\n\
              username = '{user}'\npassword_file = '{at}/password'\nfrom = 'rsc@example.jp'\n\
-             to = ['desk@example.jp']\n\
+             to = ['desk@example.jp']\ngroup_wait = '1s'\n\
              [[notify.webhook]]\nname = 'chat'\nurl = '{url}'\nsecret_file = '{at}/secret'\n"
         );
         let watched =
@@ -141,7 +141,7 @@ pub struct Letter {
 }
 
 impl Letter {
-    fn read(mail: &MailMessage) -> Self {
+    pub fn read(mail: &MailMessage) -> Self {
         let script = "import email, email.policy, json, sys\n\
             m = email.message_from_bytes(sys.stdin.buffer.read(), policy=email.policy.default)\n\
             print(json.dumps({'id': m['Message-ID'], 'subject': m['Subject'], 'body': m.get_content()}))";

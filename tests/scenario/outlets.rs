@@ -2,6 +2,7 @@
 //! refuses one recipient and falls silent. Nothing is lost, nothing doubled, all of it is visible, and no
 //! end overtakes its beginning.
 
+use crate::office::Letter;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -13,7 +14,7 @@ use std::{
 use tenken_collector::{
     metrics::Metrics,
     notify::{
-        NotifyConfig, Outlets,
+        NotifyConfig, Outlets, Wanted,
         dispatch::{DispatchLimits, Dispatcher, Round},
     },
     store::{
@@ -56,12 +57,16 @@ impl Post {
 
     /// As the evaluation does.
     async fn decide(&self, incident: u64, reason: NotifyReason) {
+        self.decide_as(incident, (reason, Severity::Critical)).await;
+    }
+
+    async fn decide_as(&self, incident: u64, (reason, severity): (NotifyReason, Severity)) {
         let text = Bilingual { ja: "サービス停止".into(), en: "service down".into() };
         let name = |text: &str| Name::new(text).unwrap();
         let notice = Notice {
             incident: IncidentId(incident),
             reason,
-            severity: Severity::Critical,
+            severity,
             hospital: "minato".parse().unwrap(),
             device: Some(DeviceId([1; 16])),
             label: name("ct-1"),
@@ -75,8 +80,12 @@ impl Post {
             finding: text.clone(),
             action: text,
         };
-        let outgoing =
-            self.outlets.wanting(&notice).map(|channel| Outgoing { notice: notice.clone(), channel });
+        let outgoing = self.outlets.wanting(&notice).map(|Wanted { key, grouped, due }| Outgoing {
+            notice: notice.clone(),
+            channel: key,
+            grouped,
+            due,
+        });
         let rows = EvaluationRows { outbox: outgoing.collect(), ..EvaluationRows::default() };
         assert!(self.store.save_evaluation(&rows).await.unwrap());
     }
@@ -274,11 +283,69 @@ fn a_mail_server_that_is_down_gets_all_of_it_once_when_it_is_back() {
         post.decide(7, NotifyReason::Recovered).await;
         let config: NotifyConfig = config::parse(&config).unwrap();
         let post = Post { outlets: Arc::new(Outlets::new(&config).unwrap()), ..post };
-        for _ in 0..3 {
+        // The one that was tried stays as it was; what came meanwhile is one mail.
+        for _ in 0..2 {
             assert_eq!(post.round().await.delivered, 1);
         }
         assert_eq!(post.round().await, Round::default());
-        assert_eq!((back.messages().len(), message_ids(&back).len()), (3, 3));
+        assert_eq!((back.messages().len(), message_ids(&back).len()), (2, 2));
+    });
+}
+
+#[test]
+fn many_incidents_of_one_hospital_are_one_mail_and_its_repeat_is_the_same() {
+    let home = tempfile::tempdir().unwrap();
+    let mail = MailServer::start(home.path());
+    run(async {
+        let post = Post::open(|dir| email(dir, &mail, "['desk@example.jp', 'grey@example.jp']")).await;
+        for incident in 1..=40 {
+            post.decide(incident, NotifyReason::Opened).await;
+        }
+        let round = post.round().await;
+        assert_eq!((round.delivered, round.deferred), (1, 1));
+        // What comes while it is put off goes by itself, and the one that is repeated does not grow.
+        post.decide(41, NotifyReason::Opened).await;
+        post.clock.advance(Duration::from_mins(1));
+        let round = post.round().await;
+        assert_eq!((round.delivered, round.deferred), (3, 0));
+        assert_eq!(post.round().await, Round::default());
+        let of = |who: &str| {
+            let mails = mail.messages().into_iter().filter(|m| m.to == [format!("{who}@example.jp")]);
+            mails.map(|m| Letter::read(&m)).collect::<Vec<_>>()
+        };
+        let (desk, grey) = (of("desk"), of("grey"));
+        assert_eq!((desk.len(), grey.len()), (2, 2));
+        assert_eq!(desk[0].subject, "【点検】[重大 40件] minato ct-1");
+        for incident in 1..=40 {
+            let number = format!("インシデント番号: INC-{incident}\r\n");
+            for letter in [&desk[0], &grey[0]] {
+                assert_eq!(letter.body.matches(&number).count(), 1, "{number} in {letter:?}");
+            }
+        }
+        assert!(desk[1].subject.starts_with("【点検】[重大] minato ct-1") && desk[1].body.contains("INC-41"));
+        assert_eq!((&desk[0].id, &desk[1].id), (&grey[0].id, &grey[1].id));
+    });
+}
+
+#[test]
+fn what_is_mild_waits_for_company_and_goes_with_what_is_urgent() {
+    let home = tempfile::tempdir().unwrap();
+    let mail = MailServer::start(home.path());
+    run(async {
+        let post = Post::open(|dir| email(dir, &mail, "['desk@example.jp']")).await;
+        post.decide_as(1, (NotifyReason::Opened, Severity::Warning)).await;
+        assert_eq!(post.round().await, Round::default());
+        post.clock.advance(Duration::from_secs(10));
+        post.decide_as(2, (NotifyReason::Opened, Severity::Critical)).await;
+        assert_eq!(post.round().await.delivered, 1);
+        let letters: Vec<Letter> = mail.messages().iter().map(Letter::read).collect();
+        assert_eq!(letters[0].subject, "【点検】[重大 1件、警告 1件] minato ct-1");
+        // Alone it goes when its time has come.
+        post.decide_as(3, (NotifyReason::Opened, Severity::Warning)).await;
+        post.clock.advance(Duration::from_secs(29));
+        assert_eq!(post.round().await, Round::default());
+        post.clock.advance(Duration::from_secs(1));
+        assert_eq!(post.round().await.delivered, 1);
     });
 }
 

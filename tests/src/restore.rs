@@ -270,6 +270,7 @@ async fn kept(bed: &Bed, result: &mut RestoreResult) -> BTreeMap<DeviceId, Kept>
                 | Entry::CertificateIssued { .. }
                 | Entry::Revoked { .. }
                 | Entry::IncidentAction(_)
+                | Entry::Silence(_)
                 | Entry::Rules { .. }
                 | Entry::Rejoined(_)
                 | Entry::Restored { .. }

@@ -15,12 +15,14 @@ use crate::{
         alert,
         care::{Care, Cares},
         cause::{self, Outage, Scene},
+        damage::PartSeen,
         finding::{Condition, ConditionKey, Finding, Holds, Progress, Verdict, advance},
         incident::Incident,
         judgement::{Bench, Judgement},
         notice::{IncidentId, Notice},
         rule::{Rule, RuleSet},
         scorecard::Prediction,
+        silence::Silence,
     },
     intake::{
         device_state::{DeviceState, Uptime, judge},
@@ -37,7 +39,7 @@ use std::{
     time::Duration,
 };
 use tenken_common::{
-    fact::WearCounter,
+    fact::Fact,
     id::{DeviceId, HospitalId, Name},
     observation::CheckState,
     time::Timestamp,
@@ -57,6 +59,8 @@ pub struct EvaluationInput<'a> {
     pub incidents: &'a [Incident],
     /// What was agreed with the hospitals.
     pub cares: &'a Cares,
+    /// Of whom nobody is to be told for now.
+    pub silences: &'a [Silence],
     /// What people did since the last evaluation.
     pub actions: &'a [IncidentAction],
     /// Those that are not judged yet.
@@ -85,8 +89,8 @@ pub struct DeviceInput {
     pub checks: Vec<CheckInput>,
     /// Of every episode of which one came within the time that its rule says.
     pub anomalies: Vec<Noted>,
-    /// The newest of each part.
-    pub wear: Vec<WearInput>,
+    /// The newest that it said of each part, product and source of patches.
+    pub facts: Vec<FactInput>,
     /// The hospital's working days.
     pub calendar: Arc<ServiceCalendar>,
 }
@@ -114,11 +118,12 @@ pub struct ClockReading {
     pub uncertainty_s: f64,
 }
 
-/// A wear part's counter as the device last told it.
+/// What a device last said of itself.
 #[derive(Debug, Clone, PartialEq)]
-pub struct WearInput {
+pub struct FactInput {
     pub subject: Name,
-    pub counter: WearCounter,
+    pub at: Timestamp,
+    pub fact: Fact,
 }
 
 /// A judgement that the device made itself.
@@ -137,6 +142,8 @@ pub struct Evaluation {
     /// What is wrong now.
     pub findings: Vec<Finding>,
     pub forecasts: Vec<ForecastResult>,
+    /// Parts whose damage was looked at.
+    pub parts: Vec<PartSeen>,
     /// All of the devices that were passed.
     pub conditions: Vec<Condition>,
     /// New or changed.
@@ -234,7 +241,8 @@ impl Ward<'_> {
         let care = Care::for_device(cares, &self.device.label, self.device.group.as_ref());
         for mut after in self.incidents {
             let before = before.iter().find(|b| b.id == after.id);
-            out.notices.extend(alert::decide(&mut after, self.input.rules, care, self.input.as_of));
+            let by = (self.input.rules, self.input.silences);
+            out.notices.extend(alert::decide(&mut after, by, care, self.input.as_of));
             if before != Some(&after) {
                 out.incidents.push(after);
             }
@@ -244,7 +252,11 @@ impl Ward<'_> {
     /// Notes what alerts foretell, and judges those whose time has come.
     fn keep_score(&self, before: &[Incident], out: &mut Evaluation) {
         let (id, as_of) = (self.device.device, self.input.as_of);
-        let own = |f: &&ForecastResult| f.device == id;
+        let parts = || out.parts.iter().filter(|part| part.prospect.device == id);
+        let told = || {
+            let forecasts = out.forecasts.iter().filter(|f| f.device == id);
+            forecasts.chain(parts().map(|part| &part.prospect))
+        };
         let mut pending: BTreeMap<IncidentId, Prediction> = self
             .input
             .predictions
@@ -255,7 +267,7 @@ impl Ward<'_> {
         for incident in self.incidents.iter().filter(|i| i.is_open()) {
             let was_open = before.iter().any(|b| b.id == incident.id && b.is_open());
             let about = |f: &&ForecastResult| f.rule == incident.rule && f.subject == incident.subject;
-            let foretold = out.forecasts.iter().filter(own).find(about);
+            let foretold = told().find(about);
             if let Some(prediction) =
                 foretold.filter(|_| !was_open).and_then(|f| foretell(incident, f, as_of))
             {
@@ -264,8 +276,11 @@ impl Ward<'_> {
         }
         for (incident, mut prediction) in pending {
             let acted = self.input.actions.iter().filter(|a| a.incident == incident).map(|a| a.at).min();
-            prediction.acted = prediction.acted.or(acted);
-            let now = out.forecasts.iter().filter(own).find(|f| prediction.is_about(f));
+            // Whoever puts another part in its place acts too.
+            let replaced = parts().find(|part| prediction.is_about(&part.prospect)).map(|part| part.since);
+            let replaced = replaced.filter(|since| *since > prediction.alerted);
+            prediction.acted = prediction.acted.or(acted).or(replaced);
+            let now = told().find(|f| prediction.is_about(f));
             prediction.judged = now.and_then(|f| prediction.judge(f, as_of, &self.device.calendar));
             if !self.input.predictions.contains(&prediction) {
                 out.predictions.push(prediction);
@@ -309,7 +324,7 @@ impl Ward<'_> {
         for key in self.conditions.keys().filter(|k| k.rule == rule.id) {
             of_subject.insert(key.subject.clone(), bench.unseen(&key.subject));
         }
-        for judgement in bench.judge(&mut out.forecasts) {
+        for judgement in bench.judge(&mut out.forecasts, &mut out.parts) {
             of_subject.insert(judgement.subject.clone(), judgement);
         }
         of_subject.into_values().collect()

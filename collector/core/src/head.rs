@@ -122,9 +122,12 @@ impl EntryKind {
     pub fn part(self) -> Part {
         match self {
             Self::Envelope | Self::Fork | Self::CloneSuspected => Part::Log,
-            Self::Heartbeat | Self::Started | Self::Rules | Self::Restored | Self::IncidentAction => {
-                Part::Shared
-            }
+            Self::Heartbeat
+            | Self::Started
+            | Self::Rules
+            | Self::Restored
+            | Self::IncidentAction
+            | Self::Silence => Part::Shared,
             Self::Hospital
             | Self::Contract
             | Self::Statement
@@ -148,7 +151,8 @@ impl Entry {
             | Self::Started { .. }
             | Self::Rules { .. }
             | Self::Restored { .. }
-            | Self::IncidentAction(_) => Owner::Collector,
+            | Self::IncidentAction(_)
+            | Self::Silence(_) => Owner::Collector,
             Self::Hospital(hospital) => Owner::Hospital(&hospital.id),
             Self::Statement { hospital, .. } => Owner::Hospital(hospital),
             Self::Enrolled(enrolled) => Owner::Hospital(&enrolled.hospital),

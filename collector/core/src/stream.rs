@@ -4,7 +4,7 @@
 //! Holds: an entry is written once and never changed. Its position, and the time at which it was
 //! committed, are part of it. Codes of [`EntryKind`] are frozen.
 
-use crate::sla::seal::MonthSealed;
+use crate::{desk::silence::Silence, sla::seal::MonthSealed};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use tenken_common::{
@@ -97,6 +97,8 @@ pub enum Entry {
     },
     /// A month's report was handed over, and is frozen.
     MonthSealed(Box<MonthSealed>),
+    /// What somebody said that nobody is to be told of for a time; again with the same id, how long now.
+    Silence(Box<Silence>),
 }
 
 /// See [`Entry::CollectorLost`].
@@ -202,10 +204,11 @@ pub enum EntryKind {
     FactsChanged = 18,
     SlaRecord = 19,
     MonthSealed = 20,
+    Silence = 21,
 }
 
 impl EntryKind {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Envelope,
         Self::Heartbeat,
         Self::Started,
@@ -226,6 +229,7 @@ impl EntryKind {
         Self::FactsChanged,
         Self::SlaRecord,
         Self::MonthSealed,
+        Self::Silence,
     ];
 
     pub fn from_code(code: u8) -> Option<Self> {
@@ -265,6 +269,7 @@ impl Entry {
             Self::FactsChanged { .. } => EntryKind::FactsChanged,
             Self::SlaRecord { .. } => EntryKind::SlaRecord,
             Self::MonthSealed(_) => EntryKind::MonthSealed,
+            Self::Silence(_) => EntryKind::Silence,
         }
     }
 
@@ -295,6 +300,7 @@ impl Entry {
             Self::FactsChanged { device, facts } => (kind, Some(*device), codec::to_vec(facts)?),
             Self::SlaRecord { contract, text } => (kind, None, codec::to_vec(&(contract, text))?),
             Self::MonthSealed(sealed) => (kind, None, codec::to_vec(sealed)?),
+            Self::Silence(silence) => (kind, None, codec::to_vec(silence)?),
         })
     }
 
@@ -333,6 +339,7 @@ impl Entry {
                 let sealed = codec::from_slice(body, limit::SEALED_BYTES_MAX);
                 Self::MonthSealed(sealed.map_err(EntryError::Content)?)
             }
+            21 => Self::Silence(read(body)?),
             other => return Err(EntryError::Kind(other)),
         })
     }

@@ -25,7 +25,7 @@ pub async fn ledger(store: &Store, csv: bool, (json, language): (bool, Language)
 }
 
 /// By its id, or by its name.
-async fn find(store: &Store, device: &Name) -> anyhow::Result<DeviceRow> {
+pub(super) async fn find(store: &Store, device: &Name) -> anyhow::Result<DeviceRow> {
     let mut found = store.devices().await?;
     found.retain(|row| row.label == *device || row.id.to_string() == device.as_str());
     match (found.pop(), found.is_empty()) {

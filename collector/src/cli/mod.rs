@@ -15,6 +15,7 @@ mod report;
 mod rules;
 mod scorecard;
 pub mod show;
+mod silence;
 mod sla;
 mod triage;
 
@@ -91,6 +92,9 @@ enum Command {
     /// Incidents, and what people did about them
     #[command(subcommand)]
     Incident(incident::IncidentCommand),
+    /// What nobody is to be told of for a time
+    #[command(subcommand)]
+    Silence(silence::SilenceCommand),
     /// What is known of an incident on one page, to look at first
     Triage(triage::TriageArgs),
     /// Take in a device's export from removable media; works beside a serving collector
@@ -227,7 +231,8 @@ async fn run(command: Command, config: CollectorConfig, language: Language) -> a
         Command::Forecast(args) => forecast::run(&args, language),
         Command::Plan(args) => {
             let now = SystemClock::new().wall();
-            with_store(&config, async |store| plan::run(&args, store, now, language).await).await
+            let (_, rules) = app::rules(&config)?;
+            with_store(&config, async |store| plan::run(&args, (store, &rules), now, language).await).await
         }
         Command::Scorecard(args) => {
             with_store(&config, async |store| scorecard::run(&args, store, language).await).await
@@ -237,6 +242,9 @@ async fn run(command: Command, config: CollectorConfig, language: Language) -> a
             let (_, rules) = app::rules(&config)?;
             let now = SystemClock::new().wall();
             with_store(&config, async |store| triage::run(&args, store, &rules, now, language).await).await
+        }
+        Command::Silence(command) => {
+            with_store(&config, async |store| silence::run(command, (store, &config), language).await).await
         }
         Command::Incident(command) => {
             let outlets = Outlets::new(&config.notify)?;

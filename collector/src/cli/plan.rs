@@ -2,7 +2,7 @@
 //!
 //! Holds: it shows the forecasts that the evaluation made last; what is not known is told as such.
 
-use super::{print_json, say};
+use super::{incident, print_json, say};
 use crate::{
     overview,
     store::{Store, model::DeviceStatus},
@@ -10,7 +10,11 @@ use crate::{
 };
 use std::collections::BTreeMap;
 use tenken_collector_core::{
-    desk::plan::{PlanDevice, PlanLine, Prospect, plan},
+    desk::{
+        incident::Incident,
+        plan::{PlanDevice, PlanLine, Prospect, at_risk, plan},
+        rule::RuleSet,
+    },
     predict::anomaly::reason::number,
 };
 use tenken_common::{
@@ -34,8 +38,13 @@ pub struct PlanArgs {
     json: bool,
 }
 
-pub async fn run(args: &PlanArgs, store: &Store, now: Timestamp, language: Language) -> anyhow::Result<()> {
-    let mut devices = devices(store, now).await?;
+pub async fn run(
+    args: &PlanArgs,
+    (store, rules): (&Store, &RuleSet),
+    now: Timestamp,
+    language: Language,
+) -> anyhow::Result<()> {
+    let mut devices = devices((store, rules), now).await?;
     devices.retain(|d| args.hospital.as_ref().is_none_or(|hospital| *hospital == d.hospital));
     let lines = plan(&overview::forecasts(store).await?, &devices, now);
     if args.json {
@@ -48,7 +57,7 @@ pub async fn run(args: &PlanArgs, store: &Store, now: Timestamp, language: Langu
 }
 
 /// Those that are evaluated.
-async fn devices(store: &Store, now: Timestamp) -> anyhow::Result<Vec<PlanDevice>> {
+async fn devices((store, rules): (&Store, &RuleSet), now: Timestamp) -> anyhow::Result<Vec<PlanDevice>> {
     let mut unrated: BTreeMap<DeviceId, Vec<(Name, Name)>> = BTreeMap::new();
     for row in store.facts().await? {
         if let Fact::WearCounter(part) = row.fact
@@ -56,6 +65,12 @@ async fn devices(store: &Store, now: Timestamp) -> anyhow::Result<Vec<PlanDevice
             && part.direction == WearDirection::Up
         {
             unrated.entry(row.device).or_default().push((row.subject, part.value.name));
+        }
+    }
+    let mut risks: BTreeMap<DeviceId, Vec<Incident>> = BTreeMap::new();
+    for incident in incident::incidents(store).await? {
+        if at_risk(rules, &incident) {
+            risks.entry(incident.device).or_default().push(incident);
         }
     }
     let calendars = load::calendars(store, now, store.position().await?).await?;
@@ -69,6 +84,7 @@ async fn devices(store: &Store, now: Timestamp) -> anyhow::Result<Vec<PlanDevice
             label: d.label,
             is_heard: d.state.liveness.is_heard(),
             unrated: unrated.remove(&d.device).unwrap_or_default(),
+            at_risk: risks.remove(&d.device).unwrap_or_default(),
         })
         .collect())
 }
@@ -81,6 +97,11 @@ fn when(prospect: Prospect, language: Language) -> [String; 3] {
             let range = format!("{} - {}", jst_date(low), jst_date(high));
             [jst_date(at), range, working_days.to_string()]
         }
+        Prospect::AtRisk { since } => [
+            PredictText::PlanAtRisk.text(language).to_owned(),
+            PredictText::PlanSince.fill(language, &[("day", &jst_date(since))]),
+            String::new(),
+        ],
         Prospect::Reached => only(PredictText::PlanReached.text(language).to_owned()),
         Prospect::NotYet { refusal } => {
             only(PredictText::PlanNotYet.fill(language, &[("why", refusal.message().text(language))]))
@@ -116,7 +137,7 @@ fn text(lines: &[PlanLine], language: Language) -> String {
             let [date, range, days] = when(line.prospect, language);
             let (label, subject) = (line.label.to_string(), name(line.subject.as_ref()));
             match line.prospect {
-                Prospect::Due { .. } | Prospect::Reached => {
+                Prospect::Due { .. } | Prospect::Reached | Prospect::AtRisk { .. } => {
                     rows.push([date, range, days, label, subject, name(line.rule.as_ref())]);
                 }
                 Prospect::NotYet { .. } | Prospect::Unknown { .. } => {
@@ -171,6 +192,10 @@ fn csv(lines: &[PlanLine], language: Language) -> anyhow::Result<String> {
     ])?;
     for line in lines {
         let (state, dates, why) = match line.prospect {
+            Prospect::AtRisk { since } => {
+                let why = PredictText::PlanSince.fill(language, &[("day", &jst_date(since))]);
+                ("at_risk", [const { String::new() }; 4], why)
+            }
             Prospect::Reached => ("reached", [const { String::new() }; 4], String::new()),
             Prospect::Due { at, low, high, working_days } => {
                 let dates = [jst_instant(at), jst_instant(low), jst_instant(high), working_days.to_string()];
@@ -227,6 +252,7 @@ mod tests {
             is_heard,
             calendar: Arc::default(),
             unrated: vec![],
+            at_risk: vec![],
         };
         let forecast = |subject: &str, outcome| ForecastResult {
             device: DeviceId([1; 16]),

@@ -4,6 +4,7 @@ pub mod contract;
 pub mod device;
 pub mod incident;
 pub mod seal;
+pub mod silence;
 pub mod sla;
 
 use crate::{

@@ -84,6 +84,7 @@ families! {
     DeviceSecurityPatches Gauge "tenken_device_patches_security_pending" ["hospital", "device", "name"] "Security updates among them; absent where it cannot tell or did not tell lately."
     DevicePatternFileAge Gauge "tenken_device_pattern_file_age_seconds" ["hospital", "device", "name"] "Age of a device's oldest antivirus definitions; absent where one of its products cannot tell or none told lately."
     Incidents Gauge "tenken_incidents_open" ["hospital", "severity", "rule"] "Open incidents."
+    Silences Gauge "tenken_silences" [] "Silences in force: incidents that people keep from being told."
     ForecastLeft Gauge "tenken_forecast_time_left_seconds" ["hospital", "device", "name", "subject", "quantity"] "Time until the limit is reached, the middle forecast; absent where there is none."
     ForecastLeftLow Gauge "tenken_forecast_time_left_low_seconds" ["hospital", "device", "name", "subject", "quantity"] "The early end of the forecast's range."
     ForecastLeftHigh Gauge "tenken_forecast_time_left_high_seconds" ["hospital", "device", "name", "subject", "quantity"] "The late end of the forecast's range."

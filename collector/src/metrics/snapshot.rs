@@ -51,6 +51,8 @@ impl Verdict {
 pub struct Snapshot {
     pub devices: Vec<DeviceFacts>,
     pub incidents: Vec<IncidentCount>,
+    /// In force.
+    pub silences: u32,
     pub forecasts: Vec<ForecastFacts>,
     pub contracts: Vec<ContractFacts>,
     pub collector_lost_batches: u64,
@@ -154,6 +156,7 @@ pub fn families(snapshot: &Snapshot, device_series_max: usize) -> Vec<MetricFami
     show_devices(&devices, &registry);
     show_forecasts(&snapshot.forecasts, &devices, &registry);
     show_incidents(&snapshot.incidents, &registry);
+    Family::Silences.gauge(&registry).with_label_values::<&str>(&[]).set(f64::from(snapshot.silences));
     show_contracts(&snapshot.contracts, &registry);
     let lost = Family::CollectorLost.counter(&registry);
     lost.with_label_values::<&str>(&[]).inc_by(snapshot.collector_lost_batches);

@@ -75,6 +75,7 @@ fn snapshot() -> Snapshot {
             open: 2,
         }],
         forecasts: vec![forecast(1), inodes(1), forecast(2)],
+        silences: 2,
         collector_lost_batches: 3,
         contracts: vec![ContractFacts {
             hospital: "minato".parse().unwrap(),

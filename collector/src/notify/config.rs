@@ -61,6 +61,12 @@ pub struct EmailConfig {
     pub min_severity: Severity,
     #[serde(default)]
     pub only: Only,
+    /// Whether what is told of one hospital at the same time is one mail.
+    #[serde(default = "yes")]
+    pub group: bool,
+    /// How long what is less than critical, and what is over, waits for company.
+    #[serde(default = "group_wait")]
+    pub group_wait: HumanDuration,
     #[serde(default = "timeout")]
     pub timeout: HumanDuration,
 }
@@ -113,6 +119,15 @@ fn a_minute() -> HumanDuration {
     HumanDuration(REPEAT_MAX)
 }
 
+fn yes() -> bool {
+    true
+}
+
+/// As Alertmanager's.
+fn group_wait() -> HumanDuration {
+    HumanDuration(Duration::from_secs(30))
+}
+
 fn least_severity() -> Severity {
     Severity::Warning
 }
@@ -123,6 +138,7 @@ fn timeout() -> HumanDuration {
 
 /// Alertmanager's own clients repeat once a minute.
 const REPEAT_MAX: Duration = Duration::from_mins(1);
+const GROUP_WAIT_MAX: Duration = Duration::from_mins(30);
 const TIMEOUT_MAX: Duration = Duration::from_mins(5);
 
 impl Check for NotifyConfig {
@@ -177,6 +193,9 @@ impl EmailConfig {
             if !seen.insert(to) {
                 problems.push(format!("{at}.to.{i}"), "is there twice");
             }
+        }
+        if self.group_wait.0 > GROUP_WAIT_MAX {
+            problems.push(format!("{at}.group_wait"), "is longer than 30m");
         }
         check_timeout(self.timeout, at, problems);
     }

@@ -1,12 +1,18 @@
 //! The dispatcher: takes what is due from the outbox, sends it, and notes what came of it.
 //!
-//! Holds: a row is marked delivered only after the server said yes; a crash between the two
+//! Holds: a message is marked delivered only after the server said yes; a crash between the two
 //! means a repeat with the same identity, never a loss. One notice at a time goes through an
 //! outlet, at most [`DispatchLimits::concurrent`] through all; an outlet that is slow or hangs does
 //! not hold the others up.
 
 use super::{DeliveryError, Outlets};
-use std::{collections::BTreeMap, future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 use tenken_collector_core::desk::notice::Notice;
 use tenken_common::{
     id::{Hash, Name},
@@ -18,26 +24,29 @@ use tokio::{
     task::{AbortHandle, JoinError, JoinSet},
 };
 
-/// A row of the outbox: one notice for one outlet.
+/// A message for one outlet: a notice, or several of one hospital.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due {
+    /// The same on every repeat.
+    pub id: Hash,
     /// The outlet's key, from [`Outlets::wanting`].
     pub outlet: Name,
-    pub notice: Notice,
+    /// Oldest first.
+    pub notices: Vec<Notice>,
     /// Attempts that failed so far.
     pub failures: u32,
 }
 
 impl Due {
-    pub fn key(&self) -> RowKey {
-        RowKey { notice: self.notice.id(), outlet: self.outlet.clone() }
+    pub fn key(&self) -> DueKey {
+        DueKey { message: self.id, outlet: self.outlet.clone() }
     }
 }
 
-/// What names a row.
+/// What names a message.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RowKey {
-    pub notice: Hash,
+pub struct DueKey {
+    pub message: Hash,
     pub outlet: Name,
 }
 
@@ -45,16 +54,22 @@ pub struct RowKey {
 pub trait Outbox: Send + Sync + 'static {
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// Rows that are neither delivered nor given up and whose next attempt is not after `now`,
-    /// oldest first, at most `max`.
-    fn due(&self, now: Timestamp, max: usize) -> impl Future<Output = Result<Vec<Due>, Self::Error>> + Send;
+    /// Messages that are neither delivered nor given up and whose next attempt is not after `now`,
+    /// oldest first, at most `max`, of outlets that are not `busy`: what comes for those meanwhile goes
+    /// together.
+    fn due(
+        &self,
+        now: Timestamp,
+        max: usize,
+        busy: &BTreeSet<Name>,
+    ) -> impl Future<Output = Result<Vec<Due>, Self::Error>> + Send;
 
-    fn delivered(&self, row: &RowKey, at: Timestamp) -> impl Future<Output = Result<(), Self::Error>> + Send;
+    fn delivered(&self, row: &DueKey, at: Timestamp) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
     /// Counts a failure. Without a `next` the row is given up, and stays visible with its error.
     fn failed(
         &self,
-        row: &RowKey,
+        row: &DueKey,
         at: Timestamp,
         next: Option<Timestamp>,
         error: &str,
@@ -230,9 +245,10 @@ impl<O: Outbox> Dispatcher<O> {
     /// Sets every outlet to work that has something due and is not at work.
     async fn begin(&self, work: &mut Work<O::Error>) -> Result<(), O::Error> {
         work.busy.retain(|_, task| !task.is_finished());
-        let due = self.outbox.due(self.clock.wall(), self.limits.rows).await?;
+        let busy = work.busy.keys().cloned().collect();
+        let due = self.outbox.due(self.clock.wall(), self.limits.rows, &busy).await?;
         let mut by_outlet: BTreeMap<Name, Vec<Due>> = BTreeMap::new();
-        for row in due.into_iter().filter(|row| !work.busy.contains_key(&row.outlet)) {
+        for row in due {
             by_outlet.entry(row.outlet.clone()).or_default().push(row);
         }
         for (outlet, rows) in by_outlet {
@@ -273,7 +289,7 @@ impl<O: Outbox> Dispatcher<O> {
             self.observer.attempted(&row.outlet, DeliveryResult::GivenUp);
             return Ok((DeliveryResult::GivenUp, true));
         };
-        let sent = outlet.deliver(&row.outlet, &row.notice, self.clock.wall()).await;
+        let sent = outlet.deliver(row, self.clock.wall()).await;
         let now = self.clock.wall();
         let (result, may_go_on) = match sent {
             Ok(()) => {
@@ -297,8 +313,7 @@ impl<O: Outbox> Dispatcher<O> {
     }
 
     fn delay(&self, row: &Due, error: &DeliveryError) -> Duration {
-        let id = row.key().notice.0;
-        let seed = id.iter().take(8).fold(0u64, |seed, b| (seed << 8) | u64::from(*b));
+        let seed = row.id.0.iter().take(8).fold(0u64, |seed, b| (seed << 8) | u64::from(*b));
         // The ceiling stops doubling long before this many failures.
         let failures = usize::try_from(row.failures.min(64)).unwrap_or(64);
         let jittered = Backoff::new(self.limits.retry_first, self.limits.retry_max, seed)

@@ -1,7 +1,7 @@
 //! Mail to one recipient over SMTP, whom the configuration names, or the contract.
 //!
 //! Holds: with `starttls`, nothing is said before TLS stands. A repeat carries the same
-//! Message-ID and date. Mail is marked as sent by a machine, so that no holiday reply comes back.
+//! Message-ID and date, and the same notices. Mail is marked as sent by a machine, so that no holiday reply comes back.
 
 use super::{
     DeliveryError, OutletError,
@@ -21,7 +21,7 @@ use lettre::{
 };
 use std::time::{Duration, SystemTime};
 use tenken_collector_core::desk::notice::Notice;
-use tenken_common::message::Language;
+use tenken_common::{id::Hash, message::Language};
 
 pub struct EmailOutlet {
     transport: AsyncSmtpTransport<Tokio1Executor>,
@@ -70,14 +70,20 @@ impl EmailOutlet {
         })
     }
 
-    pub async fn deliver(&self, notice: &Notice, contact: Option<&str>) -> Result<(), DeliveryError> {
+    /// One mail with all of them, of which `id` is the identity.
+    pub async fn deliver(
+        &self,
+        id: Hash,
+        notices: &[Notice],
+        contact: Option<&str>,
+    ) -> Result<(), DeliveryError> {
         let to = if let Some(to) = &self.to {
             to.clone()
         } else {
             let parsed = contact.unwrap_or_default().parse();
             parsed.map_err(|e: lettre::address::AddressError| DeliveryError::Unusable(Box::new(e)))?
         };
-        let message = self.message(notice, to)?;
+        let message = self.message((id, notices), to)?;
         match tokio::time::timeout(self.timeout, self.transport.send(message)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(judge(error)),
@@ -85,14 +91,15 @@ impl EmailOutlet {
         }
     }
 
-    fn message(&self, notice: &Notice, to: Address) -> Result<Message, DeliveryError> {
-        let rendered = text::render(notice, self.language);
-        let age = u64::try_from(notice.decided_at.as_secs()).unwrap_or(0);
+    fn message(&self, (id, notices): (Hash, &[Notice]), to: Address) -> Result<Message, DeliveryError> {
+        let rendered = text::render_all(notices, self.language);
+        let decided = notices.iter().map(|notice| notice.decided_at.as_secs()).max();
+        let age = u64::try_from(decided.unwrap_or(0)).unwrap_or(0);
         Message::builder()
             .from(Mailbox::new(None, self.from.clone()))
             .to(Mailbox::new(None, to))
             .date(SystemTime::UNIX_EPOCH + Duration::from_secs(age))
-            .message_id(Some(format!("<{}@{}>", notice.id(), self.from.domain())))
+            .message_id(Some(format!("<{id}@{}>", self.from.domain())))
             .subject(rendered.subject)
             .raw_header(HeaderValue::new(
                 HeaderName::new_from_ascii_str("Auto-Submitted"),

@@ -17,6 +17,7 @@ pub mod webhook;
 
 pub use config::NotifyConfig;
 
+use dispatch::Due;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -103,7 +104,18 @@ pub struct Outlet {
     /// The configured name: the metric's label.
     pub name: Name,
     route: Route,
+    /// How long a notice waits for company that it can do without; `None`: each goes alone.
+    group_wait: Option<Duration>,
     channel: Channel,
+}
+
+/// An outlet that is to hear of a notice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The outlet's key.
+    pub key: Name,
+    pub grouped: bool,
+    pub due: Timestamp,
 }
 
 #[derive(Debug)]
@@ -114,18 +126,29 @@ enum Channel {
 }
 
 impl Outlet {
-    /// Ready when the server at the other end took it.
-    ///
-    /// `key` says to whom, where the contract does and not the configuration.
-    pub async fn deliver(&self, key: &Name, notice: &Notice, now: Timestamp) -> Result<(), DeliveryError> {
-        match &self.channel {
-            Channel::Email(email) => {
-                let contact = notice.contacts.iter().find(|to| email_key(&self.name, to) == *key);
-                email.deliver(notice, contact.map(String::as_str)).await
-            }
-            Channel::Webhook(webhook) => webhook.deliver(notice, now).await,
-            Channel::Alertmanager(alertmanager) => alertmanager.deliver(notice).await,
+    /// Ready when the server at the other end took all of it.
+    pub async fn deliver(&self, due: &Due, now: Timestamp) -> Result<(), DeliveryError> {
+        if let Channel::Email(email) = &self.channel {
+            // The key says to whom, where the contract does and not the configuration.
+            let contacts = || due.notices.iter().flat_map(|notice| &notice.contacts);
+            let contact = contacts().find(|to| email_key(&self.name, to) == due.outlet);
+            return email.deliver(due.id, &due.notices, contact.map(String::as_str)).await;
         }
+        for notice in &due.notices {
+            match &self.channel {
+                Channel::Email(_) => {}
+                Channel::Webhook(webhook) => webhook.deliver(notice, now).await?,
+                Channel::Alertmanager(alertmanager) => alertmanager.deliver(notice).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// When it is to hear of a notice, and whether with others.
+    fn wants(&self, key: Name, notice: &Notice) -> Wanted {
+        let is_urgent = notice.severity == Severity::Critical && !notice.reason.is_end();
+        let wait = self.group_wait.filter(|_| !is_urgent).unwrap_or_default();
+        Wanted { key, grouped: self.group_wait.is_some(), due: notice.decided_at.plus(wait) }
     }
 }
 
@@ -147,7 +170,9 @@ impl Outlets {
         for c in &config.email {
             let outlet = |to: Option<&str>| -> Result<Outlet, OutletError> {
                 let channel = Channel::Email(Box::new(email::EmailOutlet::new(c, to)?));
-                Ok(Outlet { name: c.name.clone(), route: route(c.min_severity, &c.only, false), channel })
+                let group_wait = c.group.then_some(c.group_wait.0);
+                let route = route(c.min_severity, &c.only, false);
+                Ok(Outlet { name: c.name.clone(), route, group_wait, channel })
             };
             for to in &c.to {
                 outlets.by_key.insert(email_key(&c.name, to), outlet(Some(to))?);
@@ -158,14 +183,13 @@ impl Outlets {
         }
         for c in &config.webhook {
             let channel = Channel::Webhook(webhook::WebhookOutlet::new(c)?);
-            let outlet =
-                Outlet { name: c.name.clone(), route: route(c.min_severity, &c.only, false), channel };
-            outlets.by_key.insert(c.name.clone(), outlet);
+            let (name, route) = (c.name.clone(), route(c.min_severity, &c.only, false));
+            outlets.by_key.insert(c.name.clone(), Outlet { name, route, group_wait: None, channel });
         }
         for c in &config.alertmanager {
             let channel = Channel::Alertmanager(alertmanager::AlertmanagerOutlet::new(c)?);
-            let route = route(c.min_severity, &c.only, true);
-            outlets.by_key.insert(c.name.clone(), Outlet { name: c.name.clone(), route, channel });
+            let (name, route) = (c.name.clone(), route(c.min_severity, &c.only, true));
+            outlets.by_key.insert(c.name.clone(), Outlet { name, route, group_wait: None, channel });
         }
         outlets.repeat_every = config.alertmanager.iter().map(|c| c.repeat.0).min();
         Ok(outlets)
@@ -181,9 +205,10 @@ impl Outlets {
         own.chain(contacts).collect()
     }
 
-    /// The keys of those that are to hear of this notice: an outbox row each.
-    pub fn wanting(&self, notice: &Notice) -> impl Iterator<Item = Name> {
-        self.judge(notice).into_iter().filter(|(_, judged)| judged.is_ok()).map(|(key, _)| key)
+    /// Those that are to hear of this notice: an outbox row each.
+    pub fn wanting(&self, notice: &Notice) -> impl Iterator<Item = Wanted> {
+        let keys = self.judge(notice).into_iter().filter(|(_, judged)| judged.is_ok()).map(|(key, _)| key);
+        keys.filter_map(|key| Some(self.find(&key)?.wants(key, notice)))
     }
 
     pub fn repeat_every(&self) -> Option<Duration> {
@@ -288,7 +313,7 @@ mod tests {
         let outlets = Outlets::new(&config).unwrap();
         let keys = |severity| {
             let notice = Notice { severity, ..example::notice() };
-            outlets.wanting(&notice).map(|key| key.to_string()).collect::<Vec<_>>()
+            outlets.wanting(&notice).map(|wanted| wanted.key.to_string()).collect::<Vec<_>>()
         };
         assert_eq!(keys(Severity::Critical), ["chat", "desk/a@example.jp", "desk/b@example.jp"]);
         assert_eq!(keys(Severity::Warning), ["chat"]);

@@ -278,6 +278,21 @@ pub struct NamedJson {
 pub struct Outgoing {
     pub notice: Notice,
     pub channel: Name,
+    /// Whether it may go in one message with others of its hospital.
+    pub grouped: bool,
+    /// Not before then, unless in the company of one that is due.
+    pub due: Timestamp,
+}
+
+/// What goes through a channel at once: a notice, or several of one hospital.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxMessage {
+    /// The same on every repeat.
+    pub id: Hash,
+    pub channel: Name,
+    pub attempts: u32,
+    /// Oldest first.
+    pub notices: Vec<Notice>,
 }
 
 /// A detector of a series as it was kept.
@@ -323,6 +338,8 @@ pub struct OutboxRow {
     pub id: i64,
     pub notice: Notice,
     pub channel: Name,
+    /// The message that it became part of.
+    pub message: Option<Hash>,
     pub state: OutboxState,
     pub attempts: u32,
     pub next_attempt: Timestamp,

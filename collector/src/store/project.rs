@@ -116,7 +116,8 @@ impl Page {
             | Entry::CloneSuspected { .. }
             | Entry::FactsChanged { .. }
             | Entry::SlaRecord { .. }
-            | Entry::MonthSealed(_) => Ok(()),
+            | Entry::MonthSealed(_)
+            | Entry::Silence(_) => Ok(()),
         }
     }
 

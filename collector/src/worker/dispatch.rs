@@ -1,10 +1,11 @@
 //! The outbox of the store as the dispatcher sees it.
 
 use crate::{
-    notify::dispatch::{Due, Outbox, RowKey},
-    store::{Store, StoreError},
+    notify::dispatch::{Due, DueKey, Outbox},
+    store::{Store, StoreError, model::OutboxMessage},
 };
-use tenken_common::time::Timestamp;
+use std::collections::BTreeSet;
+use tenken_common::{id::Name, time::Timestamp};
 
 /// See the module's head.
 #[derive(Debug, Clone)]
@@ -21,25 +22,26 @@ impl StoreOutbox {
 impl Outbox for StoreOutbox {
     type Error = StoreError;
 
-    async fn due(&self, now: Timestamp, max: usize) -> Result<Vec<Due>, StoreError> {
-        let rows = self.store.due_notices(now, u32::try_from(max).unwrap_or(u32::MAX)).await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| Due { outlet: row.channel, notice: row.notice, failures: row.attempts })
-            .collect())
+    async fn due(&self, now: Timestamp, max: usize, busy: &BTreeSet<Name>) -> Result<Vec<Due>, StoreError> {
+        let max = u32::try_from(max).unwrap_or(u32::MAX);
+        let due = self.store.due_messages(now, max, busy).await?.into_iter().map(|message| {
+            let OutboxMessage { id, channel, attempts, notices } = message;
+            Due { id, outlet: channel, notices, failures: attempts }
+        });
+        Ok(due.collect())
     }
 
-    async fn delivered(&self, row: &RowKey, at: Timestamp) -> Result<(), StoreError> {
-        self.store.notice_delivered(row.notice, &row.outlet, at).await
+    async fn delivered(&self, row: &DueKey, at: Timestamp) -> Result<(), StoreError> {
+        self.store.message_delivered(row.message, &row.outlet, at).await
     }
 
     async fn failed(
         &self,
-        row: &RowKey,
+        row: &DueKey,
         _at: Timestamp,
         next: Option<Timestamp>,
         error: &str,
     ) -> Result<(), StoreError> {
-        self.store.notice_failed(row.notice, &row.outlet, error, next).await
+        self.store.message_failed(row.message, &row.outlet, error, next).await
     }
 }

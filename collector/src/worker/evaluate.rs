@@ -21,7 +21,7 @@ use super::{
 use crate::{
     ingest::commit::Committer,
     metrics::Metrics,
-    notify::Outlets,
+    notify::{Outlets, Wanted},
     overview::{self, Years},
     store::{
         Store, StoreError,
@@ -36,6 +36,7 @@ use tenken_collector_core::{
         finding::Condition,
         incident::{Incident, Phase},
         rule::RuleSet,
+        silence::{self, Silence},
     },
     evaluation::{Evaluation, EvaluationInput, ForecastResult, evaluate},
     intake::device_state::{Stretch, Uptime},
@@ -208,6 +209,8 @@ struct State {
     rules_text: String,
     rules: Option<RuleSet>,
     conditions: Vec<Condition>,
+    /// Those that have not ended.
+    silences: Vec<Silence>,
     last_tick: Timestamp,
     /// How the detectors' states were kept.
     standing: Standing,
@@ -221,6 +224,7 @@ impl State {
             match part.name.as_str() {
                 "rules" => state.use_rules(part.json),
                 "conditions" => state.conditions = read(&part.json, "conditions")?,
+                "silences" => state.silences = read(&part.json, "silences")?,
                 "standing" => state.standing = read(&part.json, "standing")?,
                 "turns" => state.turns = read(&part.json, "turns")?,
                 "last_tick" => state.last_tick = read(&part.json, "last_tick")?,
@@ -237,6 +241,7 @@ impl State {
             match &step.entry {
                 Entry::Rules { text } => self.use_rules(text.clone()),
                 Entry::IncidentAction(action) => actions.push(action.clone()),
+                Entry::Silence(entered) => silence::enter(&mut self.silences, (**entered).clone()),
                 Entry::Heartbeat
                 | Entry::Envelope { .. }
                 | Entry::Started { .. }
@@ -271,6 +276,7 @@ impl State {
         vec![
             NamedJson { name: "rules".to_owned(), json: self.rules_text.clone() },
             NamedJson { name: "conditions".to_owned(), json: write(&self.conditions) },
+            NamedJson { name: "silences".to_owned(), json: write(&self.silences) },
             NamedJson { name: "standing".to_owned(), json: write(&self.standing) },
             NamedJson { name: "turns".to_owned(), json: write(&self.turns) },
             NamedJson { name: "last_tick".to_owned(), json: write(&self.last_tick) },
@@ -287,6 +293,7 @@ async fn evaluate_tick(
     let minute = |t: Timestamp| t.as_secs().div_euclid(MINUTE_S);
     let is_minute = minute(as_of) != minute(state.last_tick);
     state.last_tick = as_of;
+    state.silences.retain(|silence| as_of < silence.span.to);
     let fed = (state.rules.as_ref(), span);
     let followed = watcher.follow(store, &mut state.standing, fed, is_minute).await?;
     let Some(rules) = &state.rules else {
@@ -307,6 +314,7 @@ async fn evaluate_tick(
         conditions: &state.conditions,
         incidents: &incidents,
         cares,
+        silences: &state.silences,
         actions,
         predictions: &predictions,
     });
@@ -340,7 +348,12 @@ fn rows_of(evaluation: &Evaluation, outlets: &Outlets, as_of: Timestamp) -> Eval
         .iter()
         .map(|forecast| NamedJson { name: forecast_name(forecast), json: write(forecast) });
     let outbox = evaluation.notices.iter().flat_map(|notice| {
-        outlets.wanting(notice).map(|channel| Outgoing { notice: notice.clone(), channel })
+        outlets.wanting(notice).map(|Wanted { key, grouped, due }| Outgoing {
+            notice: notice.clone(),
+            channel: key,
+            grouped,
+            due,
+        })
     });
     EvaluationRows {
         incidents: incidents.collect(),

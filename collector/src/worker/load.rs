@@ -3,11 +3,14 @@
 //! Holds: it only reads. Devices that the hospital has not approved, and revoked ones, are not judged.
 
 use super::turn::Due;
-use crate::store::{Store, StoreError, model::SeriesRow};
+use crate::store::{
+    Store, StoreError,
+    model::{FactRow, SeriesRow},
+};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tenken_collector_core::{
     desk::rule::{Need, RuleSet},
-    evaluation::{CheckInput, ClockReading, DeviceInput, WearInput},
+    evaluation::{CheckInput, ClockReading, DeviceInput, FactInput},
     predict::{
         series::{Point, Series, SeriesKey},
         watch::Noted,
@@ -42,9 +45,9 @@ pub async fn load_devices(
         newest.entry(row.device).or_default().push(series(row, [point]));
     }
     let needs = rules.needs();
-    let mut wear =
-        if needs.iter().any(|n| n.quantity.is_none()) { wear(store).await? } else { BTreeMap::new() };
-    let calendars = if wear.is_empty() { BTreeMap::new() } else { calendars(store, as_of, position).await? };
+    let mut facts = if rules.wants_facts() { facts(store).await? } else { BTreeMap::new() };
+    let wears = facts.values().flatten().any(|said| matches!(said.fact, Fact::WearCounter(_)));
+    let calendars = if wears { calendars(store, as_of, position).await? } else { BTreeMap::new() };
     let identities = store.identities(as_of).await?;
     let intervals = expected_intervals(store).await?;
     let mut devices = Vec::new();
@@ -78,22 +81,26 @@ pub async fn load_devices(
             series,
             checks: checks.remove(&device.id).unwrap_or_default(),
             anomalies: Vec::new(),
-            wear: wear.remove(&device.id).unwrap_or_default(),
+            facts: facts.remove(&device.id).unwrap_or_default(),
             calendar,
         });
     }
     Ok(devices)
 }
 
-/// The parts that devices tell of.
-async fn wear(store: &Store) -> Result<BTreeMap<DeviceId, Vec<WearInput>>, StoreError> {
-    let mut parts: BTreeMap<DeviceId, Vec<WearInput>> = BTreeMap::new();
+/// What devices last said of parts, pattern files and patches.
+async fn facts(store: &Store) -> Result<BTreeMap<DeviceId, Vec<FactInput>>, StoreError> {
+    let mut facts: BTreeMap<DeviceId, Vec<FactInput>> = BTreeMap::new();
     for row in store.facts().await? {
-        if let Fact::WearCounter(counter) = row.fact {
-            parts.entry(row.device).or_default().push(WearInput { subject: row.subject, counter });
+        match row.fact {
+            Fact::WearCounter(_) | Fact::PatternFileStatus(_) | Fact::PatchStatus(_) => {
+                let FactRow { device, subject, at, fact } = row;
+                facts.entry(device).or_default().push(FactInput { subject, at, fact });
+            }
+            Fact::Revision(_) | Fact::Inventory(_) => {}
         }
     }
-    Ok(parts)
+    Ok(facts)
 }
 
 /// The service hours of each hospital's contract as they were loaded by then; where there is none,

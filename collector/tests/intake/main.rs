@@ -13,6 +13,7 @@ mod desk;
 mod enrollment;
 mod fact;
 mod filing;
+mod outbox;
 mod overload;
 mod rebuild;
 mod rejoin;

@@ -297,15 +297,17 @@ async fn a_notice_is_sent_once_whatever_is_rebuilt() {
         finding: text.clone(),
         action: text,
     };
-    let rows =
-        EvaluationRows { outbox: vec![Outgoing { notice, channel: name("mail") }], ..Default::default() };
+    let outgoing = Outgoing { notice, channel: name("mail"), grouped: true, due: START };
+    let rows = EvaluationRows { outbox: vec![outgoing], ..Default::default() };
     rig.store.save_evaluation(&rows).await.unwrap();
-    let due = rig.store.due_notices(START, 10).await.unwrap();
-    let (id, channel) = (due[0].notice.id(), due[0].channel.clone());
+    let due = async || rig.store.due_messages(START, 10, &std::collections::BTreeSet::new()).await.unwrap();
+    let first = due().await.remove(0);
+    assert_eq!(first.id, first.notices[0].id(), "one alone keeps its identity");
+    let (id, channel) = (first.id, first.channel);
     let next = Some(START.plus(Duration::from_secs(9)));
-    rig.store.notice_failed(id, &channel, "refused", next).await.unwrap();
-    assert!(rig.store.due_notices(START, 10).await.unwrap().is_empty(), "not before its next attempt");
-    rig.store.notice_delivered(id, &channel, rig.clock.wall()).await.unwrap();
+    rig.store.message_failed(id, &channel, "refused", next).await.unwrap();
+    assert!(due().await.is_empty(), "not before its next attempt");
+    rig.store.message_delivered(id, &channel, rig.clock.wall()).await.unwrap();
     rig.store.reset_derived().await.unwrap();
     rig.store.save_evaluation(&rows).await.unwrap();
     let all = rig.store.outbox().await.unwrap();

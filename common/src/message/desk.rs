@@ -16,6 +16,12 @@ catalogue! { DeskText:
     LeadFlapping { ja: "復旧した異常がすぐに再発しました。以後は、しばらく続けて正常になるまで通知しません。", en: "Something that had recovered came back soon. Nothing more is sent until it has been gone for a while." }
     LeadUnacknowledged { ja: "重大な異常が、決められた時間内に受け付けられていません。", en: "Nobody has acknowledged this within the time that was set." }
     LeadClosed { ja: "担当者がインシデントを終了しました。", en: "A person closed the incident." }
+    GroupSubject { ja: "【点検】[{counts}] {hospital} {devices}", en: "[Tenken] [{counts}] {hospital} {devices}" }
+    GroupCount { ja: "{kind} {n}件", en: "{n} {kind}" }
+    GroupLead { ja: "同じ病院の {n} 件の通知を、まとめてお知らせします。", en: "{n} notices of one hospital, together." }
+    GroupPart { ja: "({n}) [{mark}] {label}  {subject}\n    所見: {finding}\n    初回検知: {first_seen}  インシデント番号: {incident}", en: "({n}) [{mark}] {label}  {subject}\n    Finding: {finding}\n    First seen: {first_seen}  Incident: {incident}" }
+    GroupAction { ja: "\n    推奨する対応: {action}", en: "\n    Suggested action: {action}" }
+    GroupIncident { ja: "インシデント番号", en: "INCIDENT" }
     // Decisions, with their reasons.
     Decisions { ja: "通知の判断", en: "What was decided about notices" }
     DecisionSent { ja: "通知する", en: "tell" }
@@ -28,6 +34,7 @@ catalogue! { DeskText:
     WhyRecovered { ja: "復旧した", en: "it recovered" }
     WhyClosed { ja: "担当者が終了した", en: "a person closed it" }
     WhyHeld { ja: "計画停止中（{until} まで）。続いていれば終了後に通知する", en: "a planned stop goes on (until {until}); told after it if it is still there" }
+    WhySilenced { ja: "通知の停止 {silence} が有効（{until} まで）。続いていれば終了後に通知する", en: "silenced by {silence} (until {until}); told after it if it is still there" }
     WhyUntold { ja: "誰にも通知しないうちに終わった", en: "it was over before anybody was told" }
     RouteDelivered { ja: "送信済み {at}", en: "delivered {at}" }
     RouteWaiting { ja: "送信待ち（試行 {attempts} 回、次回 {next}）{error}", en: "waiting ({attempts} attempts, next {next}) {error}" }
@@ -43,6 +50,22 @@ catalogue! { DeskText:
     DoubtFork { ja: "同じ識別情報から、食い違う二つの送信の流れが届きました（装置が複製されたか、古い状態に戻された疑い）", en: "two streams of messages that contradict each other came with this identity (the machine may have been cloned or rolled back)" }
     DoubtHole { ja: "途中の送信が欠けたままの送信が続き、再送を求めても届きません", en: "messages come whose predecessors never do, however often they are asked for" }
     DoubtClone { ja: "装置の切り替え後も、以前の識別情報を使う別の機器から送信が届いています", en: "after the device went on, somebody else still sends with its former identity, or two machines take turns" }
+    PatternOld { ja: "定義ファイルが {age}前（{day} 作成）のままです", en: "its definitions are {age} old (made on {day})" }
+    PatternOff { ja: "保護機能が停止しています", en: "it is switched off" }
+    // Silences.
+    SilenceAdded { ja: "{silence} を登録しました（{until} JST まで）。次の評価から、該当する異常を通知しません。いま該当する未復旧のインシデント: {n} 件。検知と契約上の時計は止まりません。", en: "{silence} is entered (until {until} JST). From the next evaluation on nobody is told of what it is for. Open incidents that it is for now: {n}. Detection and the contract's clocks go on." }
+    SilenceEnded { ja: "{silence} を終了しました。続いている異常は、次の評価で通知されます。", en: "{silence} is ended. What is still there is told at the next evaluation." }
+    SilencesNone { ja: "通知の停止はありません。", en: "No silences." }
+    SilenceInForce { ja: "有効", en: "in force" }
+    SilenceToCome { ja: "予定", en: "to come" }
+    SilenceOver { ja: "終了", en: "ended" }
+    SilenceKeeps { ja: "該当する未復旧のインシデント: {incidents}", en: "open incidents that it is for: {incidents}" }
+    SilenceHospital { ja: "病院 {value}", en: "hospital {value}" }
+    SilenceDevice { ja: "装置 {value}", en: "device {value}" }
+    SilenceRule { ja: "検知規則 {value}", en: "rule {value}" }
+    SilenceSubject { ja: "対象 {value}", en: "subject {value}" }
+    SilenceIncident { ja: "{value}", en: "{value}" }
+    SilenceSeverity { ja: "{value}まで（より重いものは通知）", en: "up to {value} (what is worse is told)" }
     // The triage bundle.
     Triage { ja: "一次切り分け資料", en: "Triage bundle" }
     TriageFor { ja: "{incident}  {hospital} {device}", en: "{incident}  {hospital} {device}" }

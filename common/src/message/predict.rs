@@ -47,6 +47,8 @@ catalogue! { PredictText:
     PlanSubject { ja: "対象", en: "what" }
     PlanRule { ja: "ルール", en: "rule" }
     PlanReached { ja: "到達済み", en: "reached" }
+    PlanAtRisk { ja: "故障のおそれ", en: "may fail" }
+    PlanSince { ja: "{day} から", en: "since {day}" }
     PlanNotYet { ja: "当面なし: {why}", en: "not yet: {why}" }
     PlanUnknown { ja: "不明: {why}", en: "unknown: {why}" }
     PlanNotHeard { ja: "機器から通信がありません", en: "nothing is heard from the device" }

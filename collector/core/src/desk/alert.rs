@@ -1,9 +1,9 @@
 //! Whether people are told of an incident, and why or why not: each news of it goes through dedupe,
-//! flap damping, the hospital's planned stops and the wait for an acknowledgement.
+//! flap damping, the hospital's planned stops, silences and the wait for an acknowledgement.
 //!
 //! Holds: what was decided stands in the incident, so that deciding again (after a crash, on a second
-//! worker) decides nothing new. Of what began and ended within a planned stop nothing is sent; what
-//! outlasts it is told at its end. Each decision has its reason.
+//! worker) decides nothing new. Of what began and ended within a planned stop or a silence nothing is
+//! sent; what outlasts it is told at its end. Each decision has its reason.
 //!
 //! Does not: know outlets; which of them want a notice is [`super::route`]'s.
 
@@ -12,6 +12,7 @@ use super::{
     incident::{Incident, Phase, Step},
     notice::{Notice, NotifyReason, Severity},
     rule::{AckHours, RuleSet, Unacknowledged},
+    silence::{Silence, SilenceId},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -41,6 +42,8 @@ pub enum Outcome {
     Sent,
     /// A planned stop goes on.
     Held { until: Timestamp },
+    /// Somebody said that nobody is to be told for now.
+    Silenced { silence: SilenceId, until: Timestamp },
     /// It was over before anybody was told.
     Untold,
 }
@@ -49,7 +52,7 @@ impl Outcome {
     pub fn message(self) -> DeskText {
         match self {
             Self::Sent => DeskText::DecisionSent,
-            Self::Held { .. } => DeskText::DecisionHeld,
+            Self::Held { .. } | Self::Silenced { .. } => DeskText::DecisionHeld,
             Self::Untold => DeskText::DecisionUntold,
         }
     }
@@ -66,6 +69,10 @@ impl Decision {
         match self.outcome {
             Outcome::Sent => self.news.why().text(language).to_owned(),
             Outcome::Held { until } => DeskText::WhyHeld.fill_all(language, &[("until", jst_minute(until))]),
+            Outcome::Silenced { silence, until } => {
+                let (silence, until) = (silence.to_string(), jst_minute(until));
+                DeskText::WhySilenced.fill_all(language, &[("silence", silence), ("until", until)])
+            }
             Outcome::Untold => DeskText::WhyUntold.text(language).to_owned(),
         }
     }
@@ -74,19 +81,21 @@ impl Decision {
 /// Decides about an incident as it is now, and notes that in it; the notice where one is sent.
 pub fn decide(
     incident: &mut Incident,
-    rules: &RuleSet,
+    (rules, silences): (&RuleSet, &[Silence]),
     care: Option<&Care>,
     as_of: Timestamp,
 ) -> Option<Notice> {
     let news = news(incident, rules, care, as_of)?;
     let told = incident.told();
     let window = care.and_then(|care| care.window(as_of));
-    let outcome = match (news, window) {
+    let silence = silences.iter().filter(|s| s.covers(incident, as_of)).max_by_key(|s| (s.span.to, s.id));
+    let outcome = match (news.is_end(), window, silence) {
         // Nobody waits for the end of what nobody was told of.
-        (end, _) if end.is_end() && told.is_none() => Outcome::Untold,
+        (true, _, _) if told.is_none() => Outcome::Untold,
         // An end is told at once: who heard of the beginning waits for it.
-        (end, Some(window)) if !end.is_end() => Outcome::Held { until: window.to },
-        (_, _) => Outcome::Sent,
+        (true, _, _) | (false, None, None) => Outcome::Sent,
+        (false, Some(window), _) => Outcome::Held { until: window.to },
+        (false, None, Some(silence)) => Outcome::Silenced { silence: silence.id, until: silence.span.to },
     };
     let (severity, first_seen) = (incident.severity, incident.first_seen);
     let hours = care.map(|care| care.hours(as_of));

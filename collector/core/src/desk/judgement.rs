@@ -5,9 +5,10 @@
 
 use super::{
     cause::Outage,
+    damage::PartSeen,
     finding::Verdict,
     notice::Severity,
-    rule::{AnomalyIs, CheckIs, ClockSkew, Limit, Rule, Threshold, When},
+    rule::{AnomalyIs, ClockSkew, Limit, Rule, Threshold, When},
     text::Values,
 };
 use crate::{
@@ -67,8 +68,8 @@ pub struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Forecasts that were made go to `forecasts`.
-    pub fn judge(&self, forecasts: &mut Vec<ForecastResult>) -> Vec<Judgement> {
+    /// Forecasts that were made go to `forecasts`, parts that were looked at to `parts`.
+    pub fn judge(&self, forecasts: &mut Vec<ForecastResult>, parts: &mut Vec<PartSeen>) -> Vec<Judgement> {
         let heard = self.state.liveness.is_heard();
         let due = heard && self.device.forecasts_due;
         match &self.rule.when {
@@ -84,30 +85,40 @@ impl Bench<'_> {
                 })
                 .collect(),
             When::Wear(when) if due => {
-                let parts = self.device.wear.iter().filter(|part| part.counter.probe == when.probe);
-                parts
-                    .filter_map(|part| {
-                        let (result, judgement) = self.wear(when, part)?;
-                        forecasts.push(result);
-                        Some(judgement)
-                    })
-                    .collect()
+                let worn = self.device.facts.iter().filter(|said| *said.fact.probe() == when.probe);
+                worn.filter_map(|part| {
+                    let (result, judgement) = self.wear(when, part)?;
+                    forecasts.push(result);
+                    Some(judgement)
+                })
+                .collect()
             }
+            When::PatternFile(when) if heard => self.pattern_files(when),
+            When::Patches(when) if heard => self.patches(when),
             When::Threshold(when) if heard => self
                 .series(&when.probe, &when.quantity)
                 .filter_map(|series| self.threshold(when, series))
                 .collect(),
             When::Check(when) if heard => {
                 let checks = self.device.checks.iter().filter(|c| c.probe == when.probe);
-                checks.map(|check| self.check(when, check)).collect()
+                let states = (&when.states, &when.critical_states);
+                checks.map(|check| self.check(check, check.subject.clone(), states)).collect()
+            }
+            When::OtherCheck(when) if heard => {
+                let checks = self.device.checks.iter().filter(|c| !when.except.contains(&c.probe));
+                let states = (&when.states, &when.critical_states);
+                checks.map(|check| self.check(check, other_subject(check), states)).collect()
             }
             When::ClockSkew(when) if heard => self.clock(when).into_iter().collect(),
             When::Anomaly(when) if heard => self.episodes(when),
-            When::FailureRisk(when) if due => self.damage(when),
+            When::FailureRisk(when) if due => self.damage(when, parts),
             When::Forecast(_)
             | When::Wear(_)
             | When::Threshold(_)
             | When::Check(_)
+            | When::OtherCheck(_)
+            | When::PatternFile(_)
+            | When::Patches(_)
             | When::ClockSkew(_)
             | When::Anomaly(_)
             | When::FailureRisk(_) => Vec::new(),
@@ -136,7 +147,7 @@ impl Bench<'_> {
         Judgement::unknown(subject.clone(), self.rule.severity)
     }
 
-    fn is_old(&self, at: Timestamp) -> bool {
+    pub(super) fn is_old(&self, at: Timestamp) -> bool {
         self.as_of.saturating_since(at) > self.rule.age_max.0
     }
 
@@ -178,19 +189,24 @@ impl Bench<'_> {
         Some(j)
     }
 
-    fn check(&self, when: &CheckIs, check: &CheckInput) -> Judgement {
-        let mut j = self.blank(&check.subject);
+    fn check(
+        &self,
+        check: &CheckInput,
+        subject: Name,
+        (states, critical): (&BTreeSet<CheckState>, &BTreeSet<CheckState>),
+    ) -> Judgement {
+        let mut j = self.blank(&subject);
         if self.is_old(check.at) {
             return j;
         }
-        j.verdict = if when.states.contains(&check.state) {
+        j.verdict = if states.contains(&check.state) {
             Verdict::True { seen: check.at }
         } else if check.state == CheckState::Unknown {
             Verdict::Unknown
         } else {
             Verdict::False
         };
-        if when.critical_states.contains(&check.state) {
+        if critical.contains(&check.state) {
             j.severity = Severity::Critical;
         }
         j.values.same("probe", &check.probe);
@@ -309,6 +325,11 @@ impl Bench<'_> {
             j
         })
     }
+}
+
+/// Of checks of which one rule tells, two may be about the same subject.
+fn other_subject(check: &CheckInput) -> Name {
+    Name::of_outside(&format!("{}:{}", check.probe, check.subject))
 }
 
 /// The subject of what concerns a whole hospital.

@@ -15,5 +15,7 @@ pub mod route;
 pub mod rule;
 pub mod rule_case;
 pub mod scorecard;
+pub mod silence;
 pub mod text;
 pub mod triage;
+pub mod upkeep;

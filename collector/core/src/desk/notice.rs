@@ -12,6 +12,19 @@ use tenken_common::{
     time::Timestamp,
 };
 
+/// Notices in one message: what people still read.
+pub const GROUP_MAX: usize = 100;
+
+/// The identity of a message with these notices; of one it is the notice's own.
+pub fn group_id(notices: impl IntoIterator<Item = Hash>) -> Hash {
+    let ids: Vec<Hash> = notices.into_iter().collect();
+    if let [only] = ids.as_slice() {
+        return *only;
+    }
+    let parts: Vec<&[u8]> = ids.iter().map(|id| id.0.as_slice()).collect();
+    Hash::of(&[b"message v1 ".as_slice(), &parts.concat()].concat())
+}
+
 /// The contract's object; its identity derives from device, rule, subject and first detection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct IncidentId(pub u64);

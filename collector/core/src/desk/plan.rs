@@ -1,10 +1,15 @@
 //! The maintenance plan: parts, disks and certificates of each hospital by the date on which they
-//! reach their limit.
+//! reach their limit, and parts that took damage as those do that fail soon, for which nobody can name a day.
 //!
 //! Holds: every forecast is a line, also the one without a date, with its reason; what is not known
 //! (nothing heard, too short a history, a part whose rated life nobody told) is told as unknown and
 //! never as good. The lines come in a fixed order: by hospital, the nearest date first.
 
+use super::{
+    cause,
+    incident::Incident,
+    rule::{RuleSet, When},
+};
 use crate::{
     evaluation::ForecastResult,
     predict::forecast::{Outcome, Refusal},
@@ -29,6 +34,15 @@ pub struct PlanDevice {
     pub calendar: Arc<ServiceCalendar>,
     /// Parts and their quantities whose rated life nobody told.
     pub unrated: Vec<(Name, Name)>,
+    /// Of its open incidents those that [`at_risk`] keeps.
+    pub at_risk: Vec<Incident>,
+}
+
+/// Whether an incident is about a part that may fail soon: found by a rule of kind `failure_risk`, or by one
+/// that tells of the same.
+pub fn at_risk(rules: &RuleSet, incident: &Incident) -> bool {
+    let risks = rules.rules.iter().filter(|rule| matches!(rule.when, When::FailureRisk(_)));
+    incident.is_open() && risks.flat_map(|rule| cause::kin(&rules.rules, rule)).any(|id| *id == incident.rule)
 }
 
 /// One line.
@@ -52,6 +66,10 @@ pub struct PlanLine {
 pub enum Prospect {
     /// The limit is reached.
     Reached,
+    /// It may fail any day.
+    AtRisk {
+        since: Timestamp,
+    },
     Due {
         at: Timestamp,
         low: Timestamp,
@@ -108,9 +126,10 @@ impl Prospect {
     fn order(&self) -> (u8, Timestamp) {
         match self {
             Self::Reached => (0, Timestamp::MIN),
-            Self::Due { at, .. } => (1, *at),
-            Self::Unknown { .. } => (2, Timestamp::MIN),
-            Self::NotYet { .. } => (3, Timestamp::MIN),
+            Self::AtRisk { since } => (1, *since),
+            Self::Due { at, .. } => (2, *at),
+            Self::Unknown { .. } => (3, Timestamp::MIN),
+            Self::NotYet { .. } => (4, Timestamp::MIN),
         }
     }
 }
@@ -139,7 +158,14 @@ pub fn plan(forecasts: &[ForecastResult], devices: &[PlanDevice], as_of: Timesta
             continue;
         }
         let forecasts = of_device.remove(&device.device).unwrap_or_default();
-        if forecasts.is_empty() && device.unrated.is_empty() {
+        for incident in &device.at_risk {
+            lines.push(PlanLine {
+                rule: Some(incident.rule.clone()),
+                subject: Some(incident.subject.clone()),
+                ..blank(Prospect::AtRisk { since: incident.first_seen })
+            });
+        }
+        if forecasts.is_empty() && device.unrated.is_empty() && device.at_risk.is_empty() {
             lines.push(blank(Prospect::Unknown { why: WhyUnknown::NothingForecast }));
         }
         for f in forecasts {
@@ -170,7 +196,15 @@ pub fn plan(forecasts: &[ForecastResult], devices: &[PlanDevice], as_of: Timesta
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{predict::forecast::Crossing, sla::calendar::Day};
+    use crate::{
+        desk::{
+            finding::Finding,
+            incident::Phase,
+            notice::{Bilingual, Severity},
+        },
+        predict::forecast::Crossing,
+        sla::calendar::Day,
+    };
 
     fn name(text: &str) -> Name {
         Name::new(text).unwrap()
@@ -188,6 +222,7 @@ mod tests {
             is_heard,
             calendar: Arc::default(),
             unrated: vec![],
+            at_risk: vec![],
         }
     }
 
@@ -207,13 +242,39 @@ mod tests {
         Outcome::Crossing(Crossing { at: day(date), low: day(date), high: day(date), per_day: -1.0 })
     }
 
+    fn failing() -> Incident {
+        let both = Bilingual { ja: "異常".into(), en: "bad".into() };
+        let finding = Finding {
+            rule: name("disk-failing"),
+            device: DeviceId([4; 16]),
+            subject: name("sda"),
+            severity: Severity::Warning,
+            since: day("2026-09-10"),
+            last: day("2026-09-10"),
+            affected: BTreeMap::new(),
+            numbers: BTreeMap::new(),
+            finding: both.clone(),
+            action: both,
+        };
+        Incident::open(&finding, HospitalId(name("a")), name("ct-4"), day("2026-09-10"))
+    }
+
+    #[test]
+    fn a_part_is_at_risk_by_whichever_rule_tells_of_its_damage() {
+        let rules = RuleSet::parse(include_str!("../../../../packaging/rules/default.toml")).unwrap();
+        let of = |rule: &str| at_risk(&rules, &Incident { rule: name(rule), ..failing() });
+        assert!(of("disk-failing") && of("disk-health") && !of("ssd-wear"));
+        let gone = Incident { phase: Phase::Recovered, ..failing() };
+        assert!(!at_risk(&rules, &gone));
+    }
+
     #[test]
     fn the_nearest_comes_first_and_what_is_unknown_is_told() {
         let devices = [
             PlanDevice { unrated: vec![(name("tube"), name("exposures"))], ..device(1, "b", true) },
             device(2, "b", false),
             device(3, "b", true),
-            device(4, "a", true),
+            PlanDevice { at_risk: vec![failing()], ..device(4, "a", true) },
         ];
         let forecasts = [
             forecast(1, "/far", on("2026-12-01")),
@@ -232,6 +293,7 @@ mod tests {
         assert_eq!(
             told,
             [
+                ("a", "ct-4", Some("sda")),
                 ("a", "ct-4", Some("/x")),
                 ("b", "ct-1", Some("/full")),
                 ("b", "ct-1", Some("/near")),
@@ -244,9 +306,9 @@ mod tests {
             ]
         );
         // Friday and, after five closed days, Thursday.
-        assert!(matches!(lines[2].prospect, Prospect::Due { working_days: 2, .. }), "{:?}", lines[2]);
-        assert_eq!(lines[6].prospect, Prospect::Unknown { why: WhyUnknown::NotHeard });
-        assert_eq!(lines[7].prospect, Prospect::Unknown { why: WhyUnknown::NothingForecast });
+        assert!(matches!(lines[3].prospect, Prospect::Due { working_days: 2, .. }), "{:?}", lines[3]);
+        assert_eq!(lines[7].prospect, Prospect::Unknown { why: WhyUnknown::NotHeard });
+        assert_eq!(lines[8].prospect, Prospect::Unknown { why: WhyUnknown::NothingForecast });
         for why in [WhyUnknown::NotHeard, WhyUnknown::NoRatedLife, WhyUnknown::Refused(Refusal::Unsteady)] {
             assert!(!why.text(Language::Ja).is_empty());
         }

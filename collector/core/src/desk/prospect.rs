@@ -15,7 +15,7 @@ use super::{
     rule::{Forecast, Wear},
 };
 use crate::{
-    evaluation::{ForecastResult, WearInput},
+    evaluation::{FactInput, ForecastResult},
     predict::{
         forecast::{Crossing, Direction, Outcome, Question, Refusal, ahead::ahead, forecast},
         series::{Point, Series, ordered},
@@ -23,7 +23,12 @@ use crate::{
     sla::calendar::WorkingClock,
 };
 use std::time::Duration;
-use tenken_common::{fact::WearDirection, id::Name, time::Timestamp, unit::Unit};
+use tenken_common::{
+    fact::{Fact, WearDirection},
+    id::Name,
+    time::Timestamp,
+    unit::Unit,
+};
 
 /// Crossings beyond this are of no interest.
 const HORIZON: Duration = Duration::from_hours(365 * 24);
@@ -106,8 +111,8 @@ impl Bench<'_> {
     }
 
     /// Nothing where nobody told how long it lasts, or its line of numbers is not there.
-    pub(super) fn wear(&self, when: &Wear, part: &WearInput) -> Option<(ForecastResult, Judgement)> {
-        let counter = &part.counter;
+    pub(super) fn wear(&self, when: &Wear, part: &FactInput) -> Option<(ForecastResult, Judgement)> {
+        let Fact::WearCounter(counter) = &part.fact else { return None };
         let (limit, direction) = match counter.direction {
             WearDirection::Up => (counter.rated_life?, Direction::Up),
             WearDirection::Down => (0.0, Direction::Down),

@@ -21,7 +21,10 @@ use tenken_common::{
     id::Name,
 };
 
-pub use when::{AnomalyIs, CheckIs, ClockSkew, FailureRisk, Forecast, Limit, Share, Threshold, Wear, When};
+pub use when::{
+    AnomalyIs, CheckIs, ClockSkew, FailureRisk, Forecast, Limit, OtherCheck, PatchesOverdue, PatternFileOld,
+    Share, Threshold, Wear, When,
+};
 
 /// All rules of a collector.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -106,7 +109,17 @@ fn critical() -> Severity {
 impl RuleSet {
     /// All problems of a rules file at once, with their key paths.
     pub fn parse(text: &str) -> Result<Self, Problems> {
-        parse(text)
+        let mut rules: Self = parse(text)?;
+        let named = |rule: &Rule| {
+            if let When::Check(check) = &rule.when { Some(check.probe.clone()) } else { None }
+        };
+        let named: Vec<Name> = rules.rules.iter().filter_map(named).collect();
+        for rule in &mut rules.rules {
+            if let When::OtherCheck(other) = &mut rule.when {
+                other.except.extend(named.iter().cloned());
+            }
+        }
+        Ok(rules)
     }
 
     /// The histories that [`crate::evaluation::evaluate`] wants to see of a device whose forecasts are
@@ -123,6 +136,12 @@ impl RuleSet {
     /// The numbers of which it wants to see the newest of every device: probe and quantity.
     pub fn numbers(&self) -> BTreeSet<(Name, Name)> {
         self.rules.iter().flat_map(Rule::numbers).collect()
+    }
+
+    /// Whether it wants to see what devices last said of themselves.
+    pub fn wants_facts(&self) -> bool {
+        let wants = |when: &When| matches!(when, When::Wear(_) | When::PatternFile(_) | When::Patches(_));
+        self.rules.iter().any(|rule| wants(&rule.when))
     }
 
     /// What detectors are to be fed with, each once.
@@ -172,6 +191,9 @@ impl Rule {
             }
             When::Threshold(_)
             | When::Check(_)
+            | When::OtherCheck(_)
+            | When::PatternFile(_)
+            | When::Patches(_)
             | When::ClockSkew(_)
             | When::SilentDevice(_)
             | When::SilentHospital(_)
@@ -190,6 +212,9 @@ impl Rule {
             When::Wear(_)
             | When::FailureRisk(_)
             | When::Check(_)
+            | When::OtherCheck(_)
+            | When::PatternFile(_)
+            | When::Patches(_)
             | When::ClockSkew(_)
             | When::SilentDevice(_)
             | When::SilentHospital(_)

@@ -6,9 +6,13 @@
 //!
 //! Does not: test how incidents go on, or whom a notice reaches.
 
+mod said;
+
+pub use said::{ShownPatches, ShownPatternFile};
+
 use super::{care::Cares, finding::Finding, notice::Severity, rule::RuleSet};
 use crate::{
-    evaluation::{CheckInput, ClockReading, DeviceInput, EvaluationInput, Identity, WearInput, evaluate},
+    evaluation::{CheckInput, ClockReading, DeviceInput, EvaluationInput, FactInput, Identity, evaluate},
     intake::{
         device_state::{Stretch, Uptime},
         ledger::QuarantineReason,
@@ -24,7 +28,7 @@ use tenken_common::{
     batch::Batch,
     category::Category,
     config::{Check, HumanDuration, Problems, parse},
-    fact::{WearCounter, WearDirection},
+    fact::{Fact, WearCounter, WearDirection},
     id::{BootId, DeviceId, Epoch, Hash, HospitalId, Name, RecId, Seq},
     observation::{Body, CheckState, Class, Observation, Record, Sample},
     time::{ClockQuality, Moment, Monotonic, Timestamp},
@@ -56,6 +60,10 @@ pub struct RuleCase {
     pub part: Vec<ShownPart>,
     #[serde(default)]
     pub check: Vec<ShownCheck>,
+    #[serde(default)]
+    pub pattern_file: Vec<ShownPatternFile>,
+    #[serde(default)]
+    pub patches: Vec<ShownPatches>,
     /// By how much its clock is off.
     #[serde(default)]
     pub clock_off: HumanDuration,
@@ -212,6 +220,7 @@ impl RuleCase {
             cares: &Cares::new(),
             conditions: &[],
             incidents: &[],
+            silences: &[],
             actions: &[],
             predictions: &[],
         });
@@ -242,13 +251,19 @@ impl RuleCase {
             series: Vec::new(),
             checks: Vec::new(),
             anomalies: Vec::new(),
-            wear: Vec::new(),
+            facts: Vec::new(),
             clock: None,
             identity: Identity::default(),
             ..shown.clone()
         });
         let companions: Vec<DeviceInput> = companions.collect();
         [shown].into_iter().chain(companions).collect()
+    }
+
+    fn facts(&self) -> Vec<FactInput> {
+        let parts = self.part.iter().filter_map(|part| part.shown(self));
+        let pattern_files = self.pattern_file.iter().map(ShownPatternFile::shown);
+        parts.chain(pattern_files).chain(self.patches.iter().map(ShownPatches::shown)).collect()
     }
 
     fn device(&self, rules: &RuleSet) -> DeviceInput {
@@ -272,7 +287,7 @@ impl RuleCase {
             clock: Some(ClockReading { offset_s: self.clock_off.0.as_secs_f64(), uncertainty_s: 0.0 }),
             forecasts_due: true,
             checks: self.check.iter().map(check).collect(),
-            wear: self.part.iter().filter_map(|part| part.shown(self)).collect(),
+            facts: self.facts(),
             calendar: Arc::default(),
             series,
             anomalies,
@@ -355,7 +370,7 @@ impl ShownSeries {
 }
 
 impl ShownPart {
-    fn shown(&self, case: &RuleCase) -> Option<WearInput> {
+    fn shown(&self, case: &RuleCase) -> Option<FactInput> {
         let own = |s: &&ShownSeries| {
             (&s.probe, &s.subject, &s.quantity) == (&self.probe, &self.subject, &self.quantity)
         };
@@ -363,7 +378,8 @@ impl ShownPart {
         let value = Quantity { name: self.quantity.clone(), unit: series.unit, value: series.to };
         let (probe, rated_life, direction) = (self.probe.clone(), self.rated_life, self.direction);
         let counter = WearCounter { probe, value, rated_life, direction };
-        Some(WearInput { subject: self.subject.clone(), counter })
+        let subject = self.subject.clone();
+        Some(FactInput { subject, at: AS_OF, fact: Fact::WearCounter(counter) })
     }
 }
 

@@ -88,7 +88,10 @@ pub fn judged(when: &When) -> Option<(String, String)> {
             let (probe, quantity) = c.probe.as_str().split_once('.').unwrap_or((c.probe.as_str(), ""));
             Some((probe.to_owned(), quantity.to_owned()))
         }
-        When::ClockSkew(_)
+        When::OtherCheck(_)
+        | When::PatternFile(_)
+        | When::Patches(_)
+        | When::ClockSkew(_)
         | When::SilentDevice(_)
         | When::SilentHospital(_)
         | When::IdentityDoubt(_)
@@ -345,7 +348,7 @@ impl Page<'_> {
             let outcome = d.outcome.message().text(self.language);
             let outcome = match d.outcome {
                 Outcome::Sent => Cell::plain(outcome),
-                Outcome::Held { .. } | Outcome::Untold => Cell::open(outcome),
+                Outcome::Held { .. } | Outcome::Silenced { .. } | Outcome::Untold => Cell::open(outcome),
             };
             vec![Cell::plain(jst_minute(d.at)), outcome, Cell::plain(d.why(self.language))]
         });

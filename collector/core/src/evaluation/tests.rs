@@ -37,6 +37,7 @@ fn rules() -> RuleSet {
 struct Desk {
     rules: RuleSet,
     cares: Cares,
+    silences: Vec<Silence>,
     uptime: Uptime,
     conditions: Vec<Condition>,
     incidents: BTreeMap<u64, Incident>,
@@ -50,6 +51,7 @@ impl Desk {
             // Nobody acknowledges anything here; see `told`.
             rules: RuleSet { unacknowledged: None, ..rules() },
             cares: Cares::new(),
+            silences: vec![],
             uptime: Uptime::new([Stretch { from: at(-60 * 24 * 40), to: at(1_000_000) }]),
             conditions: vec![],
             incidents: BTreeMap::new(),
@@ -71,6 +73,7 @@ impl Desk {
             conditions: &self.conditions,
             incidents: &open,
             cares: &self.cares,
+            silences: &self.silences,
             actions,
             predictions: &pending,
         });
@@ -108,7 +111,7 @@ fn device(id: u8, minute: i64) -> DeviceInput {
         series: vec![],
         checks: vec![],
         anomalies: vec![],
-        wear: vec![],
+        facts: vec![],
         calendar: std::sync::Arc::default(),
     }
 }

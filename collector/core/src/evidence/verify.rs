@@ -252,7 +252,7 @@ impl Verifier {
                 }
             }
             Some(Err(_)) => self.fault_at(at, FaultKind::Unreadable),
-            None if kind == EntryKind::IncidentAction => {}
+            None if matches!(kind, EntryKind::IncidentAction | EntryKind::Silence) => {}
             None => self.fault_at(at, FaultKind::Withheld),
         }
     }
@@ -375,7 +375,8 @@ impl Verifier {
                     });
                 }
             }
-            Entry::CertificateIssued { .. } | Entry::FactsChanged { .. } => {}
+            // Who was told of an incident changes no figure.
+            Entry::CertificateIssued { .. } | Entry::FactsChanged { .. } | Entry::Silence(_) => {}
             Entry::Fork { device, .. } | Entry::Quarantined { device, .. } => {
                 self.doubtful = true;
                 self.detector.leave_out(*device);

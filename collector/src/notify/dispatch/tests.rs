@@ -20,21 +20,21 @@ enum State {
 }
 
 #[derive(Default)]
-struct Memory(Mutex<BTreeMap<RowKey, (Notice, State)>>);
+struct Memory(Mutex<BTreeMap<DueKey, (Notice, State)>>);
 
 impl Memory {
-    fn add(&self, outlet: &str, notice: &Notice) -> RowKey {
-        let key = RowKey { notice: notice.id(), outlet: Name::new(outlet).unwrap() };
+    fn add(&self, outlet: &str, notice: &Notice) -> DueKey {
+        let key = DueKey { message: notice.id(), outlet: Name::new(outlet).unwrap() };
         let state = State::Waiting { next: Timestamp::EPOCH, failures: 0, error: String::new() };
         self.0.lock().unwrap().insert(key.clone(), (notice.clone(), state));
         key
     }
 
-    fn state(&self, key: &RowKey) -> State {
+    fn state(&self, key: &DueKey) -> State {
         self.0.lock().unwrap()[key].1.clone()
     }
 
-    fn set(&self, key: &RowKey, state: State) {
+    fn set(&self, key: &DueKey, state: State) {
         self.0.lock().unwrap().get_mut(key).unwrap().1 = state;
     }
 }
@@ -42,25 +42,26 @@ impl Memory {
 impl Outbox for Memory {
     type Error = std::convert::Infallible;
 
-    async fn due(&self, now: Timestamp, max: usize) -> Result<Vec<Due>, Self::Error> {
+    async fn due(&self, now: Timestamp, max: usize, busy: &BTreeSet<Name>) -> Result<Vec<Due>, Self::Error> {
         let rows = self.0.lock().unwrap();
         let due = rows.iter().filter_map(|(key, (notice, state))| match state {
-            State::Waiting { next, failures, .. } if *next <= now => {
-                Some(Due { outlet: key.outlet.clone(), notice: notice.clone(), failures: *failures })
+            State::Waiting { next, failures, .. } if *next <= now && !busy.contains(&key.outlet) => {
+                let (id, outlet) = (key.message, key.outlet.clone());
+                Some(Due { id, outlet, notices: vec![notice.clone()], failures: *failures })
             }
             State::Waiting { .. } | State::Delivered | State::GivenUp { .. } => None,
         });
         Ok(due.take(max).collect())
     }
 
-    async fn delivered(&self, row: &RowKey, _at: Timestamp) -> Result<(), Self::Error> {
+    async fn delivered(&self, row: &DueKey, _at: Timestamp) -> Result<(), Self::Error> {
         self.set(row, State::Delivered);
         Ok(())
     }
 
     async fn failed(
         &self,
-        row: &RowKey,
+        row: &DueKey,
         _at: Timestamp,
         next: Option<Timestamp>,
         error: &str,

@@ -55,7 +55,7 @@ fn outlet(port: u16, encryption: &str) -> EmailOutlet {
 
 fn deliver(outlet: &EmailOutlet) -> impl Future<Output = Result<(), DeliveryError>> {
     let notice = example::notice();
-    async move { outlet.deliver(&notice, None).await }
+    async move { outlet.deliver(notice.id(), std::slice::from_ref(&notice), None).await }
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! What was entered about contracts and what the hospitals agreed to, read from the stream itself:
-//! both are few.
+//! What people entered about contracts, what the hospitals agreed to, and silences, read from the stream
+//! itself: all are few.
 
 use super::{Store, Tx, convert::Columns, read::stored_row};
 use crate::store::{
@@ -8,6 +8,7 @@ use crate::store::{
 };
 use sqlx::{SqliteExecutor, query};
 use tenken_collector_core::{
+    desk::silence::{self, Silence},
     sla::contract::Contract,
     stream::{Entry, EntryKind, Stored},
 };
@@ -26,6 +27,18 @@ impl Store {
     /// Every record about a contract, in the order in which they were entered.
     pub async fn sla_records(&self) -> Result<Vec<SlaRecordRow>, StoreError> {
         sla_records(self.reader()).await
+    }
+
+    /// Every silence as it was entered last, by when it begins.
+    pub async fn silences(&self) -> Result<Vec<Silence>, StoreError> {
+        let mut found = Vec::new();
+        for stored in of_kind(self.reader(), EntryKind::Silence).await? {
+            if let Entry::Silence(entered) = stored.entry {
+                silence::enter(&mut found, *entered);
+            }
+        }
+        found.sort_by_key(|one| (one.span.from, one.id));
+        Ok(found)
     }
 }
 

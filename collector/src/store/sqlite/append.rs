@@ -226,7 +226,8 @@ impl Tx<'_> {
             | Entry::Started { .. }
             | Entry::IncidentAction(_)
             | Entry::Rules { .. }
-            | Entry::SlaRecord { .. } => Ok(()),
+            | Entry::SlaRecord { .. }
+            | Entry::Silence(_) => Ok(()),
             Entry::MonthSealed(sealed) => self.apply_sealed(position, sealed).await,
             Entry::Hospital(hospital) => self.apply_hospital(position, hospital).await,
             Entry::Contract { text } => {

@@ -16,6 +16,7 @@ mod evaluation;
 mod fact;
 mod heads;
 mod observed;
+mod outbox;
 mod read;
 mod rebuild;
 mod schema;

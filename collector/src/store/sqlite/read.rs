@@ -174,19 +174,18 @@ impl Store {
     }
 
     /// The first tick (a heartbeat) after a position, with everything up to it that steers the
-    /// evaluation: ticks, what people did to incidents, rules. Empty where there is no tick yet.
+    /// evaluation: ticks, what people did to incidents and silenced, rules. Empty where there is no tick yet.
     pub async fn tick_after(&self, position: u64) -> Result<Vec<Stored>, StoreError> {
-        let (tick, action, rules) =
-            (EntryKind::Heartbeat as i64, EntryKind::IncidentAction as i64, EntryKind::Rules as i64);
         let rows = query(
-            "SELECT * FROM stream WHERE position > ?1 AND kind IN (?2, ?3, ?4)
+            "SELECT * FROM stream WHERE position > ?1 AND kind IN (?2, ?3, ?4, ?5)
              AND position <= (SELECT min(position) FROM stream WHERE position > ?1 AND kind = ?2)
              ORDER BY position",
         )
         .bind(int(position))
-        .bind(tick)
-        .bind(action)
-        .bind(rules)
+        .bind(EntryKind::Heartbeat as i64)
+        .bind(EntryKind::IncidentAction as i64)
+        .bind(EntryKind::Rules as i64)
+        .bind(EntryKind::Silence as i64)
         .fetch_all(self.reader())
         .await?;
         rows.iter().map(stored_row).collect()

@@ -6,13 +6,14 @@
 use crate::store::StoreError;
 use sqlx::{Connection, SqlitePool, query, query_scalar, raw_sql};
 
-const SCRIPTS: [&str; 6] = [
+const SCRIPTS: [&str; 7] = [
     include_str!("0001_first.sql"),
     include_str!("0002_delivery.sql"),
     include_str!("0003_heads.sql"),
     include_str!("0004_facts.sql"),
     include_str!("0005_desk.sql"),
     include_str!("0006_watch.sql"),
+    include_str!("0007_group.sql"),
 ];
 
 pub(super) async fn migrate(writer: &SqlitePool) -> Result<(), StoreError> {

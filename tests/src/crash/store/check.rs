@@ -137,6 +137,7 @@ fn replay(stream: &[Stored], faults: &mut Vec<String>) -> BTreeMap<DeviceId, (De
             | Entry::CertificateIssued { .. }
             | Entry::Revoked { .. }
             | Entry::IncidentAction(_)
+            | Entry::Silence(_)
             | Entry::Rules { .. } => {}
             Entry::Fork { .. }
             | Entry::CollectorLost(_)

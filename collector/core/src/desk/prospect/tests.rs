@@ -73,7 +73,11 @@ fn part(points: Vec<Point>, rated_life: Option<f64>, direction: WearDirection) -
         series: vec![Series::new(key, Unit::Count, points)],
         checks: vec![],
         anomalies: vec![],
-        wear: vec![WearInput { subject, counter: WearCounter { probe, value, rated_life, direction } }],
+        facts: vec![FactInput {
+            subject,
+            at: Timestamp::EPOCH,
+            fact: Fact::WearCounter(WearCounter { probe, value, rated_life, direction }),
+        }],
         calendar: Arc::default(),
     }
 }
@@ -92,6 +96,7 @@ fn asked(device: &DeviceInput, as_of: Timestamp) -> (Evaluation, Vec<Incident>) 
             conditions: &last.conditions,
             incidents: &[],
             cares: &crate::desk::care::Cares::new(),
+            silences: &[],
             actions: &[],
             predictions: &[],
         });

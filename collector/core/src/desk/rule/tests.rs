@@ -25,6 +25,14 @@ fn the_default_rules_are_good() {
             "ssd-spare",
             "disk-failing",
             "certificate",
+            "disk-health",
+            "raid-degraded",
+            "read-only",
+            "neighbour-down",
+            "plugin",
+            "self-diagnosis",
+            "pattern-file-old",
+            "patches-overdue",
             "silent-hospital",
             "identity-doubt"
         ]

@@ -19,6 +19,9 @@ pub enum When {
     Wear(Wear),
     Threshold(Threshold),
     Check(CheckIs),
+    OtherCheck(OtherCheck),
+    PatternFile(PatternFileOld),
+    Patches(PatchesOverdue),
     ClockSkew(ClockSkew),
     SilentDevice(SilentDevice),
     Anomaly(AnomalyIs),
@@ -100,6 +103,40 @@ pub struct CheckIs {
     /// Make it critical.
     #[serde(default)]
     pub critical_states: BTreeSet<CheckState>,
+}
+
+/// A judgement of the device itself that no rule of kind `check` names, so that none goes unheard. Its
+/// subject is probe and subject.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OtherCheck {
+    /// Of which rules of other kinds tell better. What rules of kind `check` name is added to it.
+    #[serde(default)]
+    pub except: BTreeSet<Name>,
+    pub states: BTreeSet<CheckState>,
+    /// Make it critical.
+    #[serde(default)]
+    pub critical_states: BTreeSet<CheckState>,
+}
+
+/// An antivirus product's definitions are old, or it is switched off. Its subject is the product.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PatternFileOld {
+    pub older_than: HumanDuration,
+    /// Makes it critical, as being switched off does then.
+    #[serde(default)]
+    pub critical_older_than: Option<HumanDuration>,
+}
+
+/// A security patch is offered for long and not installed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PatchesOverdue {
+    pub pending_for: HumanDuration,
+    /// Makes it critical.
+    #[serde(default)]
+    pub critical_pending_for: Option<HumanDuration>,
 }
 
 /// The device's clock is off, by more than the measurement's uncertainty explains.
@@ -194,6 +231,9 @@ impl When {
             | Self::Wear(_)
             | Self::Threshold(_)
             | Self::Check(_)
+            | Self::OtherCheck(_)
+            | Self::PatternFile(_)
+            | Self::Patches(_)
             | Self::ClockSkew(_)
             | Self::SilentDevice(_)
             | Self::FailureRisk(_)
@@ -218,7 +258,9 @@ impl When {
                 "per_day",
             ],
             Self::Threshold(_) => &["value", "limit"],
-            Self::Check(_) => &["probe", "state"],
+            Self::Check(_) | Self::OtherCheck(_) => &["probe", "state"],
+            Self::PatternFile(_) => &["what", "version"],
+            Self::Patches(_) => &["count", "day", "age"],
             Self::ClockSkew(_) => &["offset", "limit"],
             Self::SilentDevice(_) => &["last_received", "silence", "interval"],
             Self::Anomaly(_) => &["series", "why", "score", "from", "others"],
@@ -269,11 +311,19 @@ impl When {
                     }
                 }
             }
-            Self::Check(c) if c.states.is_empty() => {
-                problems.push(format!("{key}.check.states"), "names no state, so it is never true");
+            Self::Check(c) => {
+                check_states(&format!("{key}.check"), (&c.states, &c.critical_states), problems)
             }
-            Self::Check(c) if !c.critical_states.is_subset(&c.states) => {
-                problems.push(format!("{key}.check.critical_states"), "names a state that states does not");
+            Self::OtherCheck(c) => {
+                check_states(&format!("{key}.other_check"), (&c.states, &c.critical_states), problems);
+            }
+            Self::PatternFile(p) if p.critical_older_than.is_some_and(|c| c <= p.older_than) => {
+                let key = format!("{key}.pattern_file.critical_older_than");
+                problems.push(key, "must be longer than older_than");
+            }
+            Self::Patches(p) if p.critical_pending_for.is_some_and(|c| c <= p.pending_for) => {
+                let key = format!("{key}.patches.critical_pending_for");
+                problems.push(key, "must be longer than pending_for");
             }
             Self::ClockSkew(c) if c.above.0.is_zero() => {
                 problems.push(format!("{key}.clock_skew.above"), "must be longer than nothing");
@@ -291,13 +341,26 @@ impl When {
             Self::SilentHospital(s) if s.devices_min < 2 => {
                 problems.push(format!("{key}.silent_hospital.devices_min"), "must be 2 or more");
             }
-            Self::Check(_)
+            Self::PatternFile(_)
+            | Self::Patches(_)
             | Self::ClockSkew(_)
             | Self::SilentDevice(_)
             | Self::SilentHospital(_)
             | Self::IdentityDoubt(_)
             | Self::Anomaly(_) => {}
         }
+    }
+}
+
+fn check_states(
+    key: &str,
+    (states, critical): (&BTreeSet<CheckState>, &BTreeSet<CheckState>),
+    problems: &mut Problems,
+) {
+    if states.is_empty() {
+        problems.push(format!("{key}.states"), "names no state, so it is never true");
+    } else if !critical.is_subset(states) {
+        problems.push(format!("{key}.critical_states"), "names a state that states does not");
     }
 }
 

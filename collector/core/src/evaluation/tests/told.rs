@@ -7,11 +7,13 @@ use crate::{
         care::Hours,
         notice::NotifyReason as N,
         route::{Only, Route, Unwanted},
+        silence::{Matcher, Silence},
     },
     sla::{
         contract::{Contract, EXAMPLE},
         exclusion::Exclusion,
         history::{History, Version},
+        span::Span,
     },
 };
 
@@ -115,6 +117,52 @@ fn what_outlasts_a_planned_stop_is_told_at_its_end_and_what_was_told_before_ends
     );
 }
 
+/// Of the one service that is checked, over minutes.
+fn silence(from: i64, to: i64, max_severity: Severity) -> Silence {
+    let rule = Some(name("service-down"));
+    let matcher = Matcher { hospital: None, device: None, rule, subject: None, incident: None, max_severity };
+    Silence::new(matcher, Span::new(at(from), at(to)), (name("w-7"), "exchange"), at(from)).unwrap()
+}
+
+#[test]
+fn of_what_began_and_ended_within_a_silence_nothing_is_sent_and_what_outlasts_it_is_told_then() {
+    let mut desk = Desk { silences: vec![silence(0, 30, Severity::Critical)], ..Desk::new() };
+    for minute in 0..10 {
+        desk.run(minute, &[checked(1, minute, BAD)], &[]);
+    }
+    for minute in 10..40 {
+        desk.run(minute, &[checked(1, minute, GOOD)], &[]);
+    }
+    assert!(desk.notices.is_empty());
+    let silenced = Outcome::Silenced { silence: desk.silences[0].id, until: at(30) };
+    let why: Vec<(N, Outcome)> = desk.only().decisions.iter().map(|d| (d.news, d.outcome)).collect();
+    assert_eq!(why, [(N::Opened, silenced), (N::Recovered, Outcome::Untold)]);
+    assert_eq!(desk.only().first_seen, at(0), "it is an incident all the same");
+
+    let mut desk = Desk { silences: vec![silence(0, 30, Severity::Critical)], ..Desk::new() };
+    for minute in 0..40 {
+        desk.run(minute, &[checked(1, minute, BAD)], &[]);
+    }
+    assert_eq!((desk.reasons(), desk.notices[0].decided_at), (vec![N::Opened], at(30)));
+    // Who heard of it hears of its end, silenced or not.
+    desk.silences = vec![silence(40, 90, Severity::Critical)];
+    for minute in 40..50 {
+        desk.run(minute, &[checked(1, minute, GOOD)], &[]);
+    }
+    assert_eq!(desk.reasons(), [N::Opened, N::Recovered]);
+}
+
+#[test]
+fn a_silence_for_what_is_mild_does_not_keep_the_bad_from_anybody() {
+    let mut desk = Desk { silences: vec![silence(0, 30, Severity::Warning)], ..Desk::new() };
+    desk.run(0, &[checked(1, 0, BAD)], &[]);
+    assert_eq!(desk.reasons(), [N::Opened]);
+    let mut desk = Desk { silences: vec![silence(5, 30, Severity::Critical)], ..Desk::new() };
+    desk.run(0, &[checked(1, 0, BAD)], &[]);
+    desk.run(6, &[checked(1, 6, BAD)], &[]);
+    assert_eq!(desk.reasons(), [N::Opened], "what was told before is told once");
+}
+
 #[test]
 fn what_nobody_acknowledges_is_told_again_once() {
     let mut ward = Ward::new(None);
@@ -161,6 +209,7 @@ fn a_notice_goes_to_who_is_there_at_its_hour() {
             conditions: &[],
             incidents: &[],
             cares: &ward.desk.cares,
+            silences: &[],
             actions: &[],
             predictions: &[],
         });

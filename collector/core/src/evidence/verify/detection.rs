@@ -14,7 +14,7 @@ use crate::{
         care::Cares,
         finding::Condition,
         incident::{Incident, Phase},
-        rule::{CheckIs, RuleSet, When},
+        rule::{CheckIs, OtherCheck, Rule, RuleSet, When},
     },
     evaluation::{CheckInput, DeviceInput, EvaluationInput, Identity, evaluate},
     intake::device_state::{Stretch, Uptime, judge},
@@ -81,7 +81,8 @@ impl Detector {
         self.rules = RuleSet::parse(text).ok().map(|mut rules| {
             let covered: BTreeSet<Name> =
                 rules.rules.iter_mut().flat_map(|rule| std::mem::take(&mut rule.covers)).collect();
-            rules.rules.retain(|rule| matches!(rule.when, When::Check(_)) && !covered.contains(&rule.id));
+            let judges_checks = |when: &When| matches!(when, When::Check(_) | When::OtherCheck(_));
+            rules.rules.retain(|rule| judges_checks(&rule.when) && !covered.contains(&rule.id));
             rules
         });
         for ward in self.wards.values_mut() {
@@ -240,7 +241,7 @@ impl Ward {
             series: Vec::new(),
             checks: checks.collect(),
             anomalies: Vec::new(),
-            wear: Vec::new(),
+            facts: Vec::new(),
             calendar: Arc::default(),
         };
         let open: Vec<Incident> =
@@ -253,6 +254,7 @@ impl Ward {
             conditions: &self.conditions,
             incidents: &open,
             cares: &Cares::new(),
+            silences: &[],
             actions,
             predictions: &[],
         });
@@ -268,12 +270,17 @@ impl Ward {
 
 /// Whether every rule finds it good.
 fn is_good(probe: &Name, check: &Check, rules: &RuleSet, as_of: Timestamp) -> bool {
+    let good = |rule: &Rule, states: &BTreeSet<CheckState>| {
+        let is_fresh = as_of.saturating_since(check.at) <= rule.age_max.0;
+        is_fresh && check.state != CheckState::Unknown && !states.contains(&check.state)
+    };
     rules.rules.iter().all(|rule| match &rule.when {
-        When::Check(CheckIs { probe: of, states, .. }) if of == probe => {
-            let is_fresh = as_of.saturating_since(check.at) <= rule.age_max.0;
-            is_fresh && check.state != CheckState::Unknown && !states.contains(&check.state)
-        }
+        When::Check(CheckIs { probe: of, states, .. }) if of == probe => good(rule, states),
+        When::OtherCheck(OtherCheck { except, states, .. }) if !except.contains(probe) => good(rule, states),
         When::Check(_)
+        | When::OtherCheck(_)
+        | When::PatternFile(_)
+        | When::Patches(_)
         | When::Forecast(_)
         | When::Wear(_)
         | When::Threshold(_)
