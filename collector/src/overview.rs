@@ -187,8 +187,7 @@ async fn add_reported(store: &Store, devices: &mut [DeviceOverview]) -> Result<(
     let mut probes = probes(store).await?;
     for device in devices {
         let mut of_device = probes.remove(&device.device).unwrap_or_default();
-        for series in store.series(device.device).await? {
-            let Some((at, value)) = store.latest_sample(series.id).await? else { continue };
+        for (series, (at, value)) in store.latest(device.device).await? {
             let probe = probe_of(&mut of_device, &series.probe);
             let (subject, name, unit) = (series.subject, series.name, series.unit);
             probe.values.push(Value { subject, name, unit, value, at });

@@ -19,9 +19,22 @@ pub struct Answer {
 
 /// `GET path` from a server on loopback.
 pub fn get(port: u16, path: &str) -> Result<Answer, Error> {
+    ask(port, &format!("GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n"))
+}
+
+/// `POST path` to a server on loopback.
+pub fn post(port: u16, path: &str, body: &str) -> Result<Answer, Error> {
+    let length = body.len();
+    ask(
+        port,
+        &format!("POST {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {length}\r\n\r\n{body}"),
+    )
+}
+
+fn ask(port: u16, request: &str) -> Result<Answer, Error> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n")?;
+    stream.write_all(request.as_bytes())?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
     let malformed = || Error::other(format!("no HTTP answer: {text:?}"));

@@ -18,6 +18,7 @@ mod alarm;
 mod alertmanager;
 pub mod bed;
 mod binary;
+pub mod column;
 pub mod consent;
 pub mod crash;
 mod enroll;

@@ -6,9 +6,11 @@
 //! Counted is the processor time of the whole process while a tick runs (SQLite's threads, the
 //! projection, detectors, forecasts, what the metrics show), not what taking the messages in costs.
 //! Those whose forecasts are due in the minutes that count have a month behind them, a
-//! point in twenty minutes of what is forecast. The clock is the store's own; nothing waits.
+//! point in twenty minutes of what is forecast. Those whose points are packed then have told every
+//! minute since midnight, twelve hours ago, so that half a day and an hour are packed into one. The
+//! clock is the store's own; nothing waits.
 
-use crate::seed;
+use crate::{column::written_bytes, seed};
 use proptest::{prelude::RngExt, test_runner::TestRng};
 use std::{path::Path, sync::Arc, time::Duration};
 use tenken_collector::{
@@ -21,7 +23,10 @@ use tenken_collector::{
         turn::{TURNS, part_of},
     },
 };
-use tenken_collector_core::stream::{Enrolled, Entry, Hospital};
+use tenken_collector_core::{
+    predict::column::hour_of,
+    stream::{Enrolled, Entry, Hospital},
+};
 use tenken_common::{
     batch::Batch,
     category::Category,
@@ -43,7 +48,10 @@ use tokio::sync::Notify;
 /// Of one device.
 pub const SERIES: usize = 50;
 const RULES: &str = include_str!("../../packaging/rules/default.toml");
-const START: Timestamp = Timestamp::from_secs(1_800_000_000);
+/// At noon in UTC, the clock by which days are packed.
+const START: Timestamp = Timestamp::from_secs(1_800_014_400);
+const MORNING: Duration = Duration::from_hours(12);
+const MINUTE: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_secs(10);
 const TICKS_A_MINUTE: usize = 6;
 /// Series, detectors and caches are made in them.
@@ -59,6 +67,10 @@ const GROUP: usize = 256;
 pub struct TickResult {
     /// Processor seconds of each minute that counts.
     pub minutes: Vec<f64>,
+    /// Bytes written to files in each of them.
+    pub written: Vec<u64>,
+    /// Devices whose hour was packed in them.
+    pub packed: usize,
     /// The costliest tick of them.
     pub tick_max_s: f64,
     /// In the store at the end.
@@ -75,11 +87,12 @@ pub fn tick_campaign(devices: u32, number: u64, cpu: fn() -> Duration) -> TickRe
 }
 
 async fn measure(database: &Path, devices: u32, number: u64, cpu: fn() -> Duration) -> TickResult {
-    let clock = Arc::new(ManualClock::new(BootId([0; 16]), START));
+    let clock = Arc::new(ManualClock::new(BootId([0; 16]), START.minus(MORNING)));
     let store = Store::open(database, clock.clone()).await.unwrap();
     let (door, commits) = committer(store.clone(), Arc::new(Nobody));
     tokio::spawn(commits.run());
     let mut fleet = Fleet::found(&store, clock.clone(), devices, number).await;
+    let packed = fleet.tell_morning().await;
     fleet.tell_history().await;
     let evaluator = Evaluator::new(
         store.clone(),
@@ -90,21 +103,24 @@ async fn measure(database: &Path, devices: u32, number: u64, cpu: fn() -> Durati
         Arc::default(),
     );
     let (mut kept, mut minutes, mut tick_max_s) = (Kept::default(), Vec::new(), 0.0_f64);
+    let mut written = Vec::new();
     for minute in 0..WARM_UP + COUNTED {
-        let mut spent = 0.0;
+        let (mut spent, mut bytes) = (0.0, 0);
         for tick in 0..TICKS_A_MINUTE {
             clock.advance(TICK);
             fleet.tell(tick).await;
-            let before = cpu();
+            let (before, so_far) = (cpu(), written_bytes());
             evaluator.tick(&mut kept).await.unwrap();
             let took = cpu().saturating_sub(before).as_secs_f64();
             spent += took;
+            bytes += written_bytes() - so_far;
             if minute >= WARM_UP {
                 tick_max_s = tick_max_s.max(took);
             }
         }
         if minute >= WARM_UP {
             minutes.push(spent);
+            written.push(bytes);
         }
     }
     let (forecasts, series) =
@@ -112,7 +128,7 @@ async fn measure(database: &Path, devices: u32, number: u64, cpu: fn() -> Durati
     store.close().await;
     let database_bytes = std::fs::metadata(database).unwrap().len();
     let series = usize::try_from(series).unwrap_or_default();
-    TickResult { minutes, tick_max_s, series, forecasts, database_bytes }
+    TickResult { minutes, written, packed, tick_max_s, series, forecasts, database_bytes }
 }
 
 /// Nobody asks for a certificate here.
@@ -125,7 +141,7 @@ impl CertificateIssuer for Nobody {
 }
 
 /// Devices of one hospital, and the end of their chains.
-struct Fleet<'s> {
+pub(crate) struct Fleet<'s> {
     store: &'s Store,
     clock: Arc<ManualClock>,
     book: Book,
@@ -143,7 +159,7 @@ struct Sender {
 
 impl<'s> Fleet<'s> {
     /// Enrolled and approved, by the rules that ship.
-    async fn found(store: &'s Store, clock: Arc<ManualClock>, devices: u32, number: u64) -> Self {
+    pub(crate) async fn found(store: &'s Store, clock: Arc<ManualClock>, devices: u32, number: u64) -> Self {
         let hospital = HospitalId(name("minato"));
         let hospital_key = SecretKey::from_seed(&[100; 32]);
         let mut fleet =
@@ -186,7 +202,7 @@ impl<'s> Fleet<'s> {
         fleet
     }
 
-    async fn append(&mut self, entries: Vec<Entry>) {
+    pub(crate) async fn append(&mut self, entries: Vec<Entry>) {
         let mut entries = entries.into_iter();
         loop {
             let group: Vec<Entry> = entries.by_ref().take(GROUP).collect();
@@ -199,6 +215,37 @@ impl<'s> Fleet<'s> {
             }
             tx.commit().await.unwrap();
         }
+    }
+
+    pub(crate) fn ids(&self) -> Vec<DeviceId> {
+        self.devices.iter().map(|sender| sender.id).collect()
+    }
+
+    /// The next message of one of them.
+    pub(crate) fn message(&mut self, index: usize, wall: Timestamp, seen: Vec<Observation>) -> Entry {
+        self.devices[index].message(wall, seen)
+    }
+
+    /// The morning of those whose hour ends in the minutes that count; how many they are. The clock
+    /// comes to the start.
+    async fn tell_morning(&mut self) -> usize {
+        let minutes = |n: usize| START.plus(MINUTE * u32::try_from(n).unwrap());
+        let counted = (minutes(WARM_UP), minutes(WARM_UP + COUNTED));
+        let ends = |id| hour_of(id, counted.0) != hour_of(id, counted.1);
+        let senders: Vec<usize> = (0..self.devices.len()).filter(|i| ends(self.devices[*i].id)).collect();
+        while self.clock.wall() < START {
+            let left = START.saturating_since(self.clock.wall());
+            let step = if left > Duration::from_hours(1) { 15 } else { 1 };
+            let mut entries = Vec::new();
+            for index in &senders {
+                let at = |minute: u32| self.clock.wall().plus(MINUTE * minute);
+                let seen = (0..step).flat_map(|minute| told(at(minute), &mut self.rng)).collect();
+                entries.push(self.devices[*index].message(at(step - 1), seen));
+            }
+            self.clock.advance(MINUTE * step);
+            self.append(entries).await;
+        }
+        senders.len()
     }
 
     /// The month before, of those whose turn comes in the minutes that count.
@@ -258,7 +305,7 @@ impl Sender {
     }
 }
 
-fn name(text: &str) -> Name {
+pub(crate) fn name(text: &str) -> Name {
     Name::new(text).unwrap()
 }
 

@@ -12,6 +12,7 @@ use crate::{
 use std::{collections::BTreeMap, path::Path, process::Command, time::Duration};
 
 const START_BOUND: Duration = Duration::from_secs(30);
+const MERGE_BOUND: Duration = Duration::from_secs(120);
 
 /// See the module's head.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ impl VictoriaMetrics {
         command
             .arg(format!("-storageDataPath={}", dir.join("victoria").display()))
             .arg(format!("-httpListenAddr=127.0.0.1:{port}"))
-            .args(["-dedup.minScrapeInterval=1ms", "-loggerLevel=WARN"]);
+            .args(["-dedup.minScrapeInterval=1ms", "-loggerLevel=WARN", "-retentionPeriod=100y"]);
         let mut process = Process::start(dir, "victoria", &mut command);
         wait_until(START_BOUND, "victoria-metrics to be ready", |state| {
             *state = process.stderr_text();
@@ -58,6 +59,28 @@ impl VictoriaMetrics {
                 samples.map(move |(at_ms, value)| StoredSample { labels: labels.clone(), at_ms, value })
             })
             .collect()
+    }
+
+    /// Takes samples in its own form, a line a series.
+    pub fn import(&self, lines: &str) {
+        let answer = http::post(self.port, "/api/v1/import", lines).unwrap();
+        assert_eq!(answer.status, 204, "{}", answer.body);
+    }
+
+    /// What so many samples take of its disk, once they are all there and merged.
+    pub fn settled_bytes(&self, samples: u64) -> u64 {
+        self.get("/internal/force_flush");
+        self.get("/internal/force_merge");
+        wait_until(MERGE_BOUND, "victoria-metrics to have merged", |state| {
+            let text = self.get("/metrics");
+            let sum = |name: &str| -> u64 {
+                let of = text.lines().filter(|line| line.starts_with(name) && line.contains("\"storage/"));
+                of.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+            };
+            let (rows, parts, bytes) = (sum("vm_rows{"), sum("vm_parts{"), sum("vm_data_size_bytes{"));
+            *state = format!("{rows} rows in {parts} parts, {bytes} bytes");
+            (rows == samples && parts == 1).then_some(bytes)
+        })
     }
 
     fn get(&self, path: &str) -> String {

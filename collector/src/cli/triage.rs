@@ -93,9 +93,12 @@ async fn series(
     as_of: Timestamp,
 ) -> Result<Vec<Series>, StoreError> {
     let span = triage::span(incident, as_of);
+    let rows = store.series(incident.device).await?;
+    let spans = rows.iter().map(|row| (row.id, span.from..span.to)).collect();
+    let mut points = store.points(incident.device, &spans).await?;
     let mut found = Vec::new();
-    for row in store.series(incident.device).await? {
-        let points = store.samples(row.id, span.from..span.to).await?;
+    for row in rows {
+        let points = points.remove(&row.id).unwrap_or_default();
         if points.is_empty() {
             continue;
         }

@@ -1,7 +1,7 @@
 //! What can go wrong with the store, in one sentence a person can act on.
 
 use sqlx::error::DatabaseError;
-use tenken_collector_core::stream::EntryError;
+use tenken_collector_core::{predict::column::ColumnError, stream::EntryError};
 use tenken_common::codec::CodecError;
 
 /// See the module's head.
@@ -31,6 +31,8 @@ pub enum StoreError {
     Entry { position: u64, source: EntryError },
     #[error("a value could not be encoded or decoded")]
     Codec(#[from] CodecError),
+    #[error("packed points could not be read or written")]
+    Column(#[from] ColumnError),
     #[error("column `{0}` holds a value that this version does not know")]
     Value(&'static str),
     #[error("the store belongs to a device ({0}) that it has no ledger of")]

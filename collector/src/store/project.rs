@@ -2,8 +2,7 @@
 //! say of themselves, and signs of life.
 //!
 //! Holds: entries are taken in position order, each page in one transaction with its checkpoint,
-//! so that it goes on where it stopped and comes out the same however it was interrupted. A
-//! record that came twice is one point. Of a device in quarantine only its alarms are taken, marked
+//! so that it goes on where it stopped and comes out the same however it was interrupted. Of a device in quarantine only its alarms are taken, marked
 //! as of doubtful identity.
 //!
 //! Does not: judge anything; that is the evaluation's.
@@ -12,12 +11,13 @@ mod fact;
 
 use super::{
     StoreError,
-    sqlite::{Columns, Store, insert, int, stored_arrival},
+    sqlite::{Columns, Fresh, Store, insert, int, stored_arrival},
 };
 use sqlx::{SqliteConnection, query, query_scalar};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, btree_map};
 use tenken_collector_core::{
     intake::arrival::Arrival,
+    predict::series::Point,
     sla::{heartbeat, history},
     stream::{Entry, Stored},
 };
@@ -75,8 +75,28 @@ type SeriesKey = (DeviceId, Name, Name, Name, u8);
 struct Page {
     /// All that there were of the devices that were met.
     series: BTreeMap<SeriesKey, i64>,
-    met: BTreeSet<DeviceId>,
-    samples: Vec<(i64, i64, f64)>,
+    met: BTreeMap<DeviceId, Fresh>,
+    /// Of the batch that is taken.
+    points: Vec<(i64, Point)>,
+    checks: Vec<Check>,
+    runs: Vec<(DeviceId, Timestamp, ProbeRun)>,
+}
+
+/// A result that a device told of, and whether it is in doubt whose it is.
+struct Check {
+    device: DeviceId,
+    subject: Name,
+    category: u8,
+    at: Timestamp,
+    result: CheckResult,
+    in_doubt: bool,
+}
+
+impl Check {
+    fn of(device: DeviceId, o: &Observation, at: Timestamp, result: &CheckResult, in_doubt: bool) -> Self {
+        let (subject, category) = (o.subject.clone(), o.category.code());
+        Self { device, subject, category, at, result: result.clone(), in_doubt }
+    }
 }
 
 impl Page {
@@ -88,6 +108,7 @@ impl Page {
                     for record in &received.batch.records {
                         self.take_record(c, (&received.batch, stored.committed), record).await?;
                     }
+                    self.take_points(c, (received.batch.device, stored)).await?;
                     fact::take_said(c, &received.batch, stored.committed).await
                 }
                 Arrival::Stub(_) => hear_device(c, stored.committed, *device).await,
@@ -95,9 +116,10 @@ impl Page {
             Entry::Fork { device, bytes } => {
                 hear_device(c, stored.committed, *device).await?;
                 match stored_arrival(bytes)?.1 {
-                    Arrival::Batch(received) => take_alarms(c, *device, &received.batch).await,
-                    Arrival::Stub(_) => Ok(()),
+                    Arrival::Batch(received) => self.take_alarms(*device, &received.batch),
+                    Arrival::Stub(_) => {}
                 }
+                Ok(())
             }
             Entry::Heartbeat => beat(c, stored.committed).await,
             Entry::Started { .. } => begin_run(c, stored.committed).await,
@@ -134,11 +156,12 @@ impl Page {
         }
         match &o.body {
             Body::Sample(_) => Ok(()),
-            Body::CheckResult(check) => take_check(c, (batch.device, o, at), check, false).await,
+            Body::CheckResult(check) => {
+                self.checks.push(Check::of(batch.device, o, at, check, false));
+                Ok(())
+            }
             Body::SelfReport(report) => {
-                for run in &report.runs {
-                    take_run(c, batch.device, at, run).await?;
-                }
+                self.runs.extend(report.runs.iter().map(|run| (batch.device, at, run.clone())));
                 Ok(())
             }
             Body::Fact(said) => {
@@ -155,8 +178,9 @@ impl Page {
         at: Timestamp,
         quantities: &[Quantity],
     ) -> Result<(), StoreError> {
-        if self.met.insert(device) {
+        if let btree_map::Entry::Vacant(new) = self.met.entry(device) {
             self.series.extend(known_series(c, device).await?);
+            new.insert(Fresh::load(c, device).await?);
         }
         for q in quantities {
             let key = (device, o.subject.clone(), probe.clone(), q.name.clone(), q.unit.code());
@@ -165,16 +189,38 @@ impl Page {
                 None => series_id(c, &key).await?,
             };
             self.series.insert(key, id);
-            self.samples.push((id, at.as_micros(), q.value));
+            self.points.push((id, (at, q.value)));
         }
         Ok(())
     }
 
-    async fn flush(&mut self, c: &mut SqliteConnection) -> Result<(), StoreError> {
-        insert(c, "INSERT OR IGNORE INTO sample (series, at_us, value) ", "", &self.samples, |mut b, row| {
-            b.push_bind(row.0).push_bind(row.1).push_bind(row.2);
-        })
-        .await
+    async fn take_points(
+        &mut self,
+        c: &mut SqliteConnection,
+        (device, stored): (DeviceId, &Stored),
+    ) -> Result<(), StoreError> {
+        let points = std::mem::take(&mut self.points);
+        match self.met.get_mut(&device) {
+            Some(fresh) if !points.is_empty() => {
+                fresh.take(c, (device, stored.position, stored.committed), &points).await
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// What is urgent in the evidence of a device in quarantine.
+    fn take_alarms(&mut self, device: DeviceId, batch: &Batch) {
+        for o in batch.records.iter().map(|r| &r.observation).filter(|o| o.class() == Class::Urgent) {
+            if let Body::CheckResult(check) = &o.body {
+                self.checks.push(Check::of(device, o, batch.corrected(o), check, true));
+            }
+        }
+    }
+
+    async fn flush(self, c: &mut SqliteConnection) -> Result<(), StoreError> {
+        Fresh::save(c, &self.met).await?;
+        save_checks(c, &self.checks).await?;
+        save_runs(c, &self.runs).await
     }
 }
 
@@ -189,19 +235,21 @@ pub(super) fn numbers(body: &Body) -> Option<(Name, &[Quantity])> {
     }
 }
 
+/// In one row, since each costs two changes of threads.
 async fn known_series(
     c: &mut SqliteConnection,
     device: DeviceId,
 ) -> Result<Vec<(SeriesKey, i64)>, StoreError> {
-    let rows = query("SELECT id, subject, probe, name, unit FROM series WHERE device = ?")
-        .bind(device.as_bytes())
-        .fetch_all(c)
-        .await?;
-    let known = rows.iter().map(|r| {
-        let key = (device, r.name("subject")?, r.name("probe")?, r.name("name")?, r.small("unit")?);
-        Ok((key, r.int("id")?))
-    });
-    known.collect()
+    let known: String = query_scalar(
+        "SELECT json_group_array(json_array(id, subject, probe, name, unit)) FROM series WHERE device = ?",
+    )
+    .bind(device.as_bytes())
+    .fetch_one(c)
+    .await?;
+    let known: Vec<(i64, Name, Name, Name, u8)> =
+        serde_json::from_str(&known).map_err(|_| StoreError::Value("series"))?;
+    let key = |(id, subject, probe, name, unit)| ((device, subject, probe, name, unit), id);
+    Ok(known.into_iter().map(key).collect())
 }
 
 async fn series_id(c: &mut SqliteConnection, key: &SeriesKey) -> Result<i64, StoreError> {
@@ -221,41 +269,24 @@ async fn series_id(c: &mut SqliteConnection, key: &SeriesKey) -> Result<i64, Sto
 }
 
 /// The newest result by the device's time counts, whatever order records come in.
-async fn take_check(
-    c: &mut SqliteConnection,
-    (device, o, at): (DeviceId, &Observation, Timestamp),
-    check: &CheckResult,
-    in_doubt: bool,
-) -> Result<(), StoreError> {
-    query(
-        "INSERT INTO check_state (device, probe, subject, category, state, at_us, since_us, in_doubt)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7)
-         ON CONFLICT (device, probe, subject) DO UPDATE SET
+async fn save_checks(c: &mut SqliteConnection, checks: &[Check]) -> Result<(), StoreError> {
+    insert(
+        c,
+        "INSERT INTO check_state (device, probe, subject, category, state, at_us, since_us, in_doubt) ",
+        " ON CONFLICT (device, probe, subject) DO UPDATE SET
              since_us = CASE WHEN state = excluded.state THEN since_us ELSE excluded.at_us END,
              category = excluded.category, state = excluded.state, at_us = excluded.at_us,
              in_doubt = excluded.in_doubt
          WHERE excluded.at_us > at_us",
+        checks,
+        |mut b, check| {
+            b.push_bind(check.device.0.to_vec()).push_bind(check.result.probe.to_string());
+            b.push_bind(check.subject.to_string()).push_bind(i64::from(check.category));
+            b.push_bind(i64::from(check.result.state.code()));
+            b.push_bind(check.at.as_micros()).push_bind(check.at.as_micros()).push_bind(check.in_doubt);
+        },
     )
-    .bind(device.as_bytes())
-    .bind(check.probe.as_str())
-    .bind(o.subject.as_str())
-    .bind(i64::from(o.category.code()))
-    .bind(i64::from(check.state.code()))
-    .bind(at.as_micros())
-    .bind(in_doubt)
-    .execute(c)
-    .await?;
-    Ok(())
-}
-
-/// What is urgent in the evidence of a device in quarantine.
-async fn take_alarms(c: &mut SqliteConnection, device: DeviceId, batch: &Batch) -> Result<(), StoreError> {
-    for o in batch.records.iter().map(|r| &r.observation).filter(|o| o.class() == Class::Urgent) {
-        if let Body::CheckResult(check) = &o.body {
-            take_check(c, (device, o, batch.corrected(o)), check, true).await?;
-        }
-    }
-    Ok(())
+    .await
 }
 
 /// Something came that is not taken for the device's state.
@@ -268,26 +299,24 @@ async fn hear_device(c: &mut SqliteConnection, at: Timestamp, device: DeviceId) 
     Ok(())
 }
 
-async fn take_run(
+async fn save_runs(
     c: &mut SqliteConnection,
-    device: DeviceId,
-    at: Timestamp,
-    run: &ProbeRun,
+    runs: &[(DeviceId, Timestamp, ProbeRun)],
 ) -> Result<(), StoreError> {
-    query(
-        "INSERT INTO probe_run (device, probe, state, duration_ms, at_us) VALUES (?, ?, ?, ?, ?)
-         ON CONFLICT (device, probe) DO UPDATE SET
+    insert(
+        c,
+        "INSERT INTO probe_run (device, probe, state, duration_ms, at_us) ",
+        " ON CONFLICT (device, probe) DO UPDATE SET
              state = excluded.state, duration_ms = excluded.duration_ms, at_us = excluded.at_us
          WHERE excluded.at_us >= at_us",
+        runs,
+        |mut b, (device, at, run)| {
+            b.push_bind(device.0.to_vec()).push_bind(run.probe.to_string());
+            b.push_bind(i64::from(run.state.code())).push_bind(i64::from(run.duration_ms));
+            b.push_bind(at.as_micros());
+        },
     )
-    .bind(device.as_bytes())
-    .bind(run.probe.as_str())
-    .bind(i64::from(run.state.code()))
-    .bind(i64::from(run.duration_ms))
-    .bind(at.as_micros())
-    .execute(c)
-    .await?;
-    Ok(())
+    .await
 }
 
 async fn see_device(

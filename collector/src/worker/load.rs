@@ -158,16 +158,21 @@ async fn histories(
     needs: &[Need],
     as_of: Timestamp,
 ) -> Result<Vec<Series>, StoreError> {
-    let mut loaded = Vec::new();
+    let (mut rows, mut spans) = (Vec::new(), BTreeMap::new());
     for row in store.series(device).await? {
         let need = needs
             .iter()
             .filter(|n| n.probe == row.probe && n.quantity.as_ref().is_none_or(|q| *q == row.name));
         let Some(need) = need.max_by_key(|n| n.history) else { continue };
-        let points = store.history(row.id, as_of.minus(need.history)..as_of.plus_micros(1)).await?;
-        loaded.push(series(row, points));
+        spans.insert(row.id, as_of.minus(need.history)..as_of.plus_micros(1));
+        rows.push(row);
     }
-    Ok(loaded)
+    let mut points = store.histories(device, &spans).await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (points.remove(&row.id).unwrap_or_default(), row))
+        .map(|(p, row)| series(row, p))
+        .collect())
 }
 
 fn series(row: SeriesRow, points: impl IntoIterator<Item = Point>) -> Series {

@@ -9,6 +9,7 @@
 mod admission;
 mod backup;
 mod chain;
+mod column;
 mod desk;
 mod enrollment;
 mod fact;

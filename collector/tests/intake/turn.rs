@@ -101,7 +101,8 @@ async fn points(n: u64) -> (Vec<(Timestamp, f64)>, Vec<(Timestamp, f64)>) {
     let series = rig.store.series(device.id).await.unwrap();
     let id = series.iter().find(|row| row.name.as_str() == "available_bytes").unwrap().id;
     let span = Timestamp::EPOCH..Timestamp::MAX;
-    (rig.store.samples(id, span.clone()).await.unwrap(), rig.store.history(id, span).await.unwrap())
+    let mut histories = rig.store.histories(device.id, &[(id, span.clone())].into()).await.unwrap();
+    (rig.store.samples(id, span).await.unwrap(), histories.remove(&id).unwrap())
 }
 
 #[tokio::test]

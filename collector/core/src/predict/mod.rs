@@ -4,6 +4,7 @@
 //! devices, and with that never across hospitals (SLA A6.1(3)).
 
 pub mod anomaly;
+pub mod column;
 pub mod forecast;
 pub mod risk;
 pub mod robust;

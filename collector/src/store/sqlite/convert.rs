@@ -31,7 +31,6 @@ pub(in crate::store) trait Columns {
     fn maybe_text(&self, column: &'static str) -> Result<Option<&str>, StoreError>;
     fn blob(&self, column: &'static str) -> Result<&[u8], StoreError>;
     fn maybe_blob(&self, column: &'static str) -> Result<Option<&[u8]>, StoreError>;
-    fn real(&self, column: &'static str) -> Result<f64, StoreError>;
 
     fn uint(&self, column: &'static str) -> Result<u64, StoreError> {
         self.int(column).map(uint)
@@ -75,10 +74,6 @@ pub(in crate::store) trait Columns {
 
 impl Columns for SqliteRow {
     fn int(&self, column: &'static str) -> Result<i64, StoreError> {
-        Ok(self.try_get(column)?)
-    }
-
-    fn real(&self, column: &'static str) -> Result<f64, StoreError> {
         Ok(self.try_get(column)?)
     }
 

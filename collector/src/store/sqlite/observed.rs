@@ -1,22 +1,20 @@
-//! Reading what was observed: series, checks, probe runs, when devices and the collector itself
+//! Reading what was observed but the points (see `column`): series, checks, probe runs, when devices and the collector itself
 //! were last alive.
 
 use super::{
     Store,
-    convert::{Columns, int, ts},
+    convert::{Columns, ts},
 };
 use crate::store::{
     StoreError,
     model::{CheckRow, DeviceSeen, HeartbeatRun, ProbeRunRow, SeriesRow},
 };
-use sqlx::{QueryBuilder, query, query_as, query_scalar, sqlite::SqliteRow};
-use std::{collections::BTreeSet, ops::Range};
-use tenken_collector_core::predict::forecast::{HISTORY_POINTS, NEWEST_POINTS};
+use sqlx::{query, query_as, query_scalar, sqlite::SqliteRow};
 use tenken_common::{
     category::Category,
-    id::{BootId, DeviceId, Name},
+    id::{BootId, DeviceId},
     observation::{CheckState, ProbeState},
-    time::{ClockQuality, ClockSource, Timestamp},
+    time::{ClockQuality, ClockSource},
     unit::Unit,
 };
 
@@ -41,91 +39,6 @@ impl Store {
             .await?;
         let devices = rows.iter().map(|r| Ok(DeviceId(r.bytes("device")?)));
         Ok((devices.collect::<Result<_, StoreError>>()?, last))
-    }
-
-    /// The newest point up to `until` of every line of these numbers, of every device: by device,
-    /// subject, probe and name.
-    pub async fn newest(
-        &self,
-        numbers: &BTreeSet<(Name, Name)>,
-        until: Timestamp,
-    ) -> Result<Vec<(SeriesRow, (Timestamp, f64))>, StoreError> {
-        if numbers.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut sql = QueryBuilder::new(
-            // CROSS: in this order, whatever the planner thinks of the sizes.
-            "SELECT s.*, p.at_us, p.value FROM series s CROSS JOIN sample p ON p.series = s.id
-             AND p.at_us = (SELECT max(at_us) FROM sample WHERE series = s.id AND at_us <= ",
-        );
-        sql.push_bind(until.as_micros()).push(") WHERE ");
-        let mut any = sql.separated(" OR ");
-        for (probe, name) in numbers {
-            any.push("s.probe = ").push_bind_unseparated(probe.as_str());
-            any.push_unseparated(" AND s.name = ").push_bind_unseparated(name.as_str());
-        }
-        sql.push(" ORDER BY s.device, s.subject, s.probe, s.name, s.unit");
-        let rows = sql.build().fetch_all(self.reader()).await?;
-        rows.iter().map(|r| Ok((series_row(r)?, (r.time("at_us")?, r.real("value")?)))).collect()
-    }
-
-    /// A line's points in `[start, end)` as a forecast needs them, oldest first: all of the newest, and
-    /// of the others at most so many, equally apart. So a long history costs no more than a short one.
-    pub async fn history(
-        &self,
-        series: i64,
-        span: Range<Timestamp>,
-    ) -> Result<Vec<(Timestamp, f64)>, StoreError> {
-        let rows: Vec<(i64, f64)> = query_as(
-            "WITH RECURSIVE
-             extent(first, last) AS (SELECT
-                 (SELECT min(at_us) FROM sample WHERE series = ?1 AND at_us >= ?2 AND at_us < ?3),
-                 (SELECT max(at_us) FROM sample WHERE series = ?1 AND at_us >= ?2 AND at_us < ?3)),
-             apart(at) AS (SELECT first FROM extent UNION ALL SELECT
-                 (SELECT min(at_us) FROM sample WHERE series = ?1
-                  AND at_us >= at + (last - first) / ?4 + 1 AND at_us < ?3)
-                 FROM apart, extent WHERE at IS NOT NULL)
-             SELECT at AS at_us, (SELECT value FROM sample WHERE series = ?1 AND at_us = at)
-                 FROM apart WHERE at IS NOT NULL
-             UNION SELECT * FROM (SELECT at_us, value FROM sample
-                 WHERE series = ?1 AND at_us >= ?2 AND at_us < ?3 ORDER BY at_us DESC LIMIT ?5)
-             ORDER BY at_us",
-        )
-        .bind(series)
-        .bind(span.start.as_micros())
-        .bind(span.end.as_micros())
-        .bind(int(HISTORY_POINTS as u64))
-        .bind(int(NEWEST_POINTS as u64))
-        .fetch_all(self.reader())
-        .await?;
-        Ok(rows.into_iter().map(|(at, value)| (ts(at), value)).collect())
-    }
-
-    /// A line's points in `[start, end)`, oldest first.
-    pub async fn samples(
-        &self,
-        series: i64,
-        span: Range<Timestamp>,
-    ) -> Result<Vec<(Timestamp, f64)>, StoreError> {
-        let rows: Vec<(i64, f64)> = query_as(
-            "SELECT at_us, value FROM sample WHERE series = ? AND at_us >= ? AND at_us < ? ORDER BY at_us",
-        )
-        .bind(series)
-        .bind(span.start.as_micros())
-        .bind(span.end.as_micros())
-        .fetch_all(self.reader())
-        .await?;
-        Ok(rows.into_iter().map(|(at, value)| (ts(at), value)).collect())
-    }
-
-    /// A line's newest point.
-    pub async fn latest_sample(&self, series: i64) -> Result<Option<(Timestamp, f64)>, StoreError> {
-        let row: Option<(i64, f64)> =
-            query_as("SELECT at_us, value FROM sample WHERE series = ? ORDER BY at_us DESC LIMIT 1")
-                .bind(series)
-                .fetch_optional(self.reader())
-                .await?;
-        Ok(row.map(|(at, value)| (ts(at), value)))
     }
 
     /// The newest result of every check of every device.
@@ -167,7 +80,7 @@ impl Store {
     }
 }
 
-fn series_row(r: &SqliteRow) -> Result<SeriesRow, StoreError> {
+pub(super) fn series_row(r: &SqliteRow) -> Result<SeriesRow, StoreError> {
     Ok(SeriesRow {
         id: r.int("id")?,
         device: DeviceId(r.bytes("device")?),

@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, query, query_scalar};
 use tenken_common::id::Hash;
 
 /// Every derived table, children before what they refer to.
-const DERIVED: [&str; 35] = [
+const DERIVED: [&str; 36] = [
     "sealed_month",
     "head_mark",
     "chain_head",
@@ -28,7 +28,8 @@ const DERIVED: [&str; 35] = [
     "device_seen",
     "probe_run",
     "check_state",
-    "sample",
+    "packed",
+    "fresh",
     "series",
     "evidence",
     "quarantine",

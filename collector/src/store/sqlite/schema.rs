@@ -6,7 +6,7 @@
 use crate::store::StoreError;
 use sqlx::{Connection, SqlitePool, query, query_scalar, raw_sql};
 
-const SCRIPTS: [&str; 7] = [
+const SCRIPTS: [&str; 8] = [
     include_str!("0001_first.sql"),
     include_str!("0002_delivery.sql"),
     include_str!("0003_heads.sql"),
@@ -14,6 +14,7 @@ const SCRIPTS: [&str; 7] = [
     include_str!("0005_desk.sql"),
     include_str!("0006_watch.sql"),
     include_str!("0007_group.sql"),
+    include_str!("0008_columns.sql"),
 ];
 
 pub(super) async fn migrate(writer: &SqlitePool) -> Result<(), StoreError> {

@@ -8,6 +8,7 @@
 mod absence;
 mod adversary;
 mod alarm;
+mod column;
 mod consent;
 mod crash;
 mod desk;
@@ -90,6 +91,7 @@ const CAMPAIGNS: &[(&str, u32, Campaign)] = &[
     ("predict", 1, |plan| predict::run(plan.n)),
     ("desk", 10_000, |plan| desk::run(plan.n, plan.seed)),
     ("tick", 10_000, |plan| tick::run(plan.n, plan.seed)),
+    ("column", 8, |plan| column::run(plan.n, plan.seed)),
     ("alarm", 200, |plan| alarm::run(plan.n, plan.seed)),
     ("disk", 1, |_| disk::run()),
     ("unit", 1, |_| unit::run()),
