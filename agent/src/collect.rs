@@ -35,7 +35,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How old the written status grows while nothing changes: a file that takes another's place costs the
 /// disk a flush. For the same reason what a cycle brought is shown by the next one, with what delivery
 /// made of it meanwhile.
-const STATUS_EVERY: Duration = Duration::from_mins(1);
+const STATUS_EVERY: Duration = Duration::from_secs(30);
 
 /// See the module's head.
 pub struct Collection {
