@@ -102,12 +102,12 @@ impl Bench<'_> {
             When::Check(when) if heard => {
                 let checks = self.device.checks.iter().filter(|c| c.probe == when.probe);
                 let states = (&when.states, &when.critical_states);
-                checks.map(|check| self.check(check, check.subject.clone(), states)).collect()
+                checks.map(|check| self.check(check, &check.subject, states)).collect()
             }
             When::OtherCheck(when) if heard => {
                 let checks = self.device.checks.iter().filter(|c| !when.except.contains(&c.probe));
                 let states = (&when.states, &when.critical_states);
-                checks.map(|check| self.check(check, other_subject(check), states)).collect()
+                checks.map(|check| self.check(check, &other_subject(check), states)).collect()
             }
             When::ClockSkew(when) if heard => self.clock(when).into_iter().collect(),
             When::Anomaly(when) if heard => self.episodes(when),
@@ -192,10 +192,10 @@ impl Bench<'_> {
     fn check(
         &self,
         check: &CheckInput,
-        subject: Name,
+        subject: &Name,
         (states, critical): (&BTreeSet<CheckState>, &BTreeSet<CheckState>),
     ) -> Judgement {
-        let mut j = self.blank(&subject);
+        let mut j = self.blank(subject);
         if self.is_old(check.at) {
             return j;
         }
