@@ -35,6 +35,10 @@ use tenken_common::{
 /// Probes that show a rate need two looks; this is the time between them in `probe`.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
+/// The thread for calls that wait, as for a name's address, stays between two pushes: to make one costs
+/// more than to keep it.
+const THREAD_KEPT: Duration = Duration::from_hours(1);
+
 /// 保守対象装置の点検エージェント / watches the device it runs on and reports to the remote service centre
 #[derive(Debug, Parser)]
 #[command(name = "tenken-agent", version, about, max_term_width = 100)]
@@ -180,6 +184,7 @@ pub fn main(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Run { .. } => {
             telemetry::init(config.log_format, "info");
+            guest::memory::share_one_arena();
             guest::step_back();
             let supervisor = Supervisor::of_environment();
             runtime()?.block_on(async { app::run_supervised(config, supervisor, terminated()).await })?;
@@ -335,7 +340,8 @@ fn say(
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().thread_keep_alive(THREAD_KEPT).build().context("no runtime")
 }
 
 /// Completes when the service is told to stop. Listens from this call on, inside a runtime: what

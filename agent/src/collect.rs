@@ -6,7 +6,9 @@
 //! the spool fails, that is said, and the loop goes on.
 
 use crate::{
+    alarm::Alarm,
     consent_file::{ConsentWatch, Look},
+    guest::memory::Spare,
     probes::own,
     runner::Runner,
     shared::Shared,
@@ -16,7 +18,7 @@ use std::{rc::Rc, time::Duration};
 use tenken_agent_core::{
     budget::Budget,
     diagnosis::Diagnosis,
-    probe::ProbeContext,
+    probe::{Cost, ProbeContext, ProbeInfo},
     record::{Recorder, quantity, spool_quantities, to_f64},
     schedule::Schedule,
 };
@@ -25,13 +27,14 @@ use tenken_common::{
     observation::{Class, Observation, ProbeState},
     telemetry::ErrorChain,
     time::{Clock, Monotonic},
-    unit::Unit,
+    unit::{Quantity, Unit},
 };
 
 /// How long the loop sleeps at most, so that a consent that was taken away is noticed soon.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How old the written status grows while nothing changes: a file that takes another's place costs the
-/// disk a flush.
+/// disk a flush. For the same reason what a cycle brought is shown by the next one, with what delivery
+/// made of it meanwhile.
 const STATUS_EVERY: Duration = Duration::from_secs(30);
 
 /// See the module's head.
@@ -46,6 +49,8 @@ pub struct Collection {
     last_report: Option<Monotonic>,
     /// When the status was written, and how delivery went then.
     shown: Option<(Monotonic, DeliveryStatus)>,
+    /// Something happened that is not shown yet.
+    has_news: bool,
 }
 
 impl Collection {
@@ -66,36 +71,44 @@ impl Collection {
             consent,
             last_report: None,
             shown: None,
+            has_news: false,
         }
     }
 
     /// Runs until it is dropped.
     pub async fn run(&mut self) {
+        let mut alarm = Alarm::new();
+        let mut spare = Spare::default();
         loop {
             self.cycle().await;
             let now = self.shared.clock.mono();
             let until_probe = self.schedule.next(now).unwrap_or(LOOK_EVERY);
-            tokio::time::sleep(until_probe.min(LOOK_EVERY).max(Duration::from_millis(1))).await;
+            if until_probe >= LOOK_EVERY {
+                spare.idle(now);
+            }
+            alarm.after(until_probe.min(LOOK_EVERY).max(Duration::from_millis(1))).await;
         }
     }
 
     async fn cycle(&mut self) {
-        let mut is_news = self.look_at_consent().await;
+        let is_shown = !self.has_news && !self.status_is_old();
+        self.has_news = self.look_at_consent().await;
         self.schedule.lengthen(self.shared.gate.borrow().interval_floor());
-        let mut observations = Vec::new();
         let due = self.schedule.due(self.shared.clock.mono());
-        if let Some(spent) = (!due.is_empty()).then(own::spent).flatten() {
+        let reports = self.is_report_due();
+        let own = if due.is_empty() && !reports { Vec::new() } else { own::read() };
+        if let Some(spent) = own::spent(&own) {
             self.budget.measure(self.shared.clock.mono(), spent);
         }
-        for index in due {
-            observations.extend(self.run_probe(index).await);
+        let mut observations = self.run_probes(due).await;
+        if reports {
+            observations.extend(self.own_report(own).await);
         }
-        observations.extend(self.own_report().await);
         if !observations.is_empty() {
-            is_news = true;
+            self.has_news = true;
             self.append(observations).await;
         }
-        if is_news || self.status_is_old() {
+        if !is_shown {
             self.write_status().await;
             self.shown = Some((self.shared.clock.mono(), self.shared.delivery.borrow().clone()));
         }
@@ -114,41 +127,59 @@ impl Collection {
         self.shared.write_status(self.recorder.runs()).await;
     }
 
-    async fn run_probe(&mut self, index: usize) -> Vec<Observation> {
-        let Some(info) = self.runner.infos().nth(index).cloned() else { return Vec::new() };
-        let at = self.shared.authority();
-        let allowed = self.shared.gate.borrow().may_record(info.category, at);
-        if allowed.is_err() {
-            self.recorder.withhold(&info, ProbeState::NotConsented);
+    /// The cheap ones together; each other by itself, since what it sees belongs to its own moment.
+    async fn run_probes(&mut self, due: Vec<usize>) -> Vec<Observation> {
+        if due.is_empty() {
             return Vec::new();
         }
-        if self.budget.allows().is_none_or(|most| info.cost > most) {
-            tracing::debug!(probe = info.name, "not run: the agent costs more than it may");
-            self.recorder.withhold(&info, ProbeState::OverBudget);
-            return Vec::new();
+        let infos: Vec<ProbeInfo> = self.runner.infos().cloned().collect();
+        let due: Vec<_> = due.into_iter().filter_map(|index| Some((index, infos.get(index)?))).collect();
+        let due: Vec<_> = due.into_iter().filter(|(_, info)| self.may_run(info)).collect();
+        let (cheap, others): (Vec<_>, Vec<_>) =
+            due.into_iter().partition(|(_, info)| info.cost == Cost::Cheap);
+        let mut seen = Vec::new();
+        for round in [cheap.as_slice()].into_iter().chain(others.chunks(1)) {
+            let indexes: Vec<usize> = round.iter().map(|(index, _)| *index).collect();
+            self.runner.begin(&indexes, ProbeContext { at: self.shared.clock.now() });
+            for (index, info) in round {
+                // A cycle may run many probes, each to the end of its time.
+                self.shared.supervisor.alive(self.shared.clock.mono());
+                let outcome = self.runner.outcome(*index).await;
+                if let Err(e) = &outcome.result {
+                    tracing::debug!(probe = info.name, reason = %ErrorChain(e), "probe has no values");
+                }
+                let new = self.recorder.record(info, outcome);
+                let judged = self.diagnosis.judge(info, &new);
+                seen.extend(new.into_iter().chain(judged));
+            }
         }
-        // A cycle may run many probes, each to the end of its time.
-        self.shared.supervisor.alive(self.shared.clock.mono());
-        let outcome = self.runner.run(index, ProbeContext { at: self.shared.clock.now() }).await;
-        if let Err(e) = &outcome.result {
-            tracing::debug!(probe = info.name, reason = %ErrorChain(e), "probe has no values");
-        }
-        let mut seen = self.recorder.record(&info, outcome);
-        let judged = self.diagnosis.judge(&info, &seen);
-        seen.extend(judged);
         seen
     }
 
-    /// The agent on itself, every `push.report`.
-    async fn own_report(&mut self) -> Vec<Observation> {
+    /// Within the consent and the agent's own budget.
+    fn may_run(&mut self, info: &ProbeInfo) -> bool {
+        let at = self.shared.authority();
+        if self.shared.gate.borrow().may_record(info.category, at).is_err() {
+            self.recorder.withhold(info, ProbeState::NotConsented);
+            return false;
+        }
+        if self.budget.allows().is_none_or(|most| info.cost > most) {
+            tracing::debug!(probe = info.name, "not run: the agent costs more than it may");
+            self.recorder.withhold(info, ProbeState::OverBudget);
+            return false;
+        }
+        true
+    }
+
+    fn is_report_due(&self) -> bool {
         let now = self.shared.clock.mono();
         let due = self.last_report.is_none_or(|last| now.saturating_since(last) >= self.shared.push.report.0);
-        let at = self.shared.authority();
-        if !due || self.shared.gate.borrow().may_record(Category::Agent, at).is_err() {
-            return Vec::new();
-        }
-        self.last_report = Some(now);
-        let mut quantities = own::read();
+        due && self.shared.gate.borrow().may_record(Category::Agent, self.shared.authority()).is_ok()
+    }
+
+    /// The agent on itself, every `push.report`.
+    async fn own_report(&mut self, mut quantities: Vec<Quantity>) -> Vec<Observation> {
+        self.last_report = Some(self.shared.clock.mono());
         if let Ok(snapshot) = self.shared.spool.snapshot().await {
             quantities.extend(spool_quantities(&snapshot.stats));
         }

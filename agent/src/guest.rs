@@ -7,6 +7,25 @@
 //! Does not: bound memory or processor time, and set no priority for disk access; the service's
 //! unit does on Linux.
 
+#[cfg(target_os = "linux")]
+pub mod memory;
+
+/// Windows gives back by itself what a process does not use.
+#[cfg(windows)]
+pub mod memory {
+    use tenken_common::time::Monotonic;
+
+    pub fn share_one_arena() {}
+
+    #[derive(Debug, Default)]
+    pub struct Spare;
+
+    impl Spare {
+        #[expect(clippy::unused_self, reason = "there is nothing to do on this system")]
+        pub fn idle(&mut self, _: Monotonic) {}
+    }
+}
+
 /// As `Nice=` in the unit: others get about ten times as much of a processor.
 #[cfg(target_os = "linux")]
 const NICE: i32 = 10;

@@ -7,6 +7,7 @@
 #[cfg(not(any(target_os = "linux", windows)))]
 compile_error!("the agent is for devices that run Linux or Windows");
 
+pub mod alarm;
 pub mod app;
 pub mod cli;
 pub mod clock;

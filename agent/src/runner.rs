@@ -1,26 +1,28 @@
 //! Runs probes so that one that hangs or panics costs only itself.
 //!
-//! Holds: all probes share one worker thread. A run that gives no answer in its time is left
-//! behind with its thread, and the others get a fresh one; the probe is not run again until that
-//! thread comes back, so there is at most one thread left behind per probe. A probe that panicked
-//! is made anew. No thread is started in the steady state. Dropping the future of a run half-way
-//! loses that run's answer only.
+//! Holds: all probes share one worker thread. It is given the probes of one moment together and wakes
+//! its asker when all of them ran, since waking a thread costs more than what most of them do. A run
+//! that gives no answer in its time is left behind with its thread, and the rest goes to a fresh one;
+//! the probe is not run again until that thread comes back, so there is at most one thread left behind
+//! per probe. A probe that panicked is made anew. No thread is started in the steady state. Dropping
+//! the future of a run half-way loses that run's answer only.
 //!
 //! Does not: decide when a probe runs, look at what it saw, or wait for a hung thread at the end.
 
 use crate::probes::Factory;
 use std::{
     any::Any,
+    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::mpsc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
     time::Duration,
 };
 use tenken_agent_core::probe::{Probe, ProbeContext, ProbeError, ProbeInfo, ProbeOutcome};
-use tenken_common::observation::Observation;
+use tenken_common::{observation::Observation, telemetry::ErrorChain};
 use tokio::{
     sync::oneshot::{self, error::TryRecvError},
-    time::{Instant, timeout},
+    time::{Instant, timeout_at},
 };
 
 /// Why a run failed other than by the probe's own word.
@@ -39,9 +41,13 @@ pub enum RunError {
 /// See the module's head.
 pub struct Runner {
     slots: Vec<Slot>,
-    worker: Option<Worker>,
-    /// The probe whose run was under way on `worker` when its future was last polled.
-    busy: Option<usize>,
+    worker: Option<mpsc::Sender<Round>>,
+    /// The probes that were begun last.
+    begun: Vec<usize>,
+    /// Their round, while it is under way.
+    round: Option<UnderWay>,
+    /// When the first of them began that was not asked for yet.
+    since: Instant,
 }
 
 struct Slot {
@@ -55,14 +61,28 @@ enum Place {
     Away(oneshot::Receiver<Reply>),
 }
 
-struct Worker {
-    jobs: mpsc::Sender<Job>,
-}
+/// What is still to run; who hangs leaves the rest here.
+#[derive(Clone)]
+struct Jobs(Arc<Mutex<VecDeque<Job>>>);
 
 struct Job {
+    index: usize,
     probe: Box<dyn Probe>,
     cx: ProbeContext,
     reply: oneshot::Sender<Reply>,
+}
+
+/// A round as the worker holds it.
+struct Round {
+    jobs: Jobs,
+    /// Wakes the asker when it goes, with the round.
+    end: oneshot::Sender<()>,
+}
+
+/// The same as its asker holds it.
+struct UnderWay {
+    jobs: Jobs,
+    end: oneshot::Receiver<()>,
 }
 
 struct Reply {
@@ -78,7 +98,7 @@ impl Runner {
             let probe = factory();
             Slot { info: probe.info().clone(), factory, place: Place::Home(probe) }
         });
-        Self { slots: slots.collect(), worker: None, busy: None }
+        Self { slots: slots.collect(), worker: None, begun: Vec::new(), round: None, since: Instant::now() }
     }
 
     /// What each probe declares, in their order.
@@ -88,63 +108,112 @@ impl Runner {
 
     /// Runs one probe to its answer or its timeout. Needs a tokio runtime with time.
     pub async fn run(&mut self, index: usize, cx: ProbeContext) -> ProbeOutcome {
+        self.begin(&[index], cx);
+        self.outcome(index).await
+    }
+
+    /// Begins to run these, one after the other; [`Runner::outcome`] is to be asked in the same order.
+    pub fn begin(&mut self, indexes: &[usize], cx: ProbeContext) {
         self.leave_interrupted();
+        self.begun.clear();
+        let mut jobs = VecDeque::new();
+        for &index in indexes {
+            let Some(slot) = self.slots.get_mut(index) else { continue };
+            let Some(probe) = slot.take() else { continue };
+            let (reply, answer) = oneshot::channel();
+            slot.place = Place::Away(answer);
+            self.begun.push(index);
+            jobs.push_back(Job { index, probe, cx, reply });
+        }
+        self.give(jobs);
+    }
+
+    /// The answer of a probe that was begun, once all of them ran or its time is over.
+    pub async fn outcome(&mut self, index: usize) -> ProbeOutcome {
         let Some(slot) = self.slots.get_mut(index) else {
             return failed(RunError::NoSuchProbe(index));
         };
-        let Some(probe) = slot.take() else {
+        if !self.begun.contains(&index) {
             return ProbeOutcome { result: Err(ProbeError::TimedOut), duration: Duration::ZERO };
-        };
-        let (reply, answer) = oneshot::channel();
-        slot.place = Place::Away(answer);
-        if let Err(e) = send(&mut self.worker, Job { probe, cx, reply }) {
-            slot.place = Place::Home((slot.factory)());
-            return failed(e);
         }
-        self.busy = Some(index);
-        let outcome = slot.answer().await;
-        self.busy = None;
-        outcome.unwrap_or_else(|| {
-            self.worker = None;
-            ProbeOutcome { result: Err(ProbeError::TimedOut), duration: slot.info.timeout }
-        })
+        let limit = slot.info.timeout;
+        let mut answer = slot.answer();
+        if answer.is_none() {
+            if let Some(UnderWay { end, .. }) = &mut self.round
+                && timeout_at(self.since + limit, end).await.is_ok()
+            {
+                self.round = None;
+            }
+            answer = slot.answer();
+        }
+        if let Some(outcome) = answer {
+            self.since += outcome.duration;
+            return outcome;
+        }
+        self.worker = None;
+        let rest = self.round.take().map(|round| std::mem::take(&mut *round.jobs.lock()));
+        self.give(rest.unwrap_or_default());
+        ProbeOutcome { result: Err(ProbeError::TimedOut), duration: limit }
     }
 
-    /// The future of an earlier run was dropped: if its probe is still out, its thread is no
-    /// place for another one.
+    /// Whoever asked went away in the middle: what did not run yet comes home, and where a probe is
+    /// still out, its thread is no place for another one.
     fn leave_interrupted(&mut self) {
-        let Some(slot) = self.busy.take().and_then(|index| self.slots.get_mut(index)) else { return };
-        match slot.take() {
-            Some(probe) => slot.place = Place::Home(probe),
-            None => self.worker = None,
+        let Some(mut round) = self.round.take() else { return };
+        if round.end.try_recv() == Err(TryRecvError::Empty) {
+            for Job { index, probe, .. } in round.jobs.lock().drain(..) {
+                if let Some(slot) = self.slots.get_mut(index) {
+                    slot.place = Place::Home(probe);
+                }
+            }
+            self.worker = None;
         }
+    }
+
+    /// To the worker there is, or to a new one; without one the answers do not come.
+    fn give(&mut self, jobs: VecDeque<Job>) {
+        self.round = None;
+        self.since = Instant::now();
+        if jobs.is_empty() {
+            return;
+        }
+        let jobs = Jobs(Arc::new(Mutex::new(jobs)));
+        let (end, ended) = oneshot::channel();
+        match send(&mut self.worker, Round { jobs: jobs.clone(), end }) {
+            Ok(()) => self.round = Some(UnderWay { jobs, end: ended }),
+            Err(e) => tracing::error!(reason = %ErrorChain(&e), "probes cannot be run"),
+        }
+    }
+}
+
+impl Jobs {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Job>> {
+        // Nothing is done with it that could panic.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Slot {
     /// The probe, if it is here or has come back; a late answer is of no use any more.
     fn take(&mut self) -> Option<Box<dyn Probe>> {
+        self.answer();
         let (_, gone) = oneshot::channel();
         match std::mem::replace(&mut self.place, Place::Away(gone)) {
             Place::Home(probe) => Some(probe),
-            Place::Away(mut answer) => match answer.try_recv() {
-                Ok(reply) => Some(reply.probe.unwrap_or_else(|| (self.factory)())),
-                Err(TryRecvError::Closed) => Some((self.factory)()),
-                Err(TryRecvError::Empty) => {
-                    self.place = Place::Away(answer);
-                    None
-                }
-            },
+            away @ Place::Away(_) => {
+                self.place = away;
+                None
+            }
         }
     }
 
-    /// `None` after the timeout; the probe then stays away.
-    async fn answer(&mut self) -> Option<ProbeOutcome> {
+    /// Its answer, if one has come; the probe is home then.
+    fn answer(&mut self) -> Option<ProbeOutcome> {
         let Place::Away(answer) = &mut self.place else { return None };
-        let reply = timeout(self.info.timeout, answer).await.ok()?;
-        let (probe, outcome) = match reply {
+        let (probe, outcome) = match answer.try_recv() {
             Ok(Reply { probe, outcome }) => (probe, outcome),
-            Err(_) => (None, failed(RunError::ThreadGone)),
+            Err(TryRecvError::Closed) => (None, failed(RunError::ThreadGone)),
+            Err(TryRecvError::Empty) => return None,
         };
         self.place = Place::Home(probe.unwrap_or_else(|| (self.factory)()));
         Some(outcome)
@@ -155,33 +224,38 @@ fn failed(e: RunError) -> ProbeOutcome {
     ProbeOutcome { result: Err(ProbeError::Failed(Box::new(e))), duration: Duration::ZERO }
 }
 
-/// To the worker there is, or to a new one.
-fn send(worker: &mut Option<Worker>, job: Job) -> Result<(), RunError> {
-    let job = match worker {
-        Some(Worker { jobs }) => match jobs.send(job) {
+fn send(worker: &mut Option<mpsc::Sender<Round>>, round: Round) -> Result<(), RunError> {
+    let round = match worker {
+        Some(rounds) => match rounds.send(round) {
             Ok(()) => return Ok(()),
-            Err(mpsc::SendError(job)) => job,
+            Err(mpsc::SendError(round)) => round,
         },
-        None => job,
+        None => round,
     };
-    let (jobs, queue) = mpsc::channel();
+    let (rounds, queue) = mpsc::channel();
     thread::Builder::new()
         .name("tenken-probes".to_owned())
         .spawn(move || work(&queue))
         .map_err(RunError::ThreadStart)?;
-    jobs.send(job).map_err(|_| RunError::ThreadGone)?;
-    *worker = Some(Worker { jobs });
+    rounds.send(round).map_err(|_| RunError::ThreadGone)?;
+    *worker = Some(rounds);
     Ok(())
 }
 
 /// A worker's life: it ends when the runner has left it.
-fn work(queue: &mpsc::Receiver<Job>) {
-    while let Ok(Job { probe, cx, reply }) = queue.recv() {
-        let start = Instant::now();
-        let (probe, result) = run_caught(probe, &cx);
-        let outcome = ProbeOutcome { result, duration: start.elapsed() };
-        // Nobody waits any more after a shutdown.
-        let _ = reply.send(Reply { probe, outcome });
+fn work(queue: &mpsc::Receiver<Round>) {
+    while let Ok(Round { jobs, end }) = queue.recv() {
+        loop {
+            // In a statement of its own: the lock must not be held while the probe runs.
+            let next = jobs.lock().pop_front();
+            let Some(Job { probe, cx, reply, .. }) = next else { break };
+            let start = Instant::now();
+            let (probe, result) = run_caught(probe, &cx);
+            let outcome = ProbeOutcome { result, duration: start.elapsed() };
+            // Nobody waits any more after a shutdown.
+            let _ = reply.send(Reply { probe, outcome });
+        }
+        drop(end);
     }
 }
 
@@ -207,10 +281,7 @@ fn panic_text(payload: &(dyn Any + Send)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    };
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use tenken_agent_core::probe::Cost;
     use tenken_common::{
         category::Category,
@@ -218,6 +289,7 @@ mod tests {
         observation::ProbeState,
         time::{Moment, Monotonic, Timestamp},
     };
+    use tokio::time::timeout;
 
     const CX: ProbeContext =
         ProbeContext { at: Moment { boot: BootId([1; 16]), mono: Monotonic(0), wall: Timestamp::EPOCH } };
@@ -257,7 +329,7 @@ mod tests {
 
     fn threads(seen: &Arc<Mutex<Vec<thread::ThreadId>>>) -> Factory {
         let seen = seen.clone();
-        probe("threads", 5_000, move |_| {
+        probe("threads", 1_000, move |_| {
             seen.lock().unwrap().push(thread::current().id());
             Ok(vec![])
         })
@@ -351,6 +423,47 @@ mod tests {
             while runner.run(0, CX).await.state() != ProbeState::Unsupported {
                 tokio::task::yield_now().await;
             }
+        });
+    }
+
+    #[test]
+    fn who_hangs_in_a_round_leaves_the_rest_to_another_thread() {
+        let seen = Arc::default();
+        let (hanging, go, _) = hanging(1_000);
+        let mut runner = Runner::new(vec![threads(&seen), hanging, threads(&seen), threads(&seen)]);
+        test(async || {
+            for states in [[ProbeState::NoData, ProbeState::TimedOut, ProbeState::NoData]; 2] {
+                runner.begin(&[0, 1, 3], CX);
+                for (index, state) in [0, 1, 3].into_iter().zip(states) {
+                    assert_eq!(runner.outcome(index).await.state(), state);
+                }
+            }
+            drop(go);
+        });
+        let seen = seen.lock().unwrap();
+        assert!(seen.len() == 4 && seen[0] != seen[1], "left behind: {seen:?}");
+        assert!(seen[1..].iter().all(|id| *id == seen[1]), "and once only: {seen:?}");
+    }
+
+    #[test]
+    fn a_dropped_round_gives_back_what_it_did_not_run() {
+        let seen = Arc::default();
+        let (hanging, go, _) = hanging(60_000);
+        let counting = probe("counting", 5_000, |run| {
+            assert_eq!(run, 0, "made anew");
+            Err(ProbeError::Unsupported)
+        });
+        let mut runner = Runner::new(vec![hanging, counting, threads(&seen)]);
+        test(async || {
+            runner.begin(&[0, 1, 2], CX);
+            assert!(timeout(Duration::from_millis(20), runner.outcome(0)).await.is_err());
+            for index in [1, 2] {
+                runner.run(index, CX).await;
+            }
+            assert_eq!(seen.lock().unwrap().len(), 1, "what was not asked for is not run");
+            let Err(ProbeError::Failed(e)) = runner.run(1, CX).await.result else { panic!("no failure") };
+            assert!(e.to_string().contains("made anew"), "the same probe came home: {e}");
+            drop(go);
         });
     }
 

@@ -317,7 +317,7 @@ fn many_incidents_of_one_hospital_are_one_mail_and_its_repeat_is_the_same() {
         assert_eq!((desk.len(), grey.len()), (2, 2));
         assert_eq!(desk[0].subject, "【点検】[重大 40件] minato ct-1");
         for incident in 1..=40 {
-            let number = format!("インシデント番号: INC-{incident}\n");
+            let number = format!("インシデント番号: INC-{incident}\r\n");
             for letter in [&desk[0], &grey[0]] {
                 assert_eq!(letter.body.matches(&number).count(), 1, "{number} in {letter:?}");
             }

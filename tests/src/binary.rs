@@ -36,11 +36,12 @@ fn built() -> PathBuf {
     fs::canonicalize(profile_folder).expect("the folder of this very test")
 }
 
-/// One program as it is shipped to devices (the `device` profile), for what costs are measured of.
+/// One program as it is shipped to devices (the `device` profile, and nothing in its libraries that only
+/// another program asks for), for what costs are measured of.
 pub fn shipped_bin(name: &str) -> PathBuf {
     let folder = workspace_bin(name);
     let target = folder.ancestors().nth(2).expect("target/<profile>/<program>");
-    build(&["--bin", name, "--quiet", "--profile", "device"], target);
+    build(&["--package", name, "--bin", name, "--quiet", "--profile", "device"], target);
     target.join("device").join(name)
 }
 

@@ -25,10 +25,9 @@ pub fn read() -> Vec<Quantity> {
         .0
 }
 
-/// What this process and its children have cost, for the budget; `None` where the system does not
-/// tell.
-pub fn spent() -> Option<Spent> {
-    let own = read();
+/// What this process and its children have cost, for the budget, of what was read; `None` where the
+/// system does not tell.
+pub fn spent(own: &[Quantity]) -> Option<Spent> {
     let value = |name: &str| own.iter().find(|q| q.name.as_str() == name).map(|q| q.value);
     let children_s = value("children_cpu_seconds").unwrap_or(0.0);
     Some(Spent { cpu_s: value("cpu_seconds")? + children_s, memory_bytes: value("rss_bytes")? })

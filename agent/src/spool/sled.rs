@@ -17,7 +17,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io,
     path::{Path, PathBuf},
-    sync::mpsc::{self, RecvTimeoutError},
+    sync::{Arc, Weak, mpsc},
     thread,
     time::Duration,
 };
@@ -37,7 +37,8 @@ const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 
 /// See the module's head.
 pub struct SledStore {
-    db: Db,
+    db: Arc<Db>,
+    watch: FlushWatch,
     /// Our own handle of the file that sled writes; `None` where it is not where we expect it.
     file: Option<File>,
     blobs: PathBuf,
@@ -49,11 +50,12 @@ impl Store for SledStore {
 
     fn open(dir: &Path) -> Result<Self, EngineError> {
         let fresh = !dir.join("db").exists();
-        let db = open_when_unlocked(dir)?;
+        let db = Arc::new(open_when_unlocked(dir)?);
+        let watch = FlushWatch::new(&db)?;
         let file = OpenOptions::new().read(true).write(true).open(dir.join("db")).ok();
         if fresh {
             let failed = |e: io::Error| EngineError::new("sync a new store", e);
-            flush(&db)?;
+            guest::patient(|| watch.flush(&db))?;
             if let Some(file) = &file {
                 file.sync_all().map_err(failed)?;
             }
@@ -62,7 +64,7 @@ impl Store for SledStore {
             }
             sync_dir(dir).map_err(failed)?;
         }
-        Ok(Self { db, file, blobs: dir.join("blobs") })
+        Ok(Self { db, watch, file, blobs: dir.join("blobs") })
     }
 
     fn commit(&mut self, ops: &[Op]) -> Result<(), EngineError> {
@@ -73,8 +75,11 @@ impl Store for SledStore {
                 Op::Delete(key) => batch.remove(key.as_slice()),
             }
         }
-        self.db.apply_batch(batch).map_err(|e| EngineError::new("apply batch", e))?;
-        flush(&self.db)?;
+        // The first work for its pool starts that, be it here or at the opening.
+        guest::patient(|| {
+            self.db.apply_batch(batch).map_err(|e| EngineError::new("apply batch", e))?;
+            self.watch.flush(&self.db)
+        })?;
         match &self.file {
             Some(file) => file.sync_all().map_err(|e| EngineError::new("sync", e)),
             None => Ok(()),
@@ -105,22 +110,42 @@ impl Store for SledStore {
 }
 
 /// A write that fails in a thread of sled's notes its error and wakes nobody, and who waits for it
-/// waits for ever. Another flush sees the error and wakes them all.
-fn flush(db: &Db) -> Result<(), EngineError> {
-    let (done, flushed) = mpsc::channel::<()>();
-    let flushed = thread::scope(|scope| {
-        scope.spawn(move || {
-            let mut patience = FLUSH_PATIENCE;
-            while flushed.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
-                scope.spawn(|| db.flush());
-                patience *= 2;
-            }
-        });
+/// waits for ever. Another flush sees the error and wakes them all; a thread of this watch makes one.
+struct FlushWatch(mpsc::Sender<Weak<()>>);
+
+impl FlushWatch {
+    /// Its thread ends when the watch does, and does not keep the database open.
+    fn new(db: &Arc<Db>) -> Result<Self, EngineError> {
+        let (begun, flushes) = mpsc::channel();
+        let db = Arc::downgrade(db);
+        let thread = thread::Builder::new().name("tenken-flush".to_owned());
+        thread.spawn(move || watch(&flushes, &db)).map_err(|e| EngineError::new("watch flushes", e))?;
+        Ok(Self(begun))
+    }
+
+    fn flush(&self, db: &Db) -> Result<(), EngineError> {
+        let under_way = Arc::new(());
+        let begun = self.0.send(Arc::downgrade(&under_way));
+        begun.map_err(|e| EngineError::new("watch flushes", e))?;
         let flushed = db.flush();
-        drop(done);
-        flushed
-    });
-    flushed.map(drop).map_err(|e| EngineError::new("flush", e))
+        drop(under_way);
+        flushed.map(drop).map_err(|e| EngineError::new("flush", e))
+    }
+}
+
+/// It looks at a flush once that is suspicious; what ended meanwhile it need not have been woken for.
+fn watch(flushes: &mpsc::Receiver<Weak<()>>, db: &Weak<Db>) {
+    while let Ok(flush) = flushes.recv() {
+        let mut patience = FLUSH_PATIENCE;
+        while flush.strong_count() > 0 {
+            thread::sleep(patience);
+            patience *= 2;
+            if let Some(db) = db.upgrade().filter(|_| flush.strong_count() > 0) {
+                // In a thread of its own: it may hang as well.
+                let _ = thread::Builder::new().spawn(move || drop(db.flush()));
+            }
+        }
+    }
 }
 
 fn open_when_unlocked(dir: &Path) -> Result<Db, EngineError> {

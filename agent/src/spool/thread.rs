@@ -1,10 +1,14 @@
 //! The thread that the spool lives on, and the handle that async code holds.
 //!
 //! Holds: one thread, one spool, requests in order, at most 64 of them waiting. A spool that
-//! halted after a failed write is opened again before the next request.
+//! halted after a failed write is opened again before the next request. How it stands is noted before
+//! a request is answered, so that who asks for that need not wake the thread.
 
 use super::{ChainStart, OpenError, SpoolConfig};
-use std::thread::JoinHandle;
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::JoinHandle,
+};
 use tenken_agent_core::spool::{BatchLimit, Cut, CutContext, Spool, SpoolError, SpoolStats, Standing};
 use tenken_common::{
     ack::Ack,
@@ -31,9 +35,38 @@ pub struct Snapshot {
     pub consent_version: u64,
 }
 
+impl Snapshot {
+    fn of(spool: &dyn Spool) -> Self {
+        Self {
+            stats: spool.stats(),
+            head: spool.head(),
+            last_id: spool.last_id(),
+            newest_ack: spool.newest_ack(),
+            consent_version: spool.consent_version(),
+        }
+    }
+}
+
+/// As the last request left the spool; nothing where that halted it.
+#[derive(Debug, Clone, Default)]
+struct Latest(Arc<Mutex<Option<Snapshot>>>);
+
+impl Latest {
+    fn lock(&self) -> MutexGuard<'_, Option<Snapshot>> {
+        // It is whole even where a holder panicked.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, spool: &dyn Spool) {
+        let snapshot = (!spool.is_halted()).then(|| Snapshot::of(spool));
+        *self.lock() = snapshot;
+    }
+}
+
 /// See the module's head.
 pub struct SpoolHandle {
     requests: mpsc::Sender<Request>,
+    latest: Latest,
     thread: JoinHandle<()>,
     ended: oneshot::Receiver<()>,
 }
@@ -61,7 +94,7 @@ impl SpoolHandle {
             .spawn(run)
             .map_err(OpenError::Thread)?;
         opened.await.unwrap_or(Err(OpenError::Slow))?;
-        Ok(Self { requests, thread, ended })
+        Ok(Self { requests, latest: Latest::default(), thread, ended })
     }
 
     async fn ask<T: Send + 'static>(
@@ -69,9 +102,12 @@ impl SpoolHandle {
         f: impl FnOnce(&mut dyn Spool) -> Result<T, SpoolError> + Send + 'static,
     ) -> Result<T, SpoolError> {
         let (tell, told) = oneshot::channel();
+        let latest = self.latest.clone();
         let request: Request = Box::new(move |spool| {
+            let answer = f(spool);
+            latest.note(spool);
             // Nobody waits for the answer if the asking task was dropped.
-            let _ = tell.send(f(spool));
+            let _ = tell.send(answer);
         });
         self.requests.send(request).await.map_err(|_| SpoolError::Halted)?;
         told.await.unwrap_or(Err(SpoolError::Halted))
@@ -120,17 +156,13 @@ impl SpoolHandle {
         self.ask(move |spool| spool.stub(seq, reason)).await
     }
 
+    /// As the last request left it; one that halted is opened again for this.
     pub async fn snapshot(&self) -> Result<Snapshot, SpoolError> {
-        self.ask(|spool| {
-            Ok(Snapshot {
-                stats: spool.stats(),
-                head: spool.head(),
-                last_id: spool.last_id(),
-                newest_ack: spool.newest_ack(),
-                consent_version: spool.consent_version(),
-            })
-        })
-        .await
+        let latest = self.latest.lock().clone();
+        match latest {
+            Some(snapshot) => Ok(snapshot),
+            None => self.ask(|spool| Ok(Snapshot::of(spool))).await,
+        }
     }
 
     pub async fn set_consent_version(&self, version: u64) -> Result<(), SpoolError> {

@@ -15,6 +15,7 @@ use crate::{
         alert,
         care::{Care, Cares},
         cause::{self, Outage, Scene},
+        damage::PartSeen,
         finding::{Condition, ConditionKey, Finding, Holds, Progress, Verdict, advance},
         incident::Incident,
         judgement::{Bench, Judgement},
@@ -141,6 +142,8 @@ pub struct Evaluation {
     /// What is wrong now.
     pub findings: Vec<Finding>,
     pub forecasts: Vec<ForecastResult>,
+    /// Parts whose damage was looked at.
+    pub parts: Vec<PartSeen>,
     /// All of the devices that were passed.
     pub conditions: Vec<Condition>,
     /// New or changed.
@@ -249,7 +252,11 @@ impl Ward<'_> {
     /// Notes what alerts foretell, and judges those whose time has come.
     fn keep_score(&self, before: &[Incident], out: &mut Evaluation) {
         let (id, as_of) = (self.device.device, self.input.as_of);
-        let own = |f: &&ForecastResult| f.device == id;
+        let parts = || out.parts.iter().filter(|part| part.prospect.device == id);
+        let told = || {
+            let forecasts = out.forecasts.iter().filter(|f| f.device == id);
+            forecasts.chain(parts().map(|part| &part.prospect))
+        };
         let mut pending: BTreeMap<IncidentId, Prediction> = self
             .input
             .predictions
@@ -260,7 +267,7 @@ impl Ward<'_> {
         for incident in self.incidents.iter().filter(|i| i.is_open()) {
             let was_open = before.iter().any(|b| b.id == incident.id && b.is_open());
             let about = |f: &&ForecastResult| f.rule == incident.rule && f.subject == incident.subject;
-            let foretold = out.forecasts.iter().filter(own).find(about);
+            let foretold = told().find(about);
             if let Some(prediction) =
                 foretold.filter(|_| !was_open).and_then(|f| foretell(incident, f, as_of))
             {
@@ -269,8 +276,11 @@ impl Ward<'_> {
         }
         for (incident, mut prediction) in pending {
             let acted = self.input.actions.iter().filter(|a| a.incident == incident).map(|a| a.at).min();
-            prediction.acted = prediction.acted.or(acted);
-            let now = out.forecasts.iter().filter(own).find(|f| prediction.is_about(f));
+            // Whoever puts another part in its place acts too.
+            let replaced = parts().find(|part| prediction.is_about(&part.prospect)).map(|part| part.since);
+            let replaced = replaced.filter(|since| *since > prediction.alerted);
+            prediction.acted = prediction.acted.or(acted).or(replaced);
+            let now = told().find(|f| prediction.is_about(f));
             prediction.judged = now.and_then(|f| prediction.judge(f, as_of, &self.device.calendar));
             if !self.input.predictions.contains(&prediction) {
                 out.predictions.push(prediction);
@@ -314,7 +324,7 @@ impl Ward<'_> {
         for key in self.conditions.keys().filter(|k| k.rule == rule.id) {
             of_subject.insert(key.subject.clone(), bench.unseen(&key.subject));
         }
-        for judgement in bench.judge(&mut out.forecasts) {
+        for judgement in bench.judge(&mut out.forecasts, &mut out.parts) {
             of_subject.insert(judgement.subject.clone(), judgement);
         }
         of_subject.into_values().collect()

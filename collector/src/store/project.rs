@@ -2,8 +2,8 @@
 //! say of themselves, and signs of life.
 //!
 //! Holds: entries are taken in position order, each page in one transaction with its checkpoint,
-//! so that it goes on where it stopped and comes out the same however it was interrupted. Of a device in quarantine only its alarms are taken, marked
-//! as of doubtful identity.
+//! so that it goes on where it stopped and comes out the same however it was interrupted. Of a device in
+//! quarantine only its alarms are taken, marked as of doubtful identity.
 //!
 //! Does not: judge anything; that is the evaluation's.
 

@@ -97,7 +97,8 @@ fn probes_of(all: &[ProbeOverview]) -> Vec<Probe> {
     all.iter()
         .map(|p| {
             let info = declared.iter().find(|info| info.name == p.probe.as_str());
-            let unreported = if p.values.is_empty() { ProbeState::NoData } else { ProbeState::Ok };
+            let is_empty = p.values.is_empty() && p.checks.is_empty();
+            let unreported = if is_empty { ProbeState::NoData } else { ProbeState::Ok };
             Probe {
                 name: p.probe.clone(),
                 category: info.map_or("agent", |info| info.category.as_str()),

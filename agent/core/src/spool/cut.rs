@@ -47,7 +47,7 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
         cx: &CutContext<'_>,
     ) -> Result<Option<Cut>, SpoolError> {
         self.check_running()?;
-        self.save()?;
+        self.save_owed()?;
         if cx.device != self.state.start.device {
             return Err(SpoolError::OtherChain);
         }
@@ -211,7 +211,7 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
     /// The lowest link beyond `seq`, as it is to be sent.
     pub(super) fn lowest_after(&mut self, seq: Seq) -> Result<Option<Cut>, SpoolError> {
         self.check_running()?;
-        self.save()?;
+        self.save_owed()?;
         let next = self.state.links.iter().find(|link| link.seq > seq).cloned();
         // Without its place in the chain it would look like a fork; resume tells how to go on.
         let Some(link) = next.filter(SpoolLink::is_placed) else { return Ok(None) };
@@ -227,7 +227,7 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
 
     pub(super) fn make_stub(&mut self, seq: Seq, reason: GapReason) -> Result<Cut, SpoolError> {
         self.check_running()?;
-        self.save()?;
+        self.save_owed()?;
         let link = self.state.link(seq).cloned().ok_or(SpoolError::NotInFlight(seq))?;
         if let Some(reason) = link.stub {
             return self.stub_of(&link, reason);

@@ -3,7 +3,9 @@
 //! Holds: memory is changed only along with a commit; a commit that fails halts the spool, since
 //! nobody knows what of it is on the disk, and opening it again finds out. So does a read that
 //! fails: the ladder then makes the best of that store. Every write goes to the engine first,
-//! then to the state store, then the caller hears of it.
+//! then to the state store, then the caller hears of it. Only what an acknowledgement settled reaches
+//! the state store with the next write of it, since three syncs can be saved: should the engine be lost
+//! meanwhile, those links are sent once more, as stubs of what the collector has.
 //!
 //! Opening is in `open`, another epoch in `migrate`, cutting and stubs in `cut`, acknowledgements
 //! in `release`, losing in `evict`, packing in `pack`.
@@ -56,11 +58,20 @@ pub struct DurableSpool<E, S> {
     /// How many chunks the engine's copy of the state has.
     pub(super) state_chunks: u32,
     pub(super) halted: Cell<bool>,
-    /// The engine is ahead of the state store.
-    pub(super) unsaved: bool,
+    pub(super) unsaved: Unsaved,
     /// Invariants that did not hold.
     pub(super) violations: u64,
     pub(super) soil: Soil,
+}
+
+/// What the engine knows and the state store does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unsaved {
+    Nothing,
+    /// What was acknowledged.
+    Settled,
+    /// What the spool may not go on without: ids given out, links, declared losses.
+    Owed,
 }
 
 /// A waiting record as it was read.
@@ -123,7 +134,22 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
     }
 
     /// Writes to the engine together with the state, then saves the state.
-    pub(super) fn commit_with_state(&mut self, mut ops: Vec<Op>) -> Result<(), SpoolError> {
+    pub(super) fn commit_with_state(&mut self, ops: Vec<Op>) -> Result<(), SpoolError> {
+        self.commit_state(ops)?;
+        self.unsaved = Unsaved::Owed;
+        self.save_owed()
+    }
+
+    /// The same for what an acknowledgement settled, which may be saved later.
+    pub(super) fn commit_settled(&mut self, ops: Vec<Op>) -> Result<(), SpoolError> {
+        self.commit_state(ops)?;
+        if self.unsaved == Unsaved::Nothing {
+            self.unsaved = Unsaved::Settled;
+        }
+        Ok(())
+    }
+
+    fn commit_state(&mut self, mut ops: Vec<Op>) -> Result<(), SpoolError> {
         self.check_running()?;
         self.state.generation += 1;
         if !self.soil.grows(Planted::IdsUnreserved) {
@@ -133,9 +159,7 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
         if self.soil.grows(Planted::StateFirst) {
             self.states.save(&self.state)?;
         }
-        self.commit(&ops)?;
-        self.unsaved = true;
-        self.save()
+        self.commit(&ops)
     }
 
     pub(super) fn push_state(&mut self, ops: &mut Vec<Op>) -> Result<(), SpoolError> {
@@ -146,10 +170,11 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
         Ok(())
     }
 
-    pub(super) fn save(&mut self) -> Result<(), SpoolError> {
-        if self.unsaved {
+    /// Before anything goes on that rests on it.
+    pub(super) fn save_owed(&mut self) -> Result<(), SpoolError> {
+        if self.unsaved == Unsaved::Owed {
             self.states.save(&self.state)?;
-            self.unsaved = false;
+            self.unsaved = Unsaved::Nothing;
         }
         Ok(())
     }
@@ -219,7 +244,7 @@ impl<E: Engine, S: StateStore> Spool for DurableSpool<E, S> {
         self.check_running()?;
         // Ids that the state file does not know as reserved would be given out again, should the
         // engine be lost.
-        self.save()?;
+        self.save_owed()?;
         let mut puts = Vec::with_capacity(observations.len());
         let (mut bytes, mut loose, mut urgent) = (0u64, 0u64, 0u64);
         let mut id = self.next_id;

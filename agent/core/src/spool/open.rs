@@ -11,7 +11,7 @@
 use super::{
     Room, Spool, SpoolError,
     cut::Stored,
-    durable::DurableSpool,
+    durable::{DurableSpool, Unsaved},
     engine::{Engine, Op, Pair, StateStore},
     frame::{self, Place, Space},
     gaps::{self, Gaps},
@@ -134,7 +134,7 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
             room,
             state_chunks: survey.state_chunks,
             halted: Cell::new(false),
-            unsaved: false,
+            unsaved: Unsaved::Nothing,
             violations: 0,
             soil: Soil::default(),
         };

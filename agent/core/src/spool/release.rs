@@ -38,7 +38,7 @@ impl<E: Engine, S: StateStore> DurableSpool<E, S> {
         let count = self.settle_up_to(ack.acked_seq, &mut ops);
         self.check(invariant::only_covered_is_deleted(&before, ack, &self.state.links));
         self.state.newest_ack = Some(ByteBuf::from(envelope));
-        self.commit_with_state(ops)?;
+        self.commit_settled(ops)?;
         self.shrink()?;
         Ok(count)
     }

@@ -1,8 +1,8 @@
 //! What the agent asks of Windows by its own interface, as safe functions.
 //!
-//! Holds: this is the only folder that calls past the compiler's guard. Every call is given its own
-//! buffers, whose size it knows, and what it returned is copied before anything else happens. COM
-//! and WMI wake other processes and are for what is asked a few times a day.
+//! Holds: on Windows this is the only folder that calls past the compiler's guard. Every call is given
+//! its own buffers, whose size it knows, and what it returned is copied before anything else happens.
+//! COM and WMI wake other processes and are for what is asked a few times a day.
 //!
 //! Does not: judge what it read. Performance counters (PDH) are not used: they cost more than all
 //! probes together.

@@ -5,6 +5,7 @@
 
 use super::{
     cause::Outage,
+    damage::PartSeen,
     finding::Verdict,
     notice::Severity,
     rule::{AnomalyIs, ClockSkew, Limit, Rule, Threshold, When},
@@ -67,8 +68,8 @@ pub struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Forecasts that were made go to `forecasts`.
-    pub fn judge(&self, forecasts: &mut Vec<ForecastResult>) -> Vec<Judgement> {
+    /// Forecasts that were made go to `forecasts`, parts that were looked at to `parts`.
+    pub fn judge(&self, forecasts: &mut Vec<ForecastResult>, parts: &mut Vec<PartSeen>) -> Vec<Judgement> {
         let heard = self.state.liveness.is_heard();
         let due = heard && self.device.forecasts_due;
         match &self.rule.when {
@@ -84,14 +85,13 @@ impl Bench<'_> {
                 })
                 .collect(),
             When::Wear(when) if due => {
-                let parts = self.device.facts.iter().filter(|said| *said.fact.probe() == when.probe);
-                parts
-                    .filter_map(|part| {
-                        let (result, judgement) = self.wear(when, part)?;
-                        forecasts.push(result);
-                        Some(judgement)
-                    })
-                    .collect()
+                let worn = self.device.facts.iter().filter(|said| *said.fact.probe() == when.probe);
+                worn.filter_map(|part| {
+                    let (result, judgement) = self.wear(when, part)?;
+                    forecasts.push(result);
+                    Some(judgement)
+                })
+                .collect()
             }
             When::PatternFile(when) if heard => self.pattern_files(when),
             When::Patches(when) if heard => self.patches(when),
@@ -102,16 +102,16 @@ impl Bench<'_> {
             When::Check(when) if heard => {
                 let checks = self.device.checks.iter().filter(|c| c.probe == when.probe);
                 let states = (&when.states, &when.critical_states);
-                checks.map(|check| self.check(check, check.subject.clone(), states)).collect()
+                checks.map(|check| self.check(check, &check.subject, states)).collect()
             }
             When::OtherCheck(when) if heard => {
                 let checks = self.device.checks.iter().filter(|c| !when.except.contains(&c.probe));
                 let states = (&when.states, &when.critical_states);
-                checks.map(|check| self.check(check, other_subject(check), states)).collect()
+                checks.map(|check| self.check(check, &other_subject(check), states)).collect()
             }
             When::ClockSkew(when) if heard => self.clock(when).into_iter().collect(),
             When::Anomaly(when) if heard => self.episodes(when),
-            When::FailureRisk(when) if due => self.damage(when),
+            When::FailureRisk(when) if due => self.damage(when, parts),
             When::Forecast(_)
             | When::Wear(_)
             | When::Threshold(_)
@@ -192,10 +192,10 @@ impl Bench<'_> {
     fn check(
         &self,
         check: &CheckInput,
-        subject: Name,
+        subject: &Name,
         (states, critical): (&BTreeSet<CheckState>, &BTreeSet<CheckState>),
     ) -> Judgement {
-        let mut j = self.blank(&subject);
+        let mut j = self.blank(subject);
         if self.is_old(check.at) {
             return j;
         }

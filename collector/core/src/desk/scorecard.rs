@@ -1,4 +1,5 @@
-//! Every alert that foretold a date, judged when its time has come: true, false, or too late.
+//! Every alert that foretold something (a date, or that a part fails soon), judged when its time has come:
+//! true, false, or too late.
 //!
 //! Holds: nothing is left out: an alert is pending until there is something to judge it by, and what
 //! was judged is never judged again. A limit that was reached outside of the interval (with

@@ -60,7 +60,7 @@ impl Bench<'_> {
             }
             (PatternState::Known, Some(defined)) => {
                 let age = self.as_of.saturating_since(defined);
-                self.judge_age(&mut j, said, age, (when.older_than, when.critical_older_than));
+                judge_age(&mut j, said, age, (when.older_than, when.critical_older_than));
                 j.values.time_span("age", age.as_secs_f64());
                 let old = |language: Language, age: &str| {
                     DeskText::PatternOld.fill(language, &[("day", &jst_date(defined)), ("age", age)])
@@ -92,7 +92,7 @@ impl Bench<'_> {
             None => {}
             Some(oldest) => {
                 let age = self.as_of.saturating_since(oldest);
-                self.judge_age(&mut j, said, age, (when.pending_for, when.critical_pending_for));
+                judge_age(&mut j, said, age, (when.pending_for, when.critical_pending_for));
                 j.number("count", f64::from(count));
                 j.values.same("count", count);
                 j.values.day("day", oldest);
@@ -101,18 +101,17 @@ impl Bench<'_> {
         }
         j
     }
+}
 
-    fn judge_age(
-        &self,
-        j: &mut Judgement,
-        said: &FactInput,
-        age: Duration,
-        (most, critical): (HumanDuration, Option<HumanDuration>),
-    ) {
-        j.number("age_s", age.as_secs_f64());
-        j.verdict = if age > most.0 { Verdict::True { seen: said.at } } else { Verdict::False };
-        if critical.is_some_and(|critical| age > critical.0) {
-            j.severity = Severity::Critical;
-        }
+fn judge_age(
+    j: &mut Judgement,
+    said: &FactInput,
+    age: Duration,
+    (most, critical): (HumanDuration, Option<HumanDuration>),
+) {
+    j.number("age_s", age.as_secs_f64());
+    j.verdict = if age > most.0 { Verdict::True { seen: said.at } } else { Verdict::False };
+    if critical.is_some_and(|critical| age > critical.0) {
+        j.severity = Severity::Critical;
     }
 }

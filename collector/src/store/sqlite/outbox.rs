@@ -49,12 +49,11 @@ impl Store {
         let mut messages: Vec<OutboxMessage> = Vec::new();
         for row in free(rows) {
             let Some(id) = row.message else { continue };
-            match messages.iter_mut().find(|m| m.id == id && m.channel == row.channel) {
-                Some(message) => message.notices.push(row.notice),
-                None => {
-                    let (channel, attempts) = (row.channel, row.attempts);
-                    messages.push(OutboxMessage { id, channel, attempts, notices: vec![row.notice] });
-                }
+            if let Some(message) = messages.iter_mut().find(|m| m.id == id && m.channel == row.channel) {
+                message.notices.push(row.notice);
+            } else {
+                let (channel, attempts) = (row.channel, row.attempts);
+                messages.push(OutboxMessage { id, channel, attempts, notices: vec![row.notice] });
             }
         }
         messages.truncate(usize::try_from(n).unwrap_or(usize::MAX));

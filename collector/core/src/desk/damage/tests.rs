@@ -4,14 +4,16 @@ use crate::{
     desk::{
         incident::{Incident, Phase},
         rule::RuleSet,
+        scorecard::{Prediction, Score},
     },
-    evaluation::{DeviceInput, Evaluation, EvaluationInput, Identity, evaluate},
+    evaluation::{CheckInput, DeviceInput, Evaluation, EvaluationInput, Identity, evaluate},
     intake::device_state::{Stretch, Uptime},
     predict::series::{Point, Series, SeriesKey},
 };
 use std::{sync::Arc, time::Duration};
 use tenken_common::{
     id::{DeviceId, HospitalId, Name},
+    observation::CheckState,
     time::Timestamp,
     unit::Unit,
 };
@@ -29,12 +31,16 @@ struct Disk {
     powered: Vec<Point>,
     last: Evaluation,
     incidents: Vec<Incident>,
+    predictions: Vec<Prediction>,
+    /// When its own check last said that it fails.
+    fails: Option<Timestamp>,
 }
 
 impl Disk {
     fn new() -> Self {
         let (remapped, powered) = (Vec::new(), Vec::new());
-        Self { remapped, powered, last: Evaluation::default(), incidents: Vec::new() }
+        let (last, incidents, predictions) = (Evaluation::default(), Vec::new(), Vec::new());
+        Self { remapped, powered, last, incidents, predictions, fails: None }
     }
 
     /// A day's reading, and the evaluations of the day.
@@ -72,11 +78,22 @@ impl Disk {
                 series("reallocated_sectors", Unit::Count, &self.remapped),
                 series("power_on_seconds", Unit::Seconds, &self.powered),
             ],
-            checks: vec![],
+            checks: self
+                .fails
+                .iter()
+                .map(|at| CheckInput {
+                    probe: name("smart"),
+                    subject: name("sda"),
+                    state: CheckState::Critical,
+                    at: *at,
+                })
+                .collect(),
             anomalies: vec![],
             facts: vec![],
             calendar: Arc::default(),
         }];
+        let pending: Vec<Prediction> =
+            self.predictions.iter().filter(|p| p.judged.is_none()).cloned().collect();
         self.last = evaluate(&EvaluationInput {
             as_of,
             rules: &RuleSet::parse(RULES).unwrap(),
@@ -87,8 +104,12 @@ impl Disk {
             cares: &crate::desk::care::Cares::new(),
             silences: &[],
             actions: &[],
-            predictions: &[],
+            predictions: &pending,
         });
+        for changed in self.last.predictions.clone() {
+            self.predictions.retain(|p| p.incident != changed.incident);
+            self.predictions.push(changed);
+        }
         for changed in self.last.incidents.clone() {
             self.incidents.retain(|incident| incident.id != changed.id);
             self.incidents.push(changed);
@@ -149,4 +170,36 @@ fn a_score_that_hovers_about_the_limit_does_not_end_it() {
     assert_eq!(open.len(), 1, "{open:?}");
     assert!(disk.is_open(), "{open:?}");
     assert!(open[0].numbers["score"] < 10.0, "{open:?}");
+}
+
+/// A disk that is told of on the 21st day, and how its alert is judged after 100 days; nothing is read of
+/// it where `reading` gives nothing.
+fn told_of(fails_from: i64, reading: impl Fn(i64) -> Option<(f64, i64)>) -> Prediction {
+    let mut disk = Disk::new();
+    for day in 0..100 {
+        disk.fails = (day >= fails_from).then(|| at(day));
+        match reading(day) {
+            Some((remapped, days)) => disk.read(day, remapped, f64::from(i32::try_from(days).unwrap())),
+            None => disk.judged(day),
+        }
+    }
+    let [prediction] = disk.predictions.as_slice() else { panic!("{:?}", disk.predictions) };
+    assert_eq!(prediction.rule.as_str(), "disk-failing");
+    assert_eq!(disk.last.forecasts, [], "it names no day for a plan");
+    prediction.clone()
+}
+
+#[test]
+fn an_alert_of_a_part_is_judged_by_whether_it_fails_within_its_time() {
+    const NEVER: i64 = i64::MAX;
+    let judged = |p: &Prediction| p.judged.map(|judged| judged.score);
+    let damaged = |day: i64| Some((if day < 20 { 40.0 } else { 160.0 }, 900 + day));
+    let failed = told_of(40, damaged);
+    assert_eq!(judged(&failed), Some(Score::True));
+    assert!(failed.judged.unwrap().lead_days.unwrap() > 10.0, "{failed:?}");
+    assert_eq!(judged(&told_of(NEVER, damaged)), Some(Score::False));
+    let replaced = told_of(NEVER, |day| if day < 30 { damaged(day) } else { Some((0.0, day - 29)) });
+    assert_eq!(judged(&replaced), Some(Score::Averted), "{replaced:?}");
+    // Nothing is read any more: nobody knows.
+    assert_eq!(judged(&told_of(NEVER, |day| damaged(day).filter(|_| day < 24))), None);
 }

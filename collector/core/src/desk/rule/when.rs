@@ -312,7 +312,7 @@ impl When {
                 }
             }
             Self::Check(c) => {
-                check_states(&format!("{key}.check"), (&c.states, &c.critical_states), problems)
+                check_states(&format!("{key}.check"), (&c.states, &c.critical_states), problems);
             }
             Self::OtherCheck(c) => {
                 check_states(&format!("{key}.other_check"), (&c.states, &c.critical_states), problems);

@@ -1,3 +1,5 @@
+//! What a silence keeps from being told, and what it does not.
+
 use super::*;
 use crate::desk::{finding::Finding, notice::Bilingual};
 use std::{collections::BTreeMap, time::Duration};
