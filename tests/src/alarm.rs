@@ -25,8 +25,8 @@ use std::{
     thread,
     time::Duration,
 };
-use tenken_collector::store::Store;
-use tenken_collector_core::desk::notice::{Notice, NotifyReason};
+use tenken_collector::store::{Store, model::OutboxRow};
+use tenken_collector_core::desk::notice::NotifyReason;
 use tenken_common::{
     id::Name,
     observation::{Body, CheckState},
@@ -209,17 +209,17 @@ async fn ways(database: &Path, mails: &[MailMessage], n: u32) -> AlarmResult {
     }
     let outbox = store.outbox().await.unwrap();
     store.close().await;
-    let opened: BTreeMap<&Name, &Notice> = outbox
+    let opened: BTreeMap<&Name, &OutboxRow> = outbox
         .iter()
-        .map(|row| &row.notice)
-        .filter(|notice| notice.reason == NotifyReason::Opened)
-        .map(|notice| (&notice.subject, notice))
+        .filter(|row| row.notice.reason == NotifyReason::Opened)
+        .map(|row| (&row.notice.subject, row))
         .collect();
     let mut result = AlarmResult { ways: Vec::new(), untold: 0, doubled: 0 };
     for service in 0..n {
         let subject = Name::new(&format!("service-{service}")).unwrap();
-        let told = died.get(&subject).zip(opened.get(&subject)).and_then(|((seen, committed), notice)| {
-            let id = format!("<{}@", notice.id());
+        let told = died.get(&subject).zip(opened.get(&subject)).and_then(|((seen, committed), row)| {
+            // Those that die at one time are one mail.
+            let (notice, id) = (&row.notice, format!("<{}@", row.message?));
             let taken: Vec<Timestamp> =
                 mails.iter().filter(|m| m.text.contains(&id)).map(MailMessage::taken).collect();
             result.doubled += taken.len().saturating_sub(1) as u64;

@@ -222,7 +222,8 @@ impl Ward {
         for ((probe, _), check) in self.checks.iter_mut().filter(|(_, check)| !check.counts) {
             let good = heard && is_good(probe, check, rules, as_of);
             check.good_from = good.then(|| check.good_from.unwrap_or(as_of));
-            check.counts = check.good_from.is_some_and(|from| as_of.saturating_since(from) > rest(rules));
+            check.counts =
+                check.good_from.is_some_and(|from| as_of.saturating_since(from) > rest(probe, rules));
         }
         self.touched = false;
         let checks = self.checks.iter().filter(|(_, check)| check.counts).map(|((probe, subject), check)| {
@@ -268,15 +269,31 @@ impl Ward {
     }
 }
 
-/// Whether every rule finds it good.
+/// Whether every rule that judges it finds it good.
 fn is_good(probe: &Name, check: &Check, rules: &RuleSet, as_of: Timestamp) -> bool {
-    let good = |rule: &Rule, states: &BTreeSet<CheckState>| {
+    judging(probe, rules).all(|(rule, states)| {
         let is_fresh = as_of.saturating_since(check.at) <= rule.age_max.0;
         is_fresh && check.state != CheckState::Unknown && !states.contains(&check.state)
-    };
-    rules.rules.iter().all(|rule| match &rule.when {
-        When::Check(CheckIs { probe: of, states, .. }) if of == probe => good(rule, states),
-        When::OtherCheck(OtherCheck { except, states, .. }) if !except.contains(probe) => good(rule, states),
+    })
+}
+
+/// After being good for so long a check has no incident that could go on.
+fn rest(probe: &Name, rules: &RuleSet) -> Duration {
+    let flap = rules.flap_window.0;
+    let longest = judging(probe, rules).map(|(rule, _)| rule.resolve_hold.0).max().unwrap_or_default();
+    longest.max(flap).saturating_add(flap)
+}
+
+/// The rules that look at a check, with the states that they find bad.
+fn judging<'r>(
+    probe: &'r Name,
+    rules: &'r RuleSet,
+) -> impl Iterator<Item = (&'r Rule, &'r BTreeSet<CheckState>)> {
+    rules.rules.iter().filter_map(move |rule| match &rule.when {
+        When::Check(CheckIs { probe: of, states, .. }) if of == probe => Some((rule, states)),
+        When::OtherCheck(OtherCheck { except, states, .. }) if !except.contains(probe) => {
+            Some((rule, states))
+        }
         When::Check(_)
         | When::OtherCheck(_)
         | When::PatternFile(_)
@@ -289,13 +306,6 @@ fn is_good(probe: &Name, check: &Check, rules: &RuleSet, as_of: Timestamp) -> bo
         | When::SilentHospital(_)
         | When::IdentityDoubt(_)
         | When::FailureRisk(_)
-        | When::Anomaly(_) => true,
+        | When::Anomaly(_) => None,
     })
-}
-
-/// After being good for so long a check has no incident that could go on.
-fn rest(rules: &RuleSet) -> Duration {
-    let flap = rules.flap_window.0;
-    let longest = rules.rules.iter().map(|rule| rule.resolve_hold.0).max().unwrap_or_default();
-    longest.max(flap).saturating_add(flap)
 }
