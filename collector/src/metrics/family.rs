@@ -59,7 +59,7 @@ families! {
     ConnectionsTurnedOut Counter "tenken_connections_turned_out_total" ["listener"] "Connections cut since their device was revoked."
     HandshakesRefused Counter "tenken_handshakes_refused_total" ["listener", "reason"] "TLS handshakes that came to nothing, by reason."
     StreamPosition Gauge "tenken_stream_position" [] "Position of the newest entry of the collector's log."
-    Notices Counter "tenken_notice_attempts_total" ["outlet", "result"] "Attempts to send a notice, by outlet and result."
+    Notices Counter "tenken_notice_attempts_total" ["outlet", "result"] "Attempts to send a message of one or more notices, by outlet and result."
     OutboxPending Gauge "tenken_outbox_pending" [] "Notices that wait to be delivered."
     OutboxOldest Gauge "tenken_outbox_oldest_timestamp_seconds" [] "When the oldest waiting notice was decided; absent where none waits."
     EvaluationSeconds Histogram "tenken_evaluation_duration_seconds" [] "Duration of evaluations."

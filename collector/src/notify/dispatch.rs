@@ -1,7 +1,7 @@
 //! The dispatcher: takes what is due from the outbox, sends it, and notes what came of it.
 //!
 //! Holds: a message is marked delivered only after the server said yes; a crash between the two
-//! means a repeat with the same identity, never a loss. One notice at a time goes through an
+//! means a repeat with the same identity, never a loss. One message at a time goes through an
 //! outlet, at most [`DispatchLimits::concurrent`] through all; an outlet that is slow or hangs does
 //! not hold the others up.
 
@@ -104,7 +104,7 @@ pub trait DispatchObserver: Send + Sync + 'static {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DispatchLimits {
-    /// Rows read in one round.
+    /// Messages read in one round.
     pub rows: usize,
     /// Outlets that send at the same time.
     pub concurrent: usize,

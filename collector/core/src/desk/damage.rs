@@ -13,12 +13,14 @@ use super::{
     notice::Severity,
     rule::FailureRisk,
 };
-use crate::evaluation::{CheckInput, ForecastResult};
-use crate::predict::{
-    anomaly::reason::number,
-    forecast::{Crossing, Outcome},
-    risk::{Counter, Damage, Risk, risk, same_part_since},
-    series::{Point, Series},
+use crate::{
+    evaluation::{CheckInput, ForecastResult},
+    predict::{
+        anomaly::reason::number,
+        forecast::{Crossing, Outcome},
+        risk::{Counter, Damage, Risk, risk, same_part_since},
+        series::{Point, Series},
+    },
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, time::Duration};
