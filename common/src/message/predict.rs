@@ -26,6 +26,7 @@ catalogue! { PredictText:
     Damage { ja: "{name} が {value}（直近 {week} 日で +{in_week}、{days} 日で +{by}）", en: "{name} is {value} (+{in_week} in {week} days, +{by} in {days} days)" }
     DamageLately { ja: "{name} が {value}（履歴のある {days} 日で +{by}）", en: "{name} is {value} (+{by} in the {days} days that are known)" }
     DamageAlone { ja: "{name} が {value}（まだ履歴がありません）", en: "{name} is {value} (there is no history yet)" }
+    StandsStill { ja: "装置は動作しているのに {name} が {hours} 時間 {value} のまま進んでいません（新しい値が読めていないおそれがあり、ほかの値も古い可能性があります）", en: "{name} has stood still at {value} for {hours} hours although the device runs (it may no longer answer, and its other values may be old)" }
     // How sure it is.
     Alert { ja: "{why}。異常度 {score}（警報は {from} から）", en: "{why}; score {score}, alert from {from}" }
     // A line that is not judged.

@@ -18,7 +18,7 @@ use std::{
     path::Path,
 };
 use tenken_collector_core::predict::{
-    risk::{Counter, risk, same_part_since},
+    risk::{Age, Counter, risk},
     series::Point,
 };
 use tenken_common::{id::Name, time::Timestamp};
@@ -102,7 +102,9 @@ impl Known {
             vec![Counter { name: &remapped, points: &self.remapped }],
             vec![Counter { name: &pending, points: &self.pending }],
         ];
-        risk(&kinds, same_part_since(&self.hours), *as_of).map_or(0.0, |risk| risk.score)
+        // A data centre's disks run without a break.
+        let age = Age { points: &self.hours, runs_since: Some(Timestamp::MIN) };
+        risk(&kinds, &age, *as_of).map_or(0.0, |risk| risk.score)
     }
 }
 

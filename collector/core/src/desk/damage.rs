@@ -11,14 +11,14 @@ use super::{
     finding::Verdict,
     judgement::{Bench, Judgement},
     notice::Severity,
-    rule::FailureRisk,
+    rule::{DeviceUptime, FailureRisk},
 };
 use crate::{
     evaluation::{CheckInput, ForecastResult},
     predict::{
         anomaly::reason::number,
         forecast::{Crossing, Outcome},
-        risk::{Counter, Damage, Risk, risk, same_part_since},
+        risk::{Age, Counter, Damage, Risk, Still, risk},
         series::{Point, Series},
     },
 };
@@ -56,10 +56,12 @@ impl Bench<'_> {
         let counter = |name| fresh(name).map(|s| Counter { name, points: self.known(s) });
         let kinds: Vec<Vec<Counter<'_>>> =
             when.counters.iter().map(|kind| kind.iter().filter_map(counter).collect()).collect();
-        let age: &[Point] = when.age.as_ref().and_then(of_part).map_or(&[], |s| self.known(s));
-        let since = same_part_since(age);
-        let Some(found) = risk(&kinds, since, self.as_of) else { return j };
-        parts_seen.push(PartSeen { prospect: self.part_prospect(when, part, found.score), since });
+        let age = when.age.as_ref();
+        let points: &[Point] = age.and_then(of_part).map_or(&[], |s| self.known(s));
+        let runs_since = age.and_then(fresh).and_then(|_| self.runs_since(when.uptime.as_ref()?));
+        let Some(found) = risk(&kinds, &Age { points, runs_since }, self.as_of) else { return j };
+        let prospect = self.part_prospect(when, part, found.score);
+        parts_seen.push(PartSeen { prospect, since: found.since });
         j.verdict = if found.score >= when.score {
             Verdict::True { seen: self.as_of }
         } else if found.score >= CLEAR * when.score {
@@ -74,7 +76,11 @@ impl Bench<'_> {
         for (name, damage) in &found.told {
             j.number(name.as_str(), damage.value);
         }
-        let why = |language| sentence(&found, language);
+        let still = found.still.as_ref().zip(age);
+        if let Some((still, age)) = still {
+            j.number(age.as_str(), still.value);
+        }
+        let why = |language| sentence(&found, still, language);
         j.values.set("why", why(Language::Ja), why(Language::En));
         j.values.same("score", format!("{:.1}", found.score));
         j.values.same("from", number(when.score));
@@ -106,6 +112,13 @@ impl Bench<'_> {
         }
     }
 
+    /// The device, without a break.
+    fn runs_since(&self, uptime: &DeviceUptime) -> Option<Timestamp> {
+        let series = self.series(&uptime.probe, &uptime.quantity).next()?;
+        let (at, seconds) = self.latest(series)?;
+        Some(at.minus(Duration::try_from_secs_f64(seconds).ok()?))
+    }
+
     fn known<'s>(&self, series: &'s Series) -> &'s [Point] {
         series.between(Timestamp::MIN, self.as_of)
     }
@@ -120,11 +133,19 @@ pub struct PartSeen {
     pub since: Timestamp,
 }
 
-/// All that was damaged, the worst first.
-fn sentence(risk: &Risk, language: Language) -> String {
-    let parts: Vec<String> =
-        risk.told.iter().map(|(name, damage)| told(name.as_str(), damage, language)).collect();
+/// That its age stands still, and all that was damaged, the worst first.
+fn sentence(risk: &Risk, still: Option<(&Still, &Name)>, language: Language) -> String {
+    let still = still.map(|(still, age)| stands(age.as_str(), still, language));
+    let damaged = risk.told.iter().map(|(name, damage)| told(name.as_str(), damage, language));
+    let parts: Vec<String> = still.into_iter().chain(damaged).collect();
     parts.join(DeskText::Comma.text(language))
+}
+
+fn stands(age: &str, still: &Still, language: Language) -> String {
+    let hours = format!("{:.0}", still.lasts.as_secs_f64() / 3_600.0);
+    let value = number(still.value);
+    let values = [("name", age), ("value", value.as_str()), ("hours", hours.as_str())];
+    PredictText::StandsStill.fill(language, &values)
 }
 
 fn told(name: &str, damage: &Damage, language: Language) -> String {

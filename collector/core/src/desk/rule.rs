@@ -22,8 +22,8 @@ use tenken_common::{
 };
 
 pub use when::{
-    AnomalyIs, CheckIs, ClockSkew, FailureRisk, Forecast, Limit, OtherCheck, PatchesOverdue, PatternFileOld,
-    Share, Threshold, Wear, When,
+    AnomalyIs, CheckIs, ClockSkew, DeviceUptime, FailureRisk, Forecast, Limit, OtherCheck, PatchesOverdue,
+    PatternFileOld, Share, Threshold, Wear, When,
 };
 
 /// All rules of a collector.
@@ -209,8 +209,10 @@ impl Rule {
                 let limits = [Some(&t.limit), t.clear_at.as_ref(), t.critical_limit.as_ref()];
                 (&t.probe, Some(&t.quantity), limits.into_iter().flatten().collect())
             }
+            When::FailureRisk(r) => {
+                return r.uptime.iter().map(|u| (u.probe.clone(), u.quantity.clone())).collect();
+            }
             When::Wear(_)
-            | When::FailureRisk(_)
             | When::Check(_)
             | When::OtherCheck(_)
             | When::PatternFile(_)

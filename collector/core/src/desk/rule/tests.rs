@@ -47,7 +47,10 @@ fn the_default_rules_are_good() {
     assert_eq!((of("inodes_total"), of("celsius")), (None, None));
     let numbers = rules.numbers();
     let numbers: Vec<&str> = numbers.iter().map(|(_, quantity)| quantity.as_str()).collect();
-    assert_eq!(numbers, ["inodes_total", "celsius", "critical_celsius", "spare_threshold_ratio"]);
+    assert_eq!(
+        numbers,
+        ["inodes_total", "celsius", "critical_celsius", "spare_threshold_ratio", "uptime_seconds"]
+    );
 }
 
 #[test]

@@ -175,11 +175,23 @@ pub struct FailureRisk {
     /// A quantity that only grows with the part's age: where it falls, it is another part.
     #[serde(default)]
     pub age: Option<Name>,
+    /// For how many seconds the device has run without a break; meanwhile the age of a part that is read
+    /// has to grow.
+    #[serde(default)]
+    pub uptime: Option<DeviceUptime>,
     /// From this score on.
     pub score: f64,
     /// Makes it critical.
     #[serde(default)]
     pub critical_score: Option<f64>,
+}
+
+/// Which number tells for how many seconds the device runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceUptime {
+    pub probe: Name,
+    pub quantity: Name,
 }
 
 /// Nothing is heard from any device of a hospital, which is the link and not as many devices.
@@ -372,6 +384,9 @@ impl FailureRisk {
         let named: Vec<&Name> = self.counters.iter().flatten().chain(&self.age).collect();
         if named.iter().collect::<BTreeSet<_>>().len() < named.len() {
             problems.push(format!("{key}.counters"), "names a quantity twice");
+        }
+        if self.uptime.is_some() && self.age.is_none() {
+            problems.push(format!("{key}.uptime"), "says nothing without age");
         }
         // What has no damage scores nothing, and is to be no finding.
         if !(self.score.is_finite() && self.score > 0.0) {

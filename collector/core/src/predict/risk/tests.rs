@@ -9,6 +9,10 @@ fn at(day: i64) -> Timestamp {
     Timestamp::from_secs(day * DAY)
 }
 
+fn hour_of(hour: i64) -> Timestamp {
+    Timestamp::from_secs(hour * 3_600)
+}
+
 /// One reading a day, the last one on day `values.len() - 1`.
 fn daily(values: &[f64]) -> Vec<Point> {
     (0..).zip(values).map(|(day, value)| (at(day), *value)).collect()
@@ -66,14 +70,57 @@ fn a_short_history_is_told_and_a_later_reading_is_not_known() {
 #[test]
 fn another_part_is_not_judged_by_the_one_before() {
     let hours = daily(&[30_000.0, 30_024.0, 2.0, 26.0]);
-    assert_eq!(same_part_since(&hours), at(2));
-    assert_eq!(same_part_since(&daily(&[1.0, 25.0])), Timestamp::MIN);
+    let age = Age { points: &hours, runs_since: None };
+    assert_eq!(Age { points: &daily(&[1.0, 25.0]), ..age }.same_part_since(), Timestamp::MIN);
     let name = Name::new("reallocated_sectors").unwrap();
     let points = daily(&[10.0, 800.0, 0.0, 1.0]);
     let kinds = [vec![Counter { name: &name, points: &points }]];
-    let new = risk(&kinds, same_part_since(&hours), at(3)).unwrap();
-    assert_eq!(climbed(&new.told[0].1), [1.0, 1.0]);
-    assert_eq!(risk(&kinds, at(4), at(5)), None, "nothing is known of it yet");
+    let new = risk(&kinds, &age, at(3)).unwrap();
+    assert_eq!((new.since, climbed(&new.told[0].1)), (at(2), vec![1.0, 1.0]));
+    let newer = daily(&[30_000.0, 30_024.0, 30_048.0, 30_072.0, 3.0]);
+    assert_eq!(risk(&kinds, &Age { points: &newer, ..age }, at(4)), None, "nothing is known of it yet");
+}
+
+/// Of a part without damage, read at these hours, on a device that runs since `runs_since`.
+fn still(age: &[(i64, f64)], runs_since: Option<i64>) -> Option<Still> {
+    let name = Name::new("reallocated_sectors").unwrap();
+    let points: Vec<Point> = age.iter().map(|(hour, value)| (hour_of(*hour), *value)).collect();
+    let as_of = points.last().unwrap().0;
+    let none = [(as_of, 0.0)];
+    let kinds = [vec![Counter { name: &name, points: &none }]];
+    let age = Age { points: &points, runs_since: runs_since.map(hour_of) };
+    let found = risk(&kinds, &age, as_of).unwrap();
+    assert!((found.score - if found.still.is_some() { 10.0 } else { 0.0 }).abs() < f64::EPSILON);
+    found.still
+}
+
+#[test]
+fn an_age_that_stands_still_while_the_device_runs_is_told() {
+    let climbs = |days: i64| (0..=days).zip(0_u32..).map(|(day, n)| (24 * day, 100.0 + 24.0 * f64::from(n)));
+    let stands = |days: i64, hours: &[i64]| {
+        let mut age: Vec<(i64, f64)> = climbs(days).collect();
+        let last = age.last().unwrap().1;
+        age.extend(hours.iter().map(|hour| (24 * days + hour, last)));
+        age
+    };
+    let lasts = |age: &[(i64, f64)], runs| still(age, runs).map(|still| still.lasts.as_secs() / 3_600);
+    assert_eq!(lasts(&stands(7, &[24]), Some(-1)), Some(24));
+    assert_eq!(lasts(&stands(30, &[24, 47, 70]), Some(-1)), Some(70));
+    let Still { value, .. } = still(&stands(30, &[24]), Some(-1)).unwrap();
+    assert!((value - 820.0).abs() < f64::EPSILON);
+    assert_eq!(lasts(&stands(7, &[]), Some(-1)), None, "it climbs");
+    assert_eq!(lasts(&stands(7, &[1, 19]), Some(-1)), None, "not for long enough");
+    assert_eq!(lasts(&stands(6, &[24]), Some(-1)), None, "that it climbed is not known for a week");
+    assert_eq!(lasts(&stands(7, &[24]), None), None, "whether the device runs is not known");
+    assert_eq!(lasts(&stands(7, &[24, 48]), Some(7 * 24 + 2)), Some(24), "only what it ran counts");
+    assert_eq!(lasts(&stands(7, &[24]), Some(7 * 24 + 2)), None);
+    assert_eq!(lasts(&stands(7, &[63, 64]), Some(-1)), None, "it may have slept over the weekend");
+    let mut rests = stands(9, &[24]);
+    rests[5].1 = rests[4].1;
+    assert_eq!(lasts(&rests, Some(-1)), None, "this one does not always count");
+    let mut wakes = stands(9, &[24, 48]);
+    wakes.push((12 * 24, 900.0));
+    assert_eq!(lasts(&wakes, Some(-1)), None, "it goes on");
 }
 
 #[test]
@@ -88,14 +135,14 @@ fn of_one_kind_of_damage_the_strongest_speaks_and_kinds_add_up() {
         vec![counter(&pending, &some), counter(&offline, &more)],
         vec![counter(&lost, &none)],
     ];
-    let found = risk(&kinds, Timestamp::MIN, at(1)).unwrap();
+    let found = risk(&kinds, &Age::default(), at(1)).unwrap();
     let names: Vec<&Name> = found.told.iter().map(|(name, _)| name).collect();
     assert_eq!(names, [&offline, &remapped], "the strongest first, and nothing of what says nothing");
     let sum = score(&[1.0, 7.0]) + score(&[1.0, 15.0]);
     assert!((found.score - sum).abs() < 1e-9);
-    assert_eq!(risk(&[vec![], vec![]], Timestamp::MIN, at(1)), None);
-    let healthy = risk(&[vec![counter(&lost, &none)]], Timestamp::MIN, at(1)).unwrap();
-    assert_eq!(healthy, Risk { score: 0.0, told: vec![] });
+    assert_eq!(risk(&[vec![], vec![]], &Age::default(), at(1)), None);
+    let healthy = risk(&[vec![counter(&lost, &none)]], &Age::default(), at(1)).unwrap();
+    assert_eq!(healthy, Risk { score: 0.0, since: Timestamp::MIN, still: None, told: vec![] });
 }
 
 proptest! {
