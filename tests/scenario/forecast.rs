@@ -72,6 +72,7 @@ impl Watch {
             checks: vec![],
             anomalies: vec![],
             facts: vec![],
+            interim: tenken_collector_core::desk::interim::Interim::default(),
             calendar: std::sync::Arc::default(),
         }];
         let incidents: Vec<Incident> = self.incidents.values().cloned().collect();

@@ -10,6 +10,8 @@
 //! replaces the conditions of the devices it passed, saves the changed incidents and queues the
 //! notices. A device that is not passed is left alone.
 
+mod late;
+
 use crate::{
     desk::{
         alert,
@@ -18,6 +20,7 @@ use crate::{
         damage::PartSeen,
         finding::{Condition, ConditionKey, Finding, Holds, Progress, Verdict, advance},
         incident::Incident,
+        interim::Interim,
         judgement::{Bench, Judgement},
         notice::{IncidentId, Notice},
         rule::{Rule, RuleSet},
@@ -32,6 +35,7 @@ use crate::{
     sla::calendar::ServiceCalendar,
     stream::IncidentAction,
 };
+use late::CaughtUp;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -91,6 +95,8 @@ pub struct DeviceInput {
     pub anomalies: Vec<Noted>,
     /// The newest that it said of each part, product and source of patches.
     pub facts: Vec<FactInput>,
+    /// All that it told since the last evaluation.
+    pub interim: Interim,
     /// The hospital's working days.
     pub calendar: Arc<ServiceCalendar>,
 }
@@ -228,8 +234,8 @@ impl Ward<'_> {
     fn evaluate(mut self, before: &[Incident], out: &mut Evaluation) {
         self.apply_actions();
         for rule in &self.input.rules.rules {
-            for judgement in self.judgements(rule, out) {
-                self.step(rule, judgement, out);
+            for (judgement, told) in self.judgements(rule, out) {
+                self.step(rule, judgement, &told, out);
             }
         }
         for incident in &mut self.incidents {
@@ -316,21 +322,34 @@ impl Ward<'_> {
         }
     }
 
-    /// One for each subject that is seen now or has a condition.
-    fn judgements(&self, rule: &Rule, out: &mut Evaluation) -> Vec<Judgement> {
+    /// One for each subject that is seen now, was told of since or has a condition; with those of the time
+    /// since the last evaluation.
+    fn judgements(&self, rule: &Rule, out: &mut Evaluation) -> Vec<(Judgement, Vec<(Timestamp, Judgement)>)> {
         let (device, state, outage) = (self.device, self.state, self.outage);
-        let bench = Bench { rule, device, state, outage, as_of: self.input.as_of };
+        let bench = Bench { rule, device, series: &device.series, state, outage, as_of: self.input.as_of };
+        let mut interim = bench.interim(&device.interim);
         let mut of_subject: BTreeMap<Name, Judgement> = BTreeMap::new();
-        for key in self.conditions.keys().filter(|k| k.rule == rule.id) {
-            of_subject.insert(key.subject.clone(), bench.unseen(&key.subject));
+        let with_condition = self.conditions.keys().filter(|k| k.rule == rule.id).map(|k| &k.subject);
+        for subject in with_condition.chain(interim.keys()) {
+            of_subject.insert(subject.clone(), bench.unseen(subject));
         }
         for judgement in bench.judge(&mut out.forecasts, &mut out.parts) {
             of_subject.insert(judgement.subject.clone(), judgement);
         }
-        of_subject.into_values().collect()
+        let with_told = |judgement: Judgement| {
+            let told = interim.remove(&judgement.subject).unwrap_or_default();
+            (judgement, told)
+        };
+        of_subject.into_values().map(with_told).collect()
     }
 
-    fn step(&mut self, rule: &Rule, judgement: Judgement, out: &mut Evaluation) {
+    fn step(
+        &mut self,
+        rule: &Rule,
+        judgement: Judgement,
+        told: &[(Timestamp, Judgement)],
+        out: &mut Evaluation,
+    ) {
         let (as_of, flap_window) = (self.input.as_of, self.input.rules.flap_window.0);
         let key = ConditionKey {
             device: self.device.device,
@@ -352,8 +371,13 @@ impl Ward<'_> {
         let is_kin = |i: &Incident| i.is_open() && i.subject == key.subject && kin.contains(&i.rule);
         let flapping = self.incidents.iter().any(|i| is_kin(i) && i.is_flapping());
         let resolve = if flapping { rule.resolve_hold.0.max(flap_window) } else { rule.resolve_hold.0 };
-        let verdict = judgement.verdict;
-        match advance(before, &key, verdict, as_of, Holds { hold: rule.hold.0, resolve }) {
+        let (verdict, holds) = (judgement.verdict, Holds { hold: rule.hold.0, resolve });
+        let before = match self.catch_up((rule, &key, &kin), before, (&judgement, told), holds) {
+            CaughtUp::Goes(before) => before,
+            // It is told as there before it can be over.
+            CaughtUp::Passed(condition) => return out.conditions.push(condition),
+        };
+        match advance(before, &key, verdict, as_of, holds) {
             Progress::Absent => {}
             Progress::Pending(condition) => out.conditions.push(condition),
             Progress::Over { gone_from } => {
@@ -390,6 +414,7 @@ impl Ward<'_> {
             severity: judgement.severity,
             since: condition.since,
             last: self.input.as_of,
+            over: None,
             affected: judgement.affected,
             numbers: judgement.numbers,
             finding: values.fill(&rule.summary),

@@ -295,13 +295,16 @@ async fn evaluate_tick(
     state.last_tick = as_of;
     state.silences.retain(|silence| as_of < silence.span.to);
     let fed = (state.rules.as_ref(), span);
-    let followed = watcher.follow(store, &mut state.standing, fed, is_minute).await?;
+    let mut followed = watcher.follow(store, &mut state.standing, fed, is_minute).await?;
     let Some(rules) = &state.rules else {
         let (state, forget_detectors) = (state.rows(), followed.forget);
         return Ok(EvaluationRows { state, forget_detectors, ..EvaluationRows::default() });
     };
     let due = if is_minute { state.turns.take(store).await? } else { Due::default() };
     let mut devices = load_devices(store, rules, (as_of, tick.position), &due).await?;
+    for device in &mut devices {
+        device.interim = followed.interims.remove(&device.device).unwrap_or_default();
+    }
     give_anomalies(store, rules, (&mut devices, as_of), &followed.noted).await?;
     let incidents: Vec<Incident> = open_incidents(store).await?;
     let uptime = uptime(store, as_of).await?;

@@ -9,7 +9,10 @@ use crate::store::{
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tenken_collector_core::{
-    desk::rule::{Need, RuleSet},
+    desk::{
+        interim::Interim,
+        rule::{Need, RuleSet},
+    },
     evaluation::{CheckInput, ClockReading, DeviceInput, FactInput},
     predict::{
         series::{Point, Series, SeriesKey},
@@ -82,6 +85,7 @@ pub async fn load_devices(
             checks: checks.remove(&device.id).unwrap_or_default(),
             anomalies: Vec::new(),
             facts: facts.remove(&device.id).unwrap_or_default(),
+            interim: Interim::default(),
             calendar,
         });
     }

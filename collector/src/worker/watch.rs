@@ -1,4 +1,5 @@
-//! The fleet's detectors beside the evaluation: fed from the log once, kept now and then.
+//! The fleet's detectors beside the evaluation: fed from the log once, kept now and then. On the way it
+//! takes what devices told since the last evaluation ([`Interim`]).
 //!
 //! Holds: at a tick the states are those of all batches up to it, whoever got there and after which
 //! stop. States are kept in the tick's transaction, a part of the devices a minute ([`SLOTS`] of
@@ -15,7 +16,7 @@ use std::{
     ops::Range,
 };
 use tenken_collector_core::{
-    desk::rule::RuleSet,
+    desk::{interim::Interim, rule::RuleSet},
     predict::{
         anomaly::Detector,
         series::SeriesKey,
@@ -23,6 +24,7 @@ use tenken_collector_core::{
     },
 };
 use tenken_common::{
+    batch::Batch,
     id::{DeviceId, Name},
     time::Timestamp,
     unit::Unit,
@@ -57,6 +59,8 @@ pub struct Followed {
     pub detectors: Vec<DetectorRow>,
     /// The states that were kept before are to go.
     pub forget: bool,
+    /// What each device told.
+    pub interims: BTreeMap<DeviceId, Interim>,
 }
 
 impl Watcher {
@@ -70,9 +74,6 @@ impl Watcher {
     ) -> Result<Followed, StoreError> {
         let fed = self.fed.take();
         let watched = rules.map(RuleSet::watched).unwrap_or_default();
-        if watched.is_empty() && standing.watched.is_empty() {
-            return Ok(Followed::default());
-        }
         if fed != Some(span.start) {
             self.load(store, standing, span.start).await?;
         }
@@ -81,7 +82,11 @@ impl Watcher {
             self.watch.keep(&watched);
             standing.watched = watched;
         }
-        let found = self.feed(store, &standing.watched, span.clone(), |_, _| true).await?;
+        let numbers = rules.map(RuleSet::numbers).unwrap_or_default();
+        let mut interims: BTreeMap<DeviceId, Interim> = BTreeMap::new();
+        let tell = |batch: &Batch| interims.entry(batch.device).or_default().take(batch, &numbers);
+        let found = self.feed((store, &standing.watched), span.clone(), |_, _| true, tell).await?;
+        let interims = interims.into_iter().map(|(device, interim)| (device, interim.settled())).collect();
         let noted = note(store, rules, found).await?;
         let states = if is_new {
             standing.kept = [span.end; SLOTS];
@@ -101,7 +106,7 @@ impl Watcher {
             unit,
             detector: detector.clone(),
         };
-        Ok(Followed { noted, detectors: states.into_iter().map(row).collect(), forget: is_new })
+        Ok(Followed { noted, detectors: states.into_iter().map(row).collect(), forget: is_new, interims })
     }
 
     /// What [`Watcher::follow`] answered was kept.
@@ -115,27 +120,31 @@ impl Watcher {
         for DetectorRow { key, unit, detector } in store.detectors().await? {
             self.watch.put(key, unit, detector);
         }
+        if standing.watched.is_empty() {
+            return Ok(());
+        }
         let kept = |device| standing.kept.get(part_of(device, SLOTS)).copied().unwrap_or(0);
         let from = standing.kept.iter().copied().min().unwrap_or(0);
         // What it tells was noted when it was first fed.
-        self.feed(store, &standing.watched, from..position, |device, at| at > kept(device)).await?;
+        self.feed((store, &standing.watched), from..position, |device, at| at > kept(device), |_| {}).await?;
         Ok(())
     }
 
     async fn feed(
         &mut self,
-        store: &Store,
-        watched: &BTreeSet<Watched>,
+        (store, watched): (&Store, &BTreeSet<Watched>),
         span: Range<u64>,
         is_next: impl Fn(DeviceId, u64) -> bool,
+        mut tell: impl FnMut(&Batch),
     ) -> Result<Vec<Anomaly>, StoreError> {
         let mut found = Vec::new();
         let mut from = span.start;
-        while !watched.is_empty() {
+        loop {
             let page = store.batches(from..span.end, PAGE).await?;
             let Some(last) = page.last() else { break };
             from = last.position;
             for stored in page.iter().filter(|stored| is_next(stored.batch.device, stored.position)) {
+                tell(&stored.batch);
                 found.extend(self.watch.take(watched, &stored.batch, stored.committed));
             }
         }

@@ -14,6 +14,7 @@ mod desk;
 mod enrollment;
 mod fact;
 mod filing;
+mod interim;
 mod outbox;
 mod overload;
 mod rebuild;

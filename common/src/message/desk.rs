@@ -36,6 +36,8 @@ catalogue! { DeskText:
     WhyHeld { ja: "計画停止中（{until} まで）。続いていれば終了後に通知する", en: "a planned stop goes on (until {until}); told after it if it is still there" }
     WhySilenced { ja: "通知の停止 {silence} が有効（{until} まで）。続いていれば終了後に通知する", en: "silenced by {silence} (until {until}); told after it if it is still there" }
     WhyUntold { ja: "誰にも通知しないうちに終わった", en: "it was over before anybody was told" }
+    LateOver { ja: "遅れて届いた記録で分かったもので、{until} には解消していました。", en: "This became known late, from records that were held up; it was over at {until}." }
+    LateUnknown { ja: "遅れて届いた記録で分かったもので、{until} を最後に今の状態は分かりません。", en: "This became known late, from records that were held up, the last of {until}; how it is now is not known." }
     RouteDelivered { ja: "送信済み {at}", en: "delivered {at}" }
     RouteWaiting { ja: "送信待ち（試行 {attempts} 回、次回 {next}）{error}", en: "waiting ({attempts} attempts, next {next}) {error}" }
     RouteFailed { ja: "断念（試行 {attempts} 回）{error}", en: "given up ({attempts} attempts) {error}" }

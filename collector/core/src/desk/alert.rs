@@ -87,7 +87,10 @@ pub fn decide(
 ) -> Option<Notice> {
     let news = news(incident, rules, care, as_of)?;
     let told = incident.told();
-    let window = care.and_then(|care| care.window(as_of));
+    let window = care.and_then(|care| {
+        let over = incident.over.and_then(|over| care.window_over(incident.first_seen, over));
+        care.window(as_of).or(over)
+    });
     let silence = silences.iter().filter(|s| s.covers(incident, as_of)).max_by_key(|s| (s.span.to, s.id));
     let outcome = match (news.is_end(), window, silence) {
         // Nobody waits for the end of what nobody was told of.

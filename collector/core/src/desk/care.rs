@@ -84,6 +84,11 @@ impl Care {
         self.windows.iter().copied().find(|span| span.contains(at))
     }
 
+    /// The planned stop in which something began and ended.
+    pub fn window_over(&self, from: Timestamp, to: Timestamp) -> Option<Span> {
+        self.windows.iter().copied().find(|span| span.contains(from) && span.contains(to))
+    }
+
     /// When so much of the normal hours is over; never where they have ended for good.
     pub fn deadline(&self, from: Timestamp, budget: Duration) -> Option<Timestamp> {
         self.hours.deadline(from, budget.into()).ok()

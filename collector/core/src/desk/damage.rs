@@ -43,8 +43,7 @@ impl Bench<'_> {
         let counts = |s: &&Series| {
             s.key.probe == when.probe && when.counters.iter().flatten().any(|name| *name == s.key.quantity)
         };
-        let parts: BTreeSet<&Name> =
-            self.device.series.iter().filter(counts).map(|s| &s.key.subject).collect();
+        let parts: BTreeSet<&Name> = self.series.iter().filter(counts).map(|s| &s.key.subject).collect();
         parts.into_iter().map(|part| self.damage_of(when, part, parts_seen)).collect()
     }
 

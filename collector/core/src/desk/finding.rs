@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
 use tenken_common::{
     id::{DeviceId, Name},
-    time::Timestamp,
+    message::{DeskText, Language},
+    time::{Timestamp, jst_minute},
 };
 
 /// What is wrong with what.
@@ -26,9 +27,24 @@ pub struct Finding {
     /// The devices that it speaks for, where it is not its own only.
     #[serde(default)]
     pub affected: BTreeMap<DeviceId, Name>,
+    /// Until when it was there, where it was over before anybody could know of it, as far as is known.
+    #[serde(default)]
+    pub over: Option<Timestamp>,
     pub numbers: BTreeMap<String, f64>,
     pub finding: Bilingual,
     pub action: Bilingual,
+}
+
+impl Finding {
+    /// It became known late: it was there until then, and is over or not known any more.
+    pub fn say_late(&mut self, until: Timestamp, is_over: bool) {
+        let text = if is_over { DeskText::LateOver } else { DeskText::LateUnknown };
+        self.over = is_over.then_some(until);
+        let until = jst_minute(until);
+        let said = |language| text.fill(language, &[("until", until.as_str())]);
+        self.finding.ja.push_str(&said(Language::Ja));
+        self.finding.en = format!("{} {}", self.finding.en, said(Language::En));
+    }
 }
 
 /// Of what a condition is one.
@@ -128,6 +144,46 @@ pub fn advance(
         (Verdict::Unknown, true) => Progress::Active(before),
         (Verdict::Unknown, false) => Progress::Pending(before),
     }
+}
+
+/// What became of a condition by what was told late.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replayed {
+    /// As it stands now.
+    pub condition: Option<Condition>,
+    /// Since when it was there, where it was active for a time.
+    pub active_since: Option<Timestamp>,
+    /// Of each verdict: whether it was active while that stood.
+    pub active: Vec<bool>,
+}
+
+/// The steps of a condition as evaluations at the time would have taken them: each verdict, the oldest
+/// first, stands until the next one, and for no longer than `age_max`.
+pub fn replay(
+    before: Option<Condition>,
+    key: &ConditionKey,
+    told: &[(Timestamp, Verdict)],
+    as_of: Timestamp,
+    (holds, age_max): (Holds, Duration),
+) -> Replayed {
+    let (mut condition, mut active_since, mut active) = (before, None, Vec::with_capacity(told.len()));
+    let ends = told.iter().skip(1).map(|(next, _)| *next).chain([as_of]);
+    for ((at, verdict), end) in told.iter().zip(ends) {
+        let mut is_active = false;
+        for moment in [*at, end.min(at.plus(age_max))] {
+            condition = match advance(condition.take(), key, *verdict, moment.min(as_of), holds) {
+                Progress::Absent | Progress::Over { .. } => None,
+                Progress::Pending(c) => Some(c),
+                Progress::Active(c) => {
+                    active_since = active_since.or(Some(c.since));
+                    is_active = true;
+                    Some(c)
+                }
+            };
+        }
+        active.push(is_active);
+    }
+    Replayed { condition, active_since, active }
 }
 
 fn held(condition: Condition, as_of: Timestamp, hold: Duration) -> Progress {

@@ -47,6 +47,9 @@ pub struct Incident {
     /// When the problem was first there, of the present episode where it was reopened.
     pub first_seen: Timestamp,
     pub last_seen: Timestamp,
+    /// Until when the present episode was there, where it was over before anybody could know of it.
+    #[serde(default)]
+    pub over: Option<Timestamp>,
     /// In the order in which they became known.
     pub events: Vec<IncidentEvent>,
     /// The devices that it speaks for, by what people call them; none: its own only.
@@ -145,6 +148,7 @@ impl Incident {
             worst: finding.severity,
             first_seen: finding.since,
             last_seen: finding.last,
+            over: finding.over,
             events: vec![IncidentEvent { at: as_of, step: Step::Detected, worker: None }],
             affected: finding.affected.clone(),
             joined: BTreeSet::new(),
@@ -194,6 +198,7 @@ impl Incident {
         }
         self.worst = self.worst.max(finding.severity);
         self.last_seen = self.last_seen.max(finding.last);
+        self.over = self.over.and(finding.over);
         self.affected.extend(finding.affected.iter().map(|(id, label)| (*id, label.clone())));
         if finding.rule != self.rule {
             self.joined.insert(finding.rule.clone());
@@ -218,6 +223,7 @@ impl Incident {
         self.first_seen = finding.since.max(after);
         self.phase = Phase::Open;
         self.severity = finding.severity;
+        self.over = finding.over;
         self.note(as_of, Step::Reopened);
         self.update(finding, as_of);
     }
@@ -284,6 +290,7 @@ mod tests {
             since: at(minute),
             last: at(minute),
             affected: BTreeMap::new(),
+            over: None,
             numbers: BTreeMap::new(),
             finding: both.clone(),
             action: both,

@@ -58,9 +58,12 @@ impl Judgement {
 }
 
 /// One rule on one device.
+#[derive(Clone, Copy)]
 pub struct Bench<'a> {
     pub rule: &'a Rule,
     pub device: &'a DeviceInput,
+    /// Its numbers.
+    pub series: &'a [Series],
     pub state: DeviceState,
     /// Of its hospital.
     pub outage: Option<&'a Outage>,
@@ -107,7 +110,9 @@ impl Bench<'_> {
             When::OtherCheck(when) if heard => {
                 let checks = self.device.checks.iter().filter(|c| !when.except.contains(&c.probe));
                 let states = (&when.states, &when.critical_states);
-                checks.map(|check| self.check(check, &other_subject(check), states)).collect()
+                checks
+                    .map(|check| self.check(check, &other_subject(&check.probe, &check.subject), states))
+                    .collect()
             }
             When::ClockSkew(when) if heard => self.clock(when).into_iter().collect(),
             When::Anomaly(when) if heard => self.episodes(when),
@@ -140,7 +145,7 @@ impl Bench<'_> {
         probe: &'b Name,
         quantity: &'b Name,
     ) -> impl Iterator<Item = &'b Series> {
-        self.device.series.iter().filter(move |s| s.key.probe == *probe && s.key.quantity == *quantity)
+        self.series.iter().filter(move |s| s.key.probe == *probe && s.key.quantity == *quantity)
     }
 
     pub(super) fn blank(&self, subject: &Name) -> Judgement {
@@ -166,7 +171,7 @@ impl Bench<'_> {
         }
     }
 
-    fn threshold(&self, when: &Threshold, series: &Series) -> Option<Judgement> {
+    pub(super) fn threshold(&self, when: &Threshold, series: &Series) -> Option<Judgement> {
         let limit = self.limit(&when.limit, series)?;
         let mut j = self.blank(&series.key.subject);
         let Some((seen, value)) = self.latest(series) else { return Some(j) };
@@ -189,7 +194,7 @@ impl Bench<'_> {
         Some(j)
     }
 
-    fn check(
+    pub(super) fn check(
         &self,
         check: &CheckInput,
         subject: &Name,
@@ -328,8 +333,8 @@ impl Bench<'_> {
 }
 
 /// Of checks of which one rule tells, two may be about the same subject.
-fn other_subject(check: &CheckInput) -> Name {
-    Name::of_outside(&format!("{}:{}", check.probe, check.subject))
+pub(super) fn other_subject(probe: &Name, subject: &Name) -> Name {
+    Name::of_outside(&format!("{probe}:{subject}"))
 }
 
 /// The subject of what concerns a whole hospital.

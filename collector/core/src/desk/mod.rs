@@ -7,6 +7,7 @@ pub mod cause;
 pub mod damage;
 pub mod finding;
 pub mod incident;
+pub mod interim;
 pub mod judgement;
 pub mod notice;
 pub mod plan;

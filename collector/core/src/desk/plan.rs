@@ -252,6 +252,7 @@ mod tests {
             since: day("2026-09-10"),
             last: day("2026-09-10"),
             affected: BTreeMap::new(),
+            over: None,
             numbers: BTreeMap::new(),
             finding: both.clone(),
             action: both,

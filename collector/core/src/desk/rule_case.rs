@@ -10,7 +10,7 @@ mod said;
 
 pub use said::{ShownPatches, ShownPatternFile};
 
-use super::{care::Cares, finding::Finding, notice::Severity, rule::RuleSet};
+use super::{care::Cares, finding::Finding, interim::Interim, notice::Severity, rule::RuleSet};
 use crate::{
     evaluation::{CheckInput, ClockReading, DeviceInput, EvaluationInput, FactInput, Identity, evaluate},
     intake::{
@@ -288,6 +288,7 @@ impl RuleCase {
             forecasts_due: true,
             checks: self.check.iter().map(check).collect(),
             facts: self.facts(),
+            interim: Interim::default(),
             calendar: Arc::default(),
             series,
             anomalies,

@@ -17,6 +17,7 @@ use std::collections::BTreeSet;
 use tenken_common::{id::Hash, unit::Unit};
 
 mod cause;
+mod interim;
 mod told;
 
 const GIB: f64 = 1_073_741_824.0;
@@ -112,6 +113,7 @@ fn device(id: u8, minute: i64) -> DeviceInput {
         checks: vec![],
         anomalies: vec![],
         facts: vec![],
+        interim: crate::desk::interim::Interim::default(),
         calendar: std::sync::Arc::default(),
     }
 }

@@ -90,6 +90,7 @@ impl Disk {
                 .collect(),
             anomalies: vec![],
             facts: vec![],
+            interim: crate::desk::interim::Interim::default(),
             calendar: Arc::default(),
         }];
         let pending: Vec<Prediction> =

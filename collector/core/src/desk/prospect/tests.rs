@@ -78,6 +78,7 @@ fn part(points: Vec<Point>, rated_life: Option<f64>, direction: WearDirection) -
             at: Timestamp::EPOCH,
             fact: Fact::WearCounter(WearCounter { probe, value, rated_life, direction }),
         }],
+        interim: crate::desk::interim::Interim::default(),
         calendar: Arc::default(),
     }
 }

@@ -22,6 +22,7 @@ fn incident(device: u8, severity: Severity) -> Incident {
         since: at(0),
         last: at(0),
         affected: BTreeMap::new(),
+        over: None,
         numbers: BTreeMap::new(),
         finding: both.clone(),
         action: both,

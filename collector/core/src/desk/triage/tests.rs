@@ -33,6 +33,7 @@ fn incident(device: u8, label: &str, minute: i64) -> Incident {
         since: at(minute),
         last: at(minute + 5),
         affected: BTreeMap::new(),
+        over: None,
         numbers: BTreeMap::from([("limit".to_owned(), 0.95)]),
         finding: both("満杯 <b>", "full <b>"),
         action: both("整理", "clear it"),

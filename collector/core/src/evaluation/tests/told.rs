@@ -42,17 +42,17 @@ fn history(stop: Option<(&str, &str)>) -> History {
 }
 
 /// Runs the one device of the contract's hospital minute by minute.
-struct Ward {
-    desk: Desk,
+pub(super) struct Ward {
+    pub(super) desk: Desk,
     history: History,
 }
 
 impl Ward {
-    fn new(stop: Option<(&str, &str)>) -> Self {
+    pub(super) fn new(stop: Option<(&str, &str)>) -> Self {
         Self { desk: Desk { rules: rules(), ..Desk::new() }, history: history(stop) }
     }
 
-    fn run(&mut self, span: std::ops::Range<&str>, state: CheckState, actions: &[IncidentAction]) {
+    pub(super) fn run(&mut self, span: std::ops::Range<&str>, state: CheckState, actions: &[IncidentAction]) {
         for m in minute(span.start)..minute(span.end) {
             let (hospital, care) = Care::of(&self.history, at(m)).unwrap();
             self.desk.cares = Cares::from([(hospital.clone(), vec![care])]);
@@ -61,7 +61,18 @@ impl Ward {
         }
     }
 
-    fn told(&self) -> Vec<(N, Timestamp)> {
+    /// Bad for the span and good afterwards, all of it told at `now`.
+    pub(super) fn run_late(&mut self, span: std::ops::Range<&str>, now: &str) {
+        let now = minute(now);
+        let state = |m| if m < minute(span.end) { BAD } else { GOOD };
+        let told: Vec<(i64, CheckState)> = (minute(span.start)..=now).map(|m| (m, state(m))).collect();
+        let (hospital, care) = Care::of(&self.history, at(now)).unwrap();
+        self.desk.cares = Cares::from([(hospital.clone(), vec![care])]);
+        let device = DeviceInput { hospital, ..interim::late(now, &told) };
+        self.desk.run(now, &[device], &[]);
+    }
+
+    pub(super) fn told(&self) -> Vec<(N, Timestamp)> {
         self.desk.notices.iter().map(|n| (n.reason, n.decided_at)).collect()
     }
 }

@@ -14,6 +14,7 @@ use crate::{
         care::Cares,
         finding::Condition,
         incident::{Incident, Phase},
+        interim::Interim,
         rule::{CheckIs, OtherCheck, Rule, RuleSet, When},
     },
     evaluation::{CheckInput, DeviceInput, EvaluationInput, Identity, evaluate},
@@ -60,6 +61,8 @@ struct Ward {
     incidents: Vec<Incident>,
     /// Something came since the last tick.
     touched: bool,
+    /// What that was.
+    interim: Interim,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -106,6 +109,7 @@ impl Detector {
             conditions: Vec::new(),
             incidents: Vec::new(),
             touched: false,
+            interim: Interim::default(),
         };
         self.wards.insert(enrolled.device, ward);
     }
@@ -138,6 +142,8 @@ impl Detector {
     pub(super) fn take(&mut self, batch: &Batch, committed: Timestamp) {
         self.hear(batch.device, committed);
         let Some(ward) = self.wards.get_mut(&batch.device) else { return };
+        // Of numbers nothing is made anew.
+        ward.interim.take(batch, &BTreeSet::new());
         for record in &batch.records {
             let o = &record.observation;
             let at = batch.corrected(o);
@@ -160,9 +166,16 @@ impl Detector {
     /// A tick of the evaluation.
     pub(super) fn tick(&mut self, as_of: Timestamp, heartbeats: &HeartbeatRuns) {
         let actions = std::mem::take(&mut self.actions);
-        let Some(rules) = &self.rules else { return };
+        let Some(rules) = &self.rules else {
+            self.wards.values_mut().for_each(|ward| ward.interim = Interim::default());
+            return;
+        };
         let mut uptime: Option<Uptime> = None;
-        for (id, ward) in self.wards.iter_mut().filter(|(_, ward)| ward.approved && !ward.left_out) {
+        for (id, ward) in &mut self.wards {
+            let interim = std::mem::take(&mut ward.interim);
+            if !ward.approved || ward.left_out {
+                continue;
+            }
             if ward.is_still() && actions.is_empty() {
                 continue;
             }
@@ -170,7 +183,7 @@ impl Detector {
                 let runs = heartbeats.runs().iter();
                 Uptime::new(runs.map(|run| Stretch { from: run.first, to: run.last.min(as_of) }))
             });
-            ward.tick(*id, (as_of, &*uptime), rules, &actions);
+            ward.tick(*id, (as_of, &*uptime), (rules, &actions), interim);
         }
     }
 
@@ -212,8 +225,8 @@ impl Ward {
         &mut self,
         id: DeviceId,
         (as_of, uptime): (Timestamp, &Uptime),
-        rules: &RuleSet,
-        actions: &[IncidentAction],
+        (rules, actions): (&RuleSet, &[IncidentAction]),
+        mut interim: Interim,
     ) {
         let (default, least, most) = INTERVAL_S;
         let interval = self.interval.map_or(default, |(_, seconds)| seconds.clamp(least, most));
@@ -226,6 +239,9 @@ impl Ward {
                 check.good_from.is_some_and(|from| as_of.saturating_since(from) > rest(probe, rules));
         }
         self.touched = false;
+        interim.keep_checks(|probe, subject| {
+            self.checks.get(&(probe.clone(), subject.clone())).is_some_and(|check| check.counts)
+        });
         let checks = self.checks.iter().filter(|(_, check)| check.counts).map(|((probe, subject), check)| {
             CheckInput { probe: probe.clone(), subject: subject.clone(), state: check.state, at: check.at }
         });
@@ -243,6 +259,7 @@ impl Ward {
             checks: checks.collect(),
             anomalies: Vec::new(),
             facts: Vec::new(),
+            interim: interim.settled(),
             calendar: Arc::default(),
         };
         let open: Vec<Incident> =
