@@ -204,10 +204,13 @@ pub fn evaluate(input: &EvaluationInput) -> Evaluation {
         incidents: input.incidents,
     });
     let mut out = Evaluation { device_states: states, ..Evaluation::default() };
+    let mut of_group: BTreeMap<Option<&Name>, RuleSet> = BTreeMap::new();
     for (id, device) in devices {
         let before = incidents.remove(&id).unwrap_or_default();
+        let group = device.group.as_ref();
         let ward = Ward {
             input,
+            rules: of_group.entry(group).or_insert_with(|| input.rules.for_group(group)),
             device,
             state: state(device),
             outage: outages.get(&device.hospital),
@@ -222,6 +225,8 @@ pub fn evaluate(input: &EvaluationInput) -> Evaluation {
 /// One device while it is judged.
 struct Ward<'a> {
     input: &'a EvaluationInput<'a>,
+    /// For its group.
+    rules: &'a RuleSet,
     device: &'a DeviceInput,
     state: DeviceState,
     outage: Option<&'a Outage>,
@@ -233,13 +238,13 @@ struct Ward<'a> {
 impl Ward<'_> {
     fn evaluate(mut self, before: &[Incident], out: &mut Evaluation) {
         self.apply_actions();
-        for rule in &self.input.rules.rules {
+        for rule in &self.rules.rules {
             for (judgement, told) in self.judgements(rule, out) {
                 self.step(rule, judgement, &told, out);
             }
         }
         for incident in &mut self.incidents {
-            incident.close_if_done(self.input.as_of, self.input.rules.flap_window.0);
+            incident.close_if_done(self.input.as_of, self.rules.flap_window.0);
         }
         self.incidents.sort_by_key(|i| i.id);
         self.keep_score(before, out);
@@ -247,7 +252,7 @@ impl Ward<'_> {
         let care = Care::for_device(cares, &self.device.label, self.device.group.as_ref());
         for mut after in self.incidents {
             let before = before.iter().find(|b| b.id == after.id);
-            let by = (self.input.rules, self.input.silences);
+            let by = (self.rules, self.input.silences);
             out.notices.extend(alert::decide(&mut after, by, care, self.input.as_of));
             if before != Some(&after) {
                 out.incidents.push(after);
@@ -350,7 +355,7 @@ impl Ward<'_> {
         told: &[(Timestamp, Judgement)],
         out: &mut Evaluation,
     ) {
-        let (as_of, flap_window) = (self.input.as_of, self.input.rules.flap_window.0);
+        let (as_of, flap_window) = (self.input.as_of, self.rules.flap_window.0);
         let key = ConditionKey {
             device: self.device.device,
             rule: rule.id.clone(),
@@ -367,7 +372,7 @@ impl Ward<'_> {
                 gone_from: None,
             })
         });
-        let kin = cause::kin(&self.input.rules.rules, rule);
+        let kin = cause::kin(&self.rules.rules, rule);
         let is_kin = |i: &Incident| i.is_open() && i.subject == key.subject && kin.contains(&i.rule);
         let flapping = self.incidents.iter().any(|i| is_kin(i) && i.is_flapping());
         let resolve = if flapping { rule.resolve_hold.0.max(flap_window) } else { rule.resolve_hold.0 };
@@ -425,7 +430,7 @@ impl Ward<'_> {
 
     /// Updates the open incident, or continues the one that has just recovered, or opens one.
     fn report(&mut self, finding: &Finding, kin: &BTreeSet<&Name>) {
-        let (as_of, flap_window) = (self.input.as_of, self.input.rules.flap_window.0);
+        let (as_of, flap_window) = (self.input.as_of, self.rules.flap_window.0);
         let same = |i: &&mut Incident| kin.contains(&i.rule) && i.subject == finding.subject;
         if let Some(open) = self.incidents.iter_mut().filter(same).find(|i| i.is_open()) {
             open.update(finding, as_of);

@@ -309,15 +309,17 @@ pub fn incidents(incidents: &[Incident], language: Language) -> String {
     }
     let mut out = String::new();
     for i in incidents {
+        let untold = i.untold().map(|decision| format!("  [{}]", decision.why(language)));
         let _ = writeln!(
             out,
-            "{}  {}  {}  {}  {}  {}",
+            "{}  {}  {}  {}  {}  {}{}",
             i.id,
             i.severity.message().text(language),
             i.phase.message().text(language),
             jst_minute(i.first_seen),
             i.label,
             i.finding.text(language),
+            untold.unwrap_or_default(),
         );
     }
     out
@@ -343,7 +345,31 @@ pub fn trust(versions: &[VersionLine], language: Language) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::tests::incident;
+    use tenken_collector_core::desk::{
+        alert::{Decision, Outcome},
+        notice::{NotifyReason, Severity},
+    };
     use tenken_common::observation::CheckState;
+
+    #[test]
+    fn an_incident_that_nobody_is_told_of_says_why() {
+        let mut incident = incident(Severity::Warning);
+        let line = |incident: &Incident| incidents(std::slice::from_ref(incident), Language::En);
+        assert!(!line(&incident).contains('['), "{}", line(&incident));
+        let until = Timestamp::from_secs(1_790_000_000);
+        let mut decide = |outcome| {
+            let (news, severity) = (NotifyReason::Opened, incident.severity);
+            let first_seen = incident.first_seen;
+            let decision = Decision { at: until, news, severity, first_seen, hours: None, outcome };
+            incident.decisions.push(decision);
+            line(&incident)
+        };
+        let held = decide(Outcome::Held { until });
+        assert!(held.contains("[a planned stop goes on (until 2026-09-21 23:13"), "{held}");
+        let sent = decide(Outcome::Sent);
+        assert!(!sent.contains('['), "{sent}");
+    }
 
     fn value(subject: &str, name: &str, unit: Unit, value: f64) -> Value {
         let (subject, name) = (Name::new(subject).unwrap(), Name::new(name).unwrap());

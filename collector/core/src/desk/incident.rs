@@ -184,6 +184,11 @@ impl Incident {
         told.map(|d| d.severity).max()
     }
 
+    /// Why nobody was told of the present episode yet, where that was decided.
+    pub fn untold(&self) -> Option<&Decision> {
+        self.episode().last().filter(|_| self.told().is_none())
+    }
+
     /// Whether the end of the present episode was told, or found not worth telling.
     pub fn is_end_decided(&self) -> bool {
         self.episode().any(|d| d.news.is_end())

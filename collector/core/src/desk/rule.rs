@@ -79,6 +79,12 @@ pub struct Rule {
     /// Rules that may find the same problem of the same subject: one incident for all of them.
     #[serde(default)]
     pub covers: BTreeSet<Name>,
+    /// Only for devices of these groups; for all where none is named.
+    #[serde(default)]
+    pub groups: BTreeSet<Name>,
+    /// Not for devices of these groups.
+    #[serde(default)]
+    pub except_groups: BTreeSet<Name>,
     pub when: When,
     pub summary: Bilingual,
     pub action: Bilingual,
@@ -109,7 +115,15 @@ fn critical() -> Severity {
 impl RuleSet {
     /// All problems of a rules file at once, with their key paths.
     pub fn parse(text: &str) -> Result<Self, Problems> {
-        let mut rules: Self = parse(text)?;
+        parse(text)
+    }
+
+    /// Those for devices of a group, in which a rule of kind `other_check` leaves out what rules of kind
+    /// `check` name.
+    #[must_use]
+    pub fn for_group(&self, group: Option<&Name>) -> Self {
+        let own = self.rules.iter().filter(|rule| rule.is_for(group)).cloned();
+        let mut rules = Self { rules: own.collect(), ..self.clone() };
         let named = |rule: &Rule| {
             if let When::Check(check) = &rule.when { Some(check.probe.clone()) } else { None }
         };
@@ -119,7 +133,7 @@ impl RuleSet {
                 other.except.extend(named.iter().cloned());
             }
         }
-        Ok(rules)
+        rules
     }
 
     /// The histories that [`crate::evaluation::evaluate`] wants to see of a device whose forecasts are
@@ -174,6 +188,21 @@ impl RuleSet {
 }
 
 impl Rule {
+    fn is_for(&self, group: Option<&Name>) -> bool {
+        let names = |groups: &BTreeSet<Name>| group.is_some_and(|group| groups.contains(group));
+        (self.groups.is_empty() || names(&self.groups)) && !names(&self.except_groups)
+    }
+
+    fn check_groups(&self, key: &str, problems: &mut Problems) {
+        if !self.groups.is_empty() && !self.except_groups.is_empty() {
+            problems.push(format!("{key}.except_groups"), "says nothing beside groups");
+        }
+        let names_any = !(self.groups.is_empty() && self.except_groups.is_empty());
+        if names_any && matches!(self.when, When::SilentHospital(_)) {
+            problems.push(format!("{key}.groups"), "silent_hospital is of a hospital and not of a device");
+        }
+    }
+
     fn needs(&self) -> Vec<Need> {
         let need = |probe: &Name, quantity: Option<&Name>, history| Need {
             probe: probe.clone(),
@@ -242,6 +271,7 @@ impl Check for RuleSet {
             if !seen.insert(&rule.id) {
                 problems.push(format!("rule.{i}.id"), format!("`{}` stands twice", rule.id));
             }
+            rule.check_groups(&format!("rule.{i}"), problems);
             rule.when.check(&format!("rule.{i}.when"), problems);
             let allowed: Vec<&str> = text::COMMON.iter().chain(rule.when.placeholders()).copied().collect();
             for (name, both) in [("summary", &rule.summary), ("action", &rule.action)] {

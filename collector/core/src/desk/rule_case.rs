@@ -64,6 +64,8 @@ pub struct RuleCase {
     pub pattern_file: Vec<ShownPatternFile>,
     #[serde(default)]
     pub patches: Vec<ShownPatches>,
+    #[serde(default)]
+    pub group: Option<Name>,
     /// By how much its clock is off.
     #[serde(default)]
     pub clock_off: HumanDuration,
@@ -277,7 +279,7 @@ impl RuleCase {
             device: DEVICE,
             hospital: HospitalId(Name::of_outside("hospital")),
             label: device(),
-            group: None,
+            group: self.group.clone(),
             identity: Identity {
                 quarantined: self.quarantined.then_some((AS_OF, QuarantineReason::Fork)),
                 clone_suspected: None,
@@ -433,6 +435,40 @@ mod tests {
                 >= 1
         );
         assert!(failed(&RULES.replace("{days_left}", "{per_day}")) >= 1, "the text is a part of it");
+    }
+
+    #[test]
+    fn a_group_of_devices_has_rules_of_its_own_and_nothing_of_it_goes_unheard() {
+        let rule = |id: &str, more: &str| {
+            format!(
+                "[[rule]]\nid = '{id}'\nseverity = 'warning'\nhold = '0s'\nresolve_hold = '0s'\n{more}\n\
+                 [rule.summary]\nja = '異常'\nen = 'bad'\n[rule.action]\nja = '確認'\nen = 'look'\n"
+            )
+        };
+        let over = |celsius: &str| {
+            format!(
+                "[rule.when.threshold]\nprobe = 'sensors'\nquantity = 'celsius'\ndirection = 'up'\nlimit = {{ value = {celsius} }}"
+            )
+        };
+        let rules = [
+            "flap_window = '1h'\n".to_owned(),
+            rule("warm", &format!("except_groups = ['mri']\n{}", over("40.0"))),
+            rule("warm-mri", &format!("groups = ['mri']\n{}", over("25.0"))),
+            rule("helium", "groups = ['mri']\n[rule.when.check]\nprobe = 'helium'\nstates = ['critical']"),
+            rule("other", "[rule.when.other_check]\nstates = ['critical']"),
+        ];
+        let rules = RuleSet::parse(&rules.concat()).unwrap_or_else(|p| panic!("{p:#?}"));
+        for (group, expected) in [("", vec!["other"]), ("group = 'mri'", vec!["helium", "warm-mri"])] {
+            let expect: String = expected.iter().map(|id| format!("{{ rule = '{id}' }},")).collect();
+            let case = format!(
+                "[[case]]\nname = 'a'\n{group}\nexpect = [{expect}]\n\
+                 [[case.series]]\nprobe = 'sensors'\nquantity = 'celsius'\nunit = 'celsius'\nover = '1h'\n\
+                 every = '1m'\nfrom = 30.0\nto = 30.0\n\
+                 [[case.check]]\nprobe = 'helium'\nstate = 'critical'\n"
+            );
+            let cases = RuleCases::parse(&case).unwrap_or_else(|p| panic!("{p:#?}"));
+            assert_eq!(cases.run(&rules), [Vec::<String>::new()], "{group}");
+        }
     }
 
     #[test]

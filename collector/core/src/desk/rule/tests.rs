@@ -58,6 +58,8 @@ fn all_problems_come_with_their_places() {
     let text = DEFAULT
         .replace("{days_left}", "{dayz_left}")
         .replace("critical_within = \"3d\"", "critical_within = \"40d\"")
+        .replace("id = \"service-down\"", "id = \"service-down\"\ngroups = [\"a\"]\nexcept_groups = [\"b\"]")
+        .replace("id = \"silent-hospital\"", "id = \"silent-hospital\"\ngroups = [\"a\"]")
         .replace("probe = \"services\"", "probe = \"services\"\nprobes = 1")
         .replace("id = \"inodes-filling\"", "id = \"disk-filling\"")
         .replace("covers = [\"disk-full\"]", "covers = [\"disk-ful\"]")
@@ -74,6 +76,8 @@ fn all_problems_come_with_their_places() {
         "rule.1.id",
         "rule.4.when.check.probes",
         "rule.0.covers",
+        "rule.4.except_groups",
+        "rule.22.groups",
         "unacknowledged.within",
         "rule.12.when.failure_risk.score",
         "rule.12.when.failure_risk.critical_score",

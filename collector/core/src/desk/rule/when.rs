@@ -110,7 +110,8 @@ pub struct CheckIs {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OtherCheck {
-    /// Of which rules of other kinds tell better. What rules of kind `check` name is added to it.
+    /// Of which rules of other kinds tell better. What rules of kind `check` name, for the device's group, is
+    /// added to it.
     #[serde(default)]
     pub except: BTreeSet<Name>,
     pub states: BTreeSet<CheckState>,

@@ -42,6 +42,8 @@ const INTERVAL_S: (f64, f64, f64) = (60.0, 1.0, 86_400.0);
 pub(super) struct Detector {
     text: String,
     rules: Option<RuleSet>,
+    /// The same for devices of a group.
+    of_group: BTreeMap<Option<Name>, RuleSet>,
     wards: BTreeMap<DeviceId, Ward>,
     /// What people did since the last tick.
     actions: Vec<IncidentAction>,
@@ -51,6 +53,7 @@ pub(super) struct Detector {
 struct Ward {
     hospital: HospitalId,
     label: Name,
+    group: Option<Name>,
     approved: bool,
     /// Nothing is told of it.
     left_out: bool,
@@ -88,6 +91,7 @@ impl Detector {
             rules.rules.retain(|rule| judges_checks(&rule.when) && !covered.contains(&rule.id));
             rules
         });
+        self.of_group.clear();
         for ward in self.wards.values_mut() {
             ward.begin_anew();
         }
@@ -101,6 +105,7 @@ impl Detector {
         let ward = Ward {
             hospital: enrolled.hospital.clone(),
             label: enrolled.label.clone(),
+            group: enrolled.group.clone(),
             approved: false,
             left_out: false,
             received: None,
@@ -183,6 +188,8 @@ impl Detector {
                 let runs = heartbeats.runs().iter();
                 Uptime::new(runs.map(|run| Stretch { from: run.first, to: run.last.min(as_of) }))
             });
+            let group = ward.group.as_ref();
+            let rules = self.of_group.entry(group.cloned()).or_insert_with(|| rules.for_group(group));
             ward.tick(*id, (as_of, &*uptime), (rules, &actions), interim);
         }
     }
@@ -249,7 +256,7 @@ impl Ward {
             device: id,
             hospital: self.hospital.clone(),
             label: self.label.clone(),
-            group: None,
+            group: self.group.clone(),
             identity: Identity::default(),
             expected_interval,
             last_received: self.received,
