@@ -66,6 +66,7 @@ struct Reading {
     remapped: f64,
     pending: f64,
     hours: f64,
+    celsius: f64,
 }
 
 /// What is known of a disk on a day.
@@ -73,6 +74,7 @@ pub struct Known {
     remapped: Vec<Point>,
     pending: Vec<Point>,
     hours: Vec<Point>,
+    celsius: Vec<Point>,
 }
 
 impl Known {
@@ -103,7 +105,8 @@ impl Known {
             vec![Counter { name: &pending, points: &self.pending }],
         ];
         // A data centre's disks run without a break.
-        let age = Age { points: &self.hours, runs_since: Some(Timestamp::MIN) };
+        let signs = [self.celsius.as_slice()];
+        let age = Age { points: &self.hours, life_signs: &signs, runs_since: Some(Timestamp::MIN) };
         risk(&kinds, &age, *as_of).map_or(0.0, |risk| risk.score)
     }
 }
@@ -141,13 +144,18 @@ type Record = (bool, BTreeMap<i64, Reading>);
 fn records(text: &str) -> BTreeMap<String, Record> {
     let mut records: BTreeMap<String, Record> = BTreeMap::new();
     for line in text.lines().skip(1) {
-        let [date, serial, _, _, failure, _, remapped, hours, _, pending] =
+        let [date, serial, _, _, failure, _, remapped, hours, celsius, pending] =
             line.split(',').collect::<Vec<_>>()[..]
         else {
             panic!("a line of another shape: {line}");
         };
         let number = |text: &str| text.parse::<f64>().unwrap();
-        let reading = Reading { remapped: number(remapped), pending: number(pending), hours: number(hours) };
+        let reading = Reading {
+            remapped: number(remapped),
+            pending: number(pending),
+            hours: number(hours),
+            celsius: number(celsius),
+        };
         let record = records.entry(serial.to_owned()).or_default();
         record.0 |= failure == "1";
         record.1.insert(day(date), reading);
@@ -179,7 +187,12 @@ impl Disk {
                 .map(|(day, r)| (Timestamp::from_secs(day * DAY_S), value(r)))
                 .collect()
         };
-        Known { remapped: points(|r| r.remapped), pending: points(|r| r.pending), hours: points(|r| r.hours) }
+        Known {
+            remapped: points(|r| r.remapped),
+            pending: points(|r| r.pending),
+            hours: points(|r| r.hours),
+            celsius: points(|r| r.celsius),
+        }
     }
 
     /// The day on which it failed.

@@ -57,8 +57,11 @@ impl Bench<'_> {
             when.counters.iter().map(|kind| kind.iter().filter_map(counter).collect()).collect();
         let age = when.age.as_ref();
         let points: &[Point] = age.and_then(of_part).map_or(&[], |s| self.known(s));
+        let signs = when.life_signs.iter().filter_map(of_part).map(|s| self.known(s));
+        let signs: Vec<&[Point]> = signs.collect();
         let runs_since = age.and_then(fresh).and_then(|_| self.runs_since(when.uptime.as_ref()?));
-        let Some(found) = risk(&kinds, &Age { points, runs_since }, self.as_of) else { return j };
+        let age_of_part = Age { points, life_signs: &signs, runs_since };
+        let Some(found) = risk(&kinds, &age_of_part, self.as_of) else { return j };
         let prospect = self.part_prospect(when, part, found.score);
         parts_seen.push(PartSeen { prospect, since: found.since });
         j.verdict = if found.score >= when.score {

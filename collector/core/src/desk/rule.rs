@@ -213,7 +213,7 @@ impl Rule {
             When::Forecast(f) => vec![need(&f.probe, Some(&f.quantity), f.history.0)],
             When::Wear(w) => vec![need(&w.probe, None, w.history.0)],
             When::FailureRisk(r) => {
-                let quantities = r.counters.iter().flatten().chain(&r.age);
+                let quantities = r.counters.iter().flatten().chain(&r.age).chain(&r.life_signs);
                 // The windows end with the newest reading, which may be as old as that.
                 let history = WINDOWS.into_iter().max().unwrap_or_default().saturating_add(self.age_max.0);
                 quantities.map(|quantity| need(&r.probe, Some(quantity), history)).collect()

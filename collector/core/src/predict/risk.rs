@@ -9,9 +9,10 @@
 //! by the history of the one before: where its age falls, it is another. A short history only makes
 //! climbs smaller, and is told.
 //!
-//! A part whose age stands still while it is read and the device runs has stopped telling of itself: the
-//! readings are old ones that something between repeats, or the part hangs. That scores
-//! [`STANDS_STILL`], whatever the counters say.
+//! A part whose age stands still while it is read and the device runs, with all else that moves in a
+//! part that works (its temperature, what was written), has stopped telling of itself: the readings are old
+//! ones that something between repeats, or the part hangs. That scores [`STANDS_STILL`], whatever the
+//! counters say.
 //!
 //! How: each kind of damage scores [`LEVEL`] a doubling of what is there, one a doubling of the
 //! greatest climb within 30 days, and one more of that within seven, so that damage that speeds up
@@ -21,7 +22,7 @@
 //! chosen on one half of Backblaze's disks and measured on the other (`tests/src/predict/disk.rs`
 //! says how); on the first half weights of 0.25 to 1, windows of 3 to 30 days, a window of one day
 //! more and caps of 6 to 20 doublings were all within three disks of each other, so the plainest was
-//! taken. That the age stood still was seen there on three disks that failed and two that did not, two
+//! taken. That all this stood still was seen there on three disks that failed and two that did not, two
 //! of the three without a bad sector; scores of 1 to 10 and three to seven days of climbing before it
 //! found the same. How old or warm a disk is was looked at and left out: it told nothing there.
 //!
@@ -62,6 +63,8 @@ pub struct Counter<'a> {
 pub struct Age<'a> {
     /// Sorted; those that are known.
     pub points: &'a [Point],
+    /// Numbers that move while the part works; some parts do not count idle hours in their age.
+    pub life_signs: &'a [&'a [Point]],
     /// Since when the device runs without a break, where that is known.
     pub runs_since: Option<Timestamp>,
 }
@@ -162,8 +165,17 @@ impl Age<'_> {
         });
         let lasts = newest.saturating_since(awake.last()?);
         let began = alike.first()?.0;
-        (lasts >= STILL_MIN && climbs_until(points, began)).then_some(Still { value: *value, lasts })
+        let lives = self.life_signs.iter().any(|sign| moves(sign, began, *newest));
+        let is_still = lasts >= STILL_MIN && !lives && climbs_until(points, began);
+        is_still.then_some(Still { value: *value, lasts })
     }
+}
+
+fn moves(sign: &[Point], from: Timestamp, to: Timestamp) -> bool {
+    let within = sign.iter().filter(|(at, _)| from <= *at && *at <= to).map(|(_, value)| *value);
+    let (low, high) =
+        within.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
+    low < high
 }
 
 /// Whether each of the readings of [`CLIMBS_MIN`] before, which have to be known, was greater than the one

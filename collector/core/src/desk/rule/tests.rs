@@ -45,7 +45,7 @@ fn the_default_rules_are_good() {
     assert_eq!(of("available_bytes"), Some(Duration::from_hours(30 * 24)));
     assert_eq!(of("pending_sectors"), Some(Duration::from_hours(30 * 24 + 49)));
     assert_eq!(of("power_on_seconds"), of("pending_sectors"));
-    assert_eq!((of("inodes_total"), of("celsius")), (None, None));
+    assert_eq!((of("inodes_total"), of("critical_celsius")), (None, None));
     let numbers = rules.numbers();
     let numbers: Vec<&str> = numbers.iter().map(|(_, quantity)| quantity.as_str()).collect();
     assert_eq!(

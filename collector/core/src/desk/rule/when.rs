@@ -176,6 +176,9 @@ pub struct FailureRisk {
     /// A quantity that only grows with the part's age: where it falls, it is another part.
     #[serde(default)]
     pub age: Option<Name>,
+    /// Quantities that move while the part works, whether or not its age does.
+    #[serde(default)]
+    pub life_signs: Vec<Name>,
     /// For how many seconds the device has run without a break; meanwhile the age of a part that is read
     /// has to grow.
     #[serde(default)]
@@ -382,7 +385,8 @@ impl FailureRisk {
         if !self.counters.iter().any(|kind| !kind.is_empty()) {
             problems.push(format!("{key}.counters"), "names nothing, so it is never true");
         }
-        let named: Vec<&Name> = self.counters.iter().flatten().chain(&self.age).collect();
+        let others = self.age.iter().chain(&self.life_signs);
+        let named: Vec<&Name> = self.counters.iter().flatten().chain(others).collect();
         if named.iter().collect::<BTreeSet<_>>().len() < named.len() {
             problems.push(format!("{key}.counters"), "names a quantity twice");
         }

@@ -70,7 +70,7 @@ fn a_short_history_is_told_and_a_later_reading_is_not_known() {
 #[test]
 fn another_part_is_not_judged_by_the_one_before() {
     let hours = daily(&[30_000.0, 30_024.0, 2.0, 26.0]);
-    let age = Age { points: &hours, runs_since: None };
+    let age = Age { points: &hours, ..Age::default() };
     assert_eq!(Age { points: &daily(&[1.0, 25.0]), ..age }.same_part_since(), Timestamp::MIN);
     let name = Name::new("reallocated_sectors").unwrap();
     let points = daily(&[10.0, 800.0, 0.0, 1.0]);
@@ -88,7 +88,7 @@ fn still(age: &[(i64, f64)], runs_since: Option<i64>) -> Option<Still> {
     let as_of = points.last().unwrap().0;
     let none = [(as_of, 0.0)];
     let kinds = [vec![Counter { name: &name, points: &none }]];
-    let age = Age { points: &points, runs_since: runs_since.map(hour_of) };
+    let age = Age { points: &points, life_signs: &[], runs_since: runs_since.map(hour_of) };
     let found = risk(&kinds, &age, as_of).unwrap();
     assert!((found.score - if found.still.is_some() { 10.0 } else { 0.0 }).abs() < f64::EPSILON);
     found.still
@@ -115,6 +115,16 @@ fn an_age_that_stands_still_while_the_device_runs_is_told() {
     assert_eq!(lasts(&stands(7, &[24, 48]), Some(7 * 24 + 2)), Some(24), "only what it ran counts");
     assert_eq!(lasts(&stands(7, &[24]), Some(7 * 24 + 2)), None);
     assert_eq!(lasts(&stands(7, &[63, 64]), Some(-1)), None, "it may have slept over the weekend");
+    // The numbers beside the age: all of them stand still too, or one moves.
+    let points: Vec<Point> = stands(9, &[24]).iter().map(|(h, v)| (hour_of(*h), *v)).collect();
+    let with_sign = |now: f64| {
+        let celsius: Vec<Point> =
+            points.iter().map(|(at, _)| (*at, if *at == hour_of(240) { now } else { 31.0 })).collect();
+        let signs = [celsius.as_slice()];
+        let age = Age { points: &points, life_signs: &signs, runs_since: Some(hour_of(-1)) };
+        age.still(hour_of(240)).is_some()
+    };
+    assert!(with_sign(31.0) && !with_sign(32.0));
     let mut rests = stands(9, &[24]);
     rests[5].1 = rests[4].1;
     assert_eq!(lasts(&rests, Some(-1)), None, "this one does not always count");
