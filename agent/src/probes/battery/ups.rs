@@ -67,11 +67,11 @@ impl Server {
                 (vec![], why, silent(info, cx, &self.subject, why))
             }
         };
-        let named = |ups: &Ups| {
+        let subject = |ups: &Ups| {
             let name = names.among(&ups.name, &WELL_KNOWN);
             if self.suffix.is_empty() { name } else { Name::of_outside(&format!("{name}{}", self.suffix)) }
         };
-        let now: Vec<Name> = upses.iter().map(named).collect();
+        let now: Vec<Name> = upses.iter().map(subject).collect();
         for gone in self.known.iter().filter(|name| !now.contains(name)) {
             seen.extend(silent(info, cx, gone, why));
         }
@@ -152,8 +152,11 @@ mod tests {
         assert_eq!(state(None), CheckState::Unknown);
     }
 
-    /// Subject, state and values, as a probe's run tells them.
-    fn look(server: &mut Server, names: &Names) -> Vec<(String, Option<CheckState>, Vec<(String, f64)>)> {
+    /// Subject, state and values.
+    type Told = (String, Option<CheckState>, Vec<(String, f64)>);
+
+    /// As a probe's run tells them.
+    fn look(server: &mut Server, names: &Names) -> Vec<Told> {
         let info = crate::probes::every_minute("battery", Category::Wear);
         let told = server.look(names, &info, &at_ms(0)).into_iter().map(|o| {
             let subject = o.subject.to_string();
@@ -169,11 +172,7 @@ mod tests {
         told.collect()
     }
 
-    fn told(
-        subject: &str,
-        state: CheckState,
-        values: &[(&str, f64)],
-    ) -> [(String, Option<CheckState>, Vec<(String, f64)>); 2] {
+    fn told(subject: &str, state: CheckState, values: &[(&str, f64)]) -> [Told; 2] {
         let values = values.iter().map(|(name, v)| ((*name).to_owned(), *v)).collect();
         [(subject.to_owned(), None, values), (subject.to_owned(), Some(state), vec![])]
     }

@@ -4,13 +4,16 @@ use super::*;
 use proptest::prelude::*;
 use std::{net::TcpListener, thread};
 
-/// A server on this machine for as many clients as come; `None` ends the connection.
+/// To a line; `None` ends the connection.
+pub type Answer = fn(&str) -> Option<Vec<u8>>;
+
+/// A server on this machine for as many clients as come.
 pub struct Upsd {
     pub address: String,
 }
 
 impl Upsd {
-    pub fn start(answer: fn(&str) -> Option<Vec<u8>>) -> Self {
+    pub fn start(answer: Answer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         thread::spawn(move || {
@@ -47,17 +50,18 @@ pub fn good(line: &str) -> Option<Vec<u8>> {
         }
         "LIST VAR P1234567" => "ERR DATA-STALE\n",
         "LOGOUT" => "OK Goodbye\n",
-        _ => "ERR UNKNOWN-COMMAND\n",
+        _ => return None,
     };
     Some(text.as_bytes().to_vec())
 }
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn asked(answer: fn(&str) -> Option<Vec<u8>>) -> Result<Vec<Ups>, Silence> {
+fn asked(answer: Answer) -> Result<Vec<Ups>, Silence> {
     ask(&Upsd::start(answer).address, PATIENCE)
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "it is an answer")]
 fn list(of: &str, rows: &str) -> Option<Vec<u8>> {
     Some(format!("BEGIN LIST {of}\n{rows}END LIST {of}\n").into_bytes())
 }
@@ -106,7 +110,7 @@ fn a_name_that_needs_quotes_is_asked_for_in_quotes() {
 
 #[test]
 fn a_server_that_speaks_badly_is_broken() {
-    let answers: [fn(&str) -> Option<Vec<u8>>; 9] = [
+    let answers: [Answer; 9] = [
         |_| None,
         |_| Some(b"HTTP/1.1 400 Bad\r\n\r\n".to_vec()),
         |_| Some(b"\n".to_vec()),
@@ -138,7 +142,7 @@ fn a_server_that_speaks_badly_is_broken() {
 
 #[test]
 fn a_server_that_hangs_or_drips_is_left_in_time() {
-    let hangs: [fn(&str) -> Option<Vec<u8>>; 2] = [
+    let hangs: [Answer; 2] = [
         |_| Some(b"BEGIN LIST UPS\nUPS ups".to_vec()),
         |line| if line == "LIST UPS" { list("UPS", "UPS a \"\"\n") } else { Some(vec![]) },
     ];
@@ -161,7 +165,7 @@ fn a_server_that_hangs_or_drips_is_left_in_time() {
 
 #[test]
 fn a_server_that_never_ends_is_cut_off() {
-    let endless: [fn(&str) -> Option<Vec<u8>>; 3] = [
+    let endless: [Answer; 3] = [
         |_| Some(vec![b'x'; 1024 * 1024]),
         |_| Some([b"BEGIN LIST UPS\n".to_vec(), b"UPS a \"\"\n".repeat(100_000)].concat()),
         |_| list("UPS", &"UPS a \"\"\n".repeat(UPSES_MAX + 1)),
