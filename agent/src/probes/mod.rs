@@ -10,6 +10,7 @@
 
 #[cfg(any(windows, test))]
 mod aside;
+mod battery;
 mod clock;
 #[cfg(any(windows, test))]
 mod com;
@@ -47,6 +48,10 @@ mod time_source;
 mod unseen;
 mod uptime;
 
+#[cfg(target_os = "linux")]
+mod battery_linux;
+#[cfg(any(windows, test))]
+mod battery_windows;
 #[cfg(target_os = "linux")]
 mod cpu_linux;
 #[cfg(windows)]

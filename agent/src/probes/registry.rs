@@ -5,6 +5,7 @@
 //! Does not: apply the intervals; the app gives them to the schedule (see [`ProbeOptions::interval`]).
 
 use super::{
+    battery::{Battery, BatterySpec},
     clock::Clock,
     counters::{CounterSpec, Counters},
     cpu::Cpu,
@@ -72,6 +73,8 @@ pub struct ProbeOptions {
     pub counters: Vec<CounterSpec>,
     /// `[[probes.neighbours]]`: devices beside this one.
     pub neighbours: Vec<NeighbourSpec>,
+    /// `[probes.battery]`.
+    pub battery: BatterySpec,
     /// `[probes.inventory]`.
     pub inventory: InventorySpec,
     /// `[[probes.plugins]]`: Nagios plugins.
@@ -163,6 +166,7 @@ impl Check for ProbeOptions {
         once("plugins", self.plugins.iter().map(|spec| &spec.name), problems);
         once("textfiles", self.textfiles.iter().map(|spec| &spec.name), problems);
         once("scrapes", self.scrapes.iter().map(|spec| &spec.name), problems);
+        self.battery.check(problems);
         for (i, spec) in self.pattern_files.iter().enumerate() {
             spec.check(&format!("probes.pattern_files.{i}"), problems);
         }
@@ -214,7 +218,12 @@ fn once<'a>(list: &str, names: impl Iterator<Item = &'a Name>, problems: &mut Pr
 type Make = fn(&ProbeOptions, &Surroundings) -> Box<dyn Probe>;
 
 /// Name, what it looks at, how it is made; in the order of names.
-const TABLE: [(&str, &str, Make); 22] = [
+const TABLE: [(&str, &str, Make); 23] = [
+    (
+        "battery",
+        "charge and wear of batteries (Linux, Windows), and UPSes of Network UPS Tools as configured",
+        |options, around| Box::new(Battery::new(&options.battery, around.names.clone())),
+    ),
     ("clock", "jumps of the wall clock, and whether systemd-timesyncd keeps it", |_, _| {
         Box::new(Clock::new())
     }),
@@ -348,7 +357,7 @@ mod tests {
 
     #[test]
     fn a_good_section() {
-        let text = "[probes]\ndisabled = ['sensors']\n[probes.intervals]\ncpu = '30s'\n\
+        let text = "[probes]\ndisabled = ['sensors']\n[probes.battery]\nnut = ['127.0.0.1:3493']\n[probes.intervals]\ncpu = '30s'\n\
             [[probes.services]]\nname = 'pacs'\nprocess = 'pacsd'";
         let options = parse(text).unwrap();
         let infos: Vec<_> = every(&options).iter().map(|make| make().info().clone()).collect();
@@ -362,7 +371,7 @@ mod tests {
 
     #[test]
     fn every_problem_is_named_with_its_place() {
-        let text = "[probes]\ndisabled = ['cpus']\n[probes.intervals]\ncpu = '10ms'\ndisc = '5m'\npatches = '10m'\n\
+        let text = "[probes]\ndisabled = ['cpus']\n[probes.battery]\nnut = ['upsd']\n[probes.intervals]\ncpu = '10ms'\ndisc = '5m'\npatches = '10m'\n\
             [[probes.services]]\nname = 'a'\nprocess = ''\n[[probes.services]]\nname = 'a'\nprocess = 'a'";
         let problems = parse(text).unwrap_err();
         let keys: Vec<_> = problems.iter().map(|p| p.key.as_str()).collect();
@@ -373,6 +382,7 @@ mod tests {
             "probes.intervals.patches",
             "probes.services.0.process",
             "probes.services.1.name",
+            "probes.battery.nut.0",
         ];
         assert_eq!(keys, expected, "{problems:?}");
     }

@@ -1,7 +1,8 @@
-//! Words of patients, fed through everything that plugins, text files and exporters can say, are in
-//! no record that their probes make (SLA A6.5(1)③).
+//! Words of patients, fed through everything that plugins, text files, exporters and UPSes can say, are
+//! in no record that their probes make (SLA A6.5(1)③).
 
 use super::{
+    battery::{Battery, BatterySpec},
     names::Names,
     plugins::{PluginSpec, Plugins},
     scrapes::{ScrapeSpec, Scrapes},
@@ -10,7 +11,7 @@ use super::{
 };
 use std::{
     fs::File,
-    io::{Read as _, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpListener,
     sync::Arc,
     time::{Duration, UNIX_EPOCH},
@@ -114,5 +115,32 @@ fn through_an_exporter() {
         toml::from_str(&format!("name = 'node'\nurl = '{url}'\nmetrics = ['kept']")).unwrap();
     let (seen, bytes) = records(&mut Scrapes::new(vec![spec], names()));
     assert_eq!(quantities(&seen), 12, "{seen:?}");
+    assert_unseen(&bytes);
+}
+
+#[test]
+fn through_a_ups() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let nut = vec![listener.local_addr().unwrap().to_string()];
+    std::thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        for line in BufReader::new(&stream).lines() {
+            let answer = match line.unwrap().as_str() {
+                "LIST UPS" => {
+                    "BEGIN LIST UPS\nUPS P1234567 \"\u{5c71}\u{7530}\u{592a}\u{90ce}\"\nUPS \"YAMADA TARO\" 0010\nEND LIST UPS\n"
+                }
+                "LIST VAR P1234567" => {
+                    "BEGIN LIST VAR P1234567\nVAR P1234567 ups.status \"OL YAMADA\"\n\
+                    VAR P1234567 battery.charge \"50\"\nVAR P1234567 TARO \"0010\"\nEND LIST VAR P1234567\n"
+                }
+                _ => "ERR YAMADA P1234567\n",
+            };
+            // A client that has enough hangs up.
+            let _ = (&stream).write_all(answer.as_bytes());
+        }
+    });
+    let (seen, bytes) = records(&mut Battery::new(&BatterySpec { nut }, names()));
+    let hidden = seen.iter().filter(|o| o.subject.as_str().starts_with("h:")).count();
+    assert_eq!(hidden, 4, "a charge and a state, a reason and a state: {seen:?}");
     assert_unseen(&bytes);
 }

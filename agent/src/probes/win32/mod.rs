@@ -14,6 +14,7 @@ pub mod event_log;
 pub mod update_agent;
 pub mod wmi;
 
+use super::battery_windows::PowerStatus;
 use std::{io, ptr};
 use windows_sys::Win32::{
     Foundation::{FILETIME, HANDLE, NO_ERROR},
@@ -24,6 +25,7 @@ use windows_sys::Win32::{
             DeregisterEventSource, EVENTLOG_ERROR_TYPE, EVENTLOG_INFORMATION_TYPE, EVENTLOG_WARNING_TYPE,
             RegisterEventSourceW, ReportEventW,
         },
+        Power::{GetSystemPowerStatus, SYSTEM_POWER_STATUS},
         Threading::{BELOW_NORMAL_PRIORITY_CLASS, GetCurrentProcess, GetSystemTimes, SetPriorityClass},
     },
 };
@@ -92,6 +94,17 @@ pub fn volume(letter: char) -> io::Result<Volume> {
     let done = unsafe { GetVolumeInformationW(root.as_ptr(), null, 0, none, none, &raw mut flags, null, 0) };
     succeeded(done)?;
     Ok(Volume { total, free, available, read_only: flags & FILE_READ_ONLY_VOLUME != 0 })
+}
+
+pub fn power_status() -> io::Result<PowerStatus> {
+    let mut status = SYSTEM_POWER_STATUS::default();
+    // SAFETY: one place that lives through the call.
+    succeeded(unsafe { GetSystemPowerStatus(&raw mut status) })?;
+    Ok(PowerStatus {
+        line: status.ACLineStatus,
+        flags: status.BatteryFlag,
+        percent: status.BatteryLifePercent,
+    })
 }
 
 /// A row of the table of interfaces.
@@ -227,6 +240,7 @@ mod tests {
         let volume = volume('C').unwrap();
         assert!(volume.total >= volume.free && volume.free > 0, "{volume:?}");
         assert!(!interfaces().unwrap().is_empty());
+        power_status().unwrap();
         lower_priority().unwrap();
     }
 

@@ -23,6 +23,7 @@ fn the_default_rules_are_good() {
             "wear-part",
             "ssd-wear",
             "ssd-spare",
+            "battery-weak",
             "disk-failing",
             "certificate",
             "disk-health",
@@ -77,11 +78,11 @@ fn all_problems_come_with_their_places() {
         "rule.4.when.check.probes",
         "rule.0.covers",
         "rule.4.except_groups",
-        "rule.22.groups",
+        "rule.23.groups",
         "unacknowledged.within",
-        "rule.12.when.failure_risk.score",
-        "rule.12.when.failure_risk.critical_score",
-        "rule.12.when.failure_risk.counters",
+        "rule.13.when.failure_risk.score",
+        "rule.13.when.failure_risk.critical_score",
+        "rule.13.when.failure_risk.counters",
     ] {
         assert!(keys.contains(&key), "{key} in {keys:?}");
     }
