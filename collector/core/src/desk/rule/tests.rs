@@ -24,6 +24,7 @@ fn the_default_rules_are_good() {
             "ssd-wear",
             "ssd-spare",
             "battery-weak",
+            "ups",
             "disk-failing",
             "certificate",
             "disk-health",
@@ -78,11 +79,11 @@ fn all_problems_come_with_their_places() {
         "rule.4.when.check.probes",
         "rule.0.covers",
         "rule.4.except_groups",
-        "rule.23.groups",
+        "rule.24.groups",
         "unacknowledged.within",
-        "rule.13.when.failure_risk.score",
-        "rule.13.when.failure_risk.critical_score",
-        "rule.13.when.failure_risk.counters",
+        "rule.14.when.failure_risk.score",
+        "rule.14.when.failure_risk.critical_score",
+        "rule.14.when.failure_risk.counters",
     ] {
         assert!(keys.contains(&key), "{key} in {keys:?}");
     }
