@@ -78,6 +78,12 @@ impl Interim {
         self.checks.retain(|(probe, subject), _| wanted(probe, subject));
     }
 
+    /// Whether a check was ever other than good.
+    pub fn was_bad(&self, probe: &Name, subject: &Name) -> bool {
+        let told = self.checks.get(&(probe.clone(), subject.clone()));
+        told.is_some_and(|told| told.values().any(|state| *state != CheckState::Ok))
+    }
+
     /// Leaves out the checks that were good all along: nothing comes of them.
     #[must_use]
     pub fn settled(mut self) -> Self {
@@ -92,29 +98,12 @@ impl<'a> Bench<'a> {
     pub fn interim(&self, interim: &'a Interim) -> BTreeMap<Name, Vec<(Timestamp, Judgement)>> {
         match &self.rule.when {
             When::Check(when) => {
-                let own = interim.checks.iter().filter(|((probe, _), _)| *probe == when.probe);
                 let states = (&when.states, &when.critical_states);
-                own.map(|((probe, subject), told)| {
-                    let judged = self.at_each(told.iter(), |then, state| {
-                        let check = check_at((probe, subject), *state, then.as_of);
-                        Some(then.check(&check, subject, states))
-                    });
-                    (subject.clone(), judged)
-                })
-                .collect()
+                self.checks_of(interim, |probe| *probe == when.probe, |_, subject| subject.clone(), states)
             }
             When::OtherCheck(when) => {
-                let own = interim.checks.iter().filter(|((probe, _), _)| !when.except.contains(probe));
                 let states = (&when.states, &when.critical_states);
-                own.map(|((probe, subject), told)| {
-                    let named = other_subject(probe, subject);
-                    let judged = self.at_each(told.iter(), |then, state| {
-                        let check = check_at((probe, subject), *state, then.as_of);
-                        Some(then.check(&check, &named, states))
-                    });
-                    (named, judged)
-                })
-                .collect()
+                self.checks_of(interim, |probe| !when.except.contains(probe), other_subject, states)
             }
             When::Threshold(when) => {
                 let own = |s: &&Series| s.key.probe == when.probe && s.key.quantity == when.quantity;
@@ -144,6 +133,26 @@ impl<'a> Bench<'a> {
         }
     }
 
+    /// Of the checks of these probes, each under what it is called.
+    fn checks_of(
+        &self,
+        interim: &Interim,
+        is_own: impl Fn(&Name) -> bool,
+        called: impl Fn(&Name, &Name) -> Name,
+        states: (&BTreeSet<CheckState>, &BTreeSet<CheckState>),
+    ) -> BTreeMap<Name, Vec<(Timestamp, Judgement)>> {
+        let own = interim.checks.iter().filter(|((probe, _), _)| is_own(probe));
+        own.map(|((probe, subject), told)| {
+            let called = called(probe, subject);
+            let judged = self.at_each(told.iter(), |then, state| {
+                let (probe, subject, at) = (probe.clone(), subject.clone(), then.as_of);
+                Some(then.check(&CheckInput { probe, subject, state: *state, at }, &called, states))
+            });
+            (called, judged)
+        })
+        .collect()
+    }
+
     fn at_each<'t, T: 't>(
         &self,
         told: impl ExactSizeIterator<Item = (&'t Timestamp, &'t T)> + Clone,
@@ -157,8 +166,4 @@ impl<'a> Bench<'a> {
         let then = |at: &Timestamp| Bench { as_of: (*at).min(self.as_of), ..*self };
         told.filter_map(|(at, what)| Some((*at, judge(&then(at), what)?))).collect()
     }
-}
-
-fn check_at((probe, subject): (&Name, &Name), state: CheckState, at: Timestamp) -> CheckInput {
-    CheckInput { probe: probe.clone(), subject: subject.clone(), state, at }
 }

@@ -239,8 +239,8 @@ impl Ward {
         let interval = self.interval.map_or(default, |(_, seconds)| seconds.clamp(least, most));
         let expected_interval = Duration::from_secs_f64(interval);
         let heard = judge(self.received, expected_interval, as_of, uptime).liveness.is_heard();
-        for ((probe, _), check) in self.checks.iter_mut().filter(|(_, check)| !check.counts) {
-            let good = heard && is_good(probe, check, rules, as_of);
+        for ((probe, subject), check) in self.checks.iter_mut().filter(|(_, check)| !check.counts) {
+            let good = heard && is_good(probe, check, rules, as_of) && !interim.was_bad(probe, subject);
             check.good_from = good.then(|| check.good_from.unwrap_or(as_of));
             check.counts =
                 check.good_from.is_some_and(|from| as_of.saturating_since(from) > rest(probe, rules));
@@ -333,3 +333,6 @@ fn judging<'r>(
         | When::Anomaly(_) => None,
     })
 }
+
+#[cfg(test)]
+mod tests;
